@@ -1,0 +1,69 @@
+# Thin wrappers around `python -m autograder`; `make help` lists them. The environment is made once, in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+  PY := $(VENV)/Scripts/python.exe
+else
+  PY := $(VENV)/bin/python
+endif
+READY := $(VENV)/.ready
+SUBMISSIONS ?= solutions assignment tests/submissions/problem-1-done
+OUT ?= grades
+JOBS ?=
+Q ?=
+PATH_TO_CHECK ?= assignment
+
+.DEFAULT_GOAL := help
+.PHONY: help env check watch grade stubs test lint types clean corpora
+
+help:  ## list the targets
+	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
+	@echo "make watch          the same, again at every save"
+	@echo "make grade          all checks; SUBMISSIONS='a b' or a folder of them, OUT=grades, JOBS=2"
+	@echo "make stubs          assignment/ from solutions/"
+	@echo "make test           lint, types and all tests"
+	@echo "make corpora        every wheat and chaff, graded and compared with what they must lose"
+	@echo "make clean          remove the environment and what was made"
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
+	  { echo "Python 3.10 or newer is needed; name one with: make PYTHON=python3.11 ..."; exit 1; }
+	@echo "Making the environment in $(VENV), once (PyTorch is large: about 5 GB on Linux) ..."
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
+	  && $(PY) -m uv pip install --python $(PY) -c constraints.txt -e ".[dev]" \
+	  || { echo "uv could not install it; going on with pip ..."; \
+	       $(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"; }
+	@touch $(READY)
+
+env: $(READY)  ## make the environment
+
+check: $(READY)
+	@$(PY) -m autograder check $(PATH_TO_CHECK) $(addprefix -q ,$(Q))
+
+watch: $(READY)
+	@$(PY) -m autograder check $(PATH_TO_CHECK) $(addprefix -q ,$(Q)) --watch
+
+grade: $(READY)
+	@$(PY) -m autograder grade $(SUBMISSIONS) --out $(OUT) $(if $(JOBS),--jobs $(JOBS))
+
+stubs: $(READY)
+	@$(PY) -m autograder.build.stubs
+
+lint: $(READY)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(READY)
+	@$(PY) -m mypy
+
+test: lint types
+	@$(PY) -m pytest -n 2 --dist worksteal
+
+corpora: $(READY)
+	@$(PY) -m tests.corpus
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

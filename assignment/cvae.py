@@ -1,0 +1,243 @@
+"""Problem 1, third part: a conditional VAE (CVAE) for MNIST.
+
+Encoder and decoder are told the digit's label, as a one-hot vector behind their usual input. The latent code
+then need not hold *which* digit it is, only how it is written; and whoever samples can ask for a digit.
+
+Source: Sohn, Lee and Yan, "Learning Structured Output Representation using Deep Conditional Generative
+Models", 2015.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from autoencoder import Decoder, Encoder, reconstruction_loss
+from vae import kl_divergence
+
+IMAGE_SIZE = 784
+
+
+def idx2onehot(idx: Tensor, n: int) -> Tensor:
+    """One-hot vectors of labels.
+
+    Question 1-8 (5 points, together with `CVAEEncoder`, `CVAEDecoder`, `CVAE` and `train_cvae`)
+
+    Args:
+        idx: labels 0 <= idx < n, of an integer dtype, (N,) or (N, 1).
+        n: number of classes.
+
+    Returns:
+        (N, n) float32, on the device of `idx`: each row is 0 but for a 1 at its label.
+
+    Raises:
+        ValueError: a label outside 0..n-1, another shape (an (N, 2) tensor must not become rows with two
+            ones), or a dtype that is not an integer's.
+
+    Example:
+        >>> idx2onehot(torch.tensor([2, 0]), 3)
+        tensor([[0., 0., 1.],
+                [1., 0., 0.]])
+    """
+    # TODO 1-8: write idx2onehot
+    # 1. Refuse what the docstring refuses.
+    # 2. Bring the labels to shape (N,) and make the vectors: torch.nn.functional has a function for it.
+    raise NotImplementedError("1-8: write idx2onehot")
+
+
+class CVAEEncoder(nn.Module):
+    """The layers of `Encoder`, with `num_labels` more inputs when conditional.
+
+    Question 1-8 (5 points, together with the rest of this file up to `train_cvae`)
+
+    Args:
+        nz: number of outputs.
+        input_size: number of pixels.
+        conditional: whether labels are used; without them this is an `Encoder`.
+        num_labels: number of classes.
+
+    Example:
+        >>> encoder = CVAEEncoder(nz=64, input_size=784, conditional=True, num_labels=10)
+        >>> encoder(torch.rand(5, 1, 784), torch.tensor([0, 3, 9, 9, 1])).shape
+        torch.Size([5, 1, 64])
+    """
+
+    def __init__(self, nz: int, input_size: int, conditional: bool, num_labels: int) -> None:
+        super().__init__()
+        self.conditional = conditional
+        self.num_labels = num_labels
+        # TODO 1-8: write CVAEEncoder.__init__
+        # An Encoder does it, if it is told how many inputs there are.
+        raise NotImplementedError("1-8: write CVAEEncoder.__init__")
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Encode [x, onehot(c)], joined in this order on the last axis; or x alone when not conditional.
+
+        Args:
+            x: flattened images (N, 1, input_size).
+            c: integer labels (N,) or (N, 1). Not needed, and not looked at, when not conditional.
+
+        Returns:
+            (N, 1, nz).
+
+        Raises:
+            ValueError: conditional, and no labels.
+        """
+        if self.conditional and c is None:
+            raise ValueError("a conditional encoder needs labels: call it as encoder(x, c)")
+        # TODO 1-8: write CVAEEncoder.forward
+        # The one-hot vectors are (N, num_labels); bring them to the leading shape of x before you join them.
+        raise NotImplementedError("1-8: write CVAEEncoder.forward")
+
+
+class CVAEDecoder(nn.Module):
+    """The layers of `Decoder`, with `num_labels` more inputs when conditional.
+
+    Question 1-8 (5 points, together with the rest of this file up to `train_cvae`)
+
+    Args:
+        nz: length of a code.
+        output_size: number of pixels.
+        conditional: whether labels are used; without them this is a `Decoder`.
+        num_labels: number of classes.
+
+    Example:
+        >>> decoder = CVAEDecoder(nz=32, output_size=784, conditional=True, num_labels=10)
+        >>> decoder(torch.randn(5, 32), torch.tensor([0, 3, 9, 9, 1])).shape
+        torch.Size([5, 1, 784])
+    """
+
+    def __init__(self, nz: int, output_size: int, conditional: bool, num_labels: int) -> None:
+        super().__init__()
+        self.conditional = conditional
+        self.num_labels = num_labels
+        # TODO 1-8: write CVAEDecoder.__init__
+        raise NotImplementedError("1-8: write CVAEDecoder.__init__")
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Decode [z, onehot(c)], joined in this order on the last axis; or z alone when not conditional.
+
+        Args:
+            z: codes (N, nz) or (N, 1, nz).
+            c: integer labels (N,) or (N, 1). Not needed, and not looked at, when not conditional.
+
+        Returns:
+            (N, 1, output_size), in [0, 1].
+
+        Raises:
+            ValueError: conditional, and no labels.
+        """
+        if self.conditional and c is None:
+            raise ValueError("a conditional decoder needs labels: call it as decoder(z, c)")
+        # TODO 1-8: write CVAEDecoder.forward
+        raise NotImplementedError("1-8: write CVAEDecoder.forward")
+
+
+class CVAE(nn.Module):
+    """A VAE that is told the labels when it is conditional, and a plain VAE when it is not.
+
+    Question 1-8 (5 points, together with the rest of this file up to `train_cvae`)
+
+    Attributes that `__init__` makes:
+        beta, conditional, num_labels: the arguments.
+        encoder: a `CVAEEncoder` with 2 nz outputs, the mean first and log sigma second.
+        decoder: a `CVAEDecoder` from nz numbers to 784 pixels.
+
+    Args:
+        nz: length of a code.
+        beta: weight of the KL term.
+        conditional: whether labels are used.
+        num_labels: number of classes; at least 1 when conditional.
+
+    Raises:
+        ValueError: conditional with num_labels < 1.
+
+    Example:
+        >>> cvae = CVAE(nz=32, beta=0.04, conditional=True, num_labels=10)
+        >>> total, parts = cvae.loss(x, cvae(x, c))
+    """
+
+    def __init__(self, nz: int, beta: float = 1.0, conditional: bool = False, num_labels: int = 0) -> None:
+        super().__init__()
+        # TODO 1-8: write CVAE.__init__
+        raise NotImplementedError("1-8: write CVAE.__init__")
+
+    def reparameterize(self, mu: Tensor, log_sigma: Tensor) -> Tensor:
+        """z = mu + exp(log_sigma) * eps, as in `VAE.reparameterize`."""
+        # TODO 1-8: write CVAE.reparameterize
+        raise NotImplementedError("1-8: write CVAE.reparameterize")
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> dict[str, Tensor | None]:
+        """Encode a batch, draw one code for each image, decode it; the labels go to both networks.
+
+        Args:
+            x: flattened images (N, 1, 784).
+            c: integer labels (N,) or (N, 1); None will do when not conditional.
+
+        Returns:
+            {"q": (N, 1, 2 nz), "rec": (N, 1, 784), "c": the labels as they came}.
+        """
+        # TODO 1-8: write CVAE.forward
+        raise NotImplementedError("1-8: write CVAE.forward")
+
+    def loss(self, x: Tensor, outputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total, and {"rec_loss", "kl_loss"}: all as in `VAE.loss`."""
+        # TODO 1-8: write CVAE.loss
+        raise NotImplementedError("1-8: write CVAE.loss")
+
+    def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Decode the mean of q(z|x, c), with the same labels: (N, 1, 784) -> (N, 28, 28), without a graph."""
+        # TODO 1-8: write CVAE.reconstruct
+        raise NotImplementedError("1-8: write CVAE.reconstruct")
+
+
+def train_cvae(
+    model: nn.Module,
+    loader: DataLoader,
+    epochs: int,
+    learning_rate: float,
+    device: torch.device | str = "cpu",
+) -> dict[str, list[float]]:
+    """Train a CVAE in place.
+
+    Question 1-8 (5 points, together with the rest of this file above)
+
+    As `train_vae`, and the labels, moved to `device` as well, are passed to the model when
+    `model.conditional`. (The VAE's training loop would run here too; it would just never tell the model any
+    label.)
+
+    Args:
+        model: has `forward`, `loss` and `conditional` as the CVAE's. It is on `device` already.
+        loader: yields (images, labels) with images (N, 1, 28, 28) and labels (N,), on the CPU.
+        epochs: how many times to go through the loader.
+        learning_rate: Adam's learning rate.
+        device: where to compute.
+
+    Returns:
+        {"rec_loss": [...], "kl_loss": [...]}, each with one plain float per iteration.
+    """
+    # TODO 1-8: write train_cvae
+    raise NotImplementedError("1-8: write train_cvae")
+
+
+def sample_conditional(model: nn.Module, labels: Tensor, nz: int) -> Tensor:
+    """Draw one new image for each label.
+
+    Question 1-9 (6 points)
+
+    Args:
+        model: has a `decoder` that is called with codes (N, nz) and labels (N,).
+        labels: integer labels (N,), any N, on any device.
+        nz: length of a code.
+
+    Returns:
+        Images (len(labels), 28, 28) in [0, 1], in the order of the labels, with no graph attached. Each is
+        made from a code z ~ N(0, I) of its own, new at every call; the codes are drawn on the model's device.
+
+    Example:
+        >>> sample_conditional(cvae, torch.arange(10), nz=32).shape
+        torch.Size([10, 28, 28])
+    """
+    # TODO 1-9: write sample_conditional
+    # A model does not know its device, but its parameters do.
+    raise NotImplementedError("1-9: write sample_conditional")

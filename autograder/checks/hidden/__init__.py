@@ -1,0 +1,1 @@
+"""Hidden checks: only instructors have them."""

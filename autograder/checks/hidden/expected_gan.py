@@ -1,0 +1,416 @@
+"""What Problem 2 should come to: gradients and losses of one training step, and the course of a reconstruction.
+
+Everything is computed here, from the weights that the check sent, the noise that was captured, and the networks' weights
+at the moment of each optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autograder.checks.public.small_gan import discriminator_from, generator_from
+from autograder.judging import Fault, Mistake, Observation, expect
+from autograder.probes.stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stained_loss
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+# The loss that is asked, and the dye that takes its place while stand-ins are active: a student may call either.
+LOSSES: tuple[Loss, ...] = (F.binary_cross_entropy_with_logits, stained_loss)
+# Gradients are compared as one vector: the same float32 operations in another order differ by about 1e-6 of its length.
+NEAR = 1e-3
+
+
+@dataclass
+class Step:
+    """One call of `training_step`, read from the probe's answer.
+
+    noises: the codes that went through the generator, apart before and after the discriminator's step.
+    """
+
+    call: Observation
+    real: Tensor
+    generator: Mapping[str, Tensor]
+    discriminator: Mapping[str, Tensor]
+
+    def events(self, kind: str) -> list[Observation]:
+        return [event for event in self.call.parts("events") if event.text("event") == kind]
+
+    def order(self) -> list[str]:
+        kinds = [event.text("event") for event in self.call.parts("events")]
+        return [kind.removesuffix(" step") for kind in kinds if kind.endswith(" step")]
+
+    def optimiser_step(self, network: str) -> Observation:
+        found = self.events(f"{network} step")
+        letter = network[0].upper()
+        expect(
+            len(found) == 1,
+            expected=f"one step of optimizer{letter} in a call of training_step",
+            seen=f"{len(found)} steps",
+            hint=f"Call self.optimizer{letter}.step() once.",
+        )
+        return found[0]
+
+    def noises(self, before: str = "") -> list[Tensor]:
+        """The codes that went through the generator before the first step of an optimiser (or in the whole call)."""
+        found = []
+        for event in self.call.parts("events"):
+            if before and event.text("event") == f"{before} step":
+                break
+            if event.text("event") == "generator":
+                found.append(
+                    event.tensor("noise", (None, CODE_SIZE), what="the codes sent through the generator")
+                )
+        return found
+
+    def networks(self, at: str) -> tuple[SmallGenerator, SmallDiscriminator]:
+        """Both networks, in training mode, as they were when an optimiser (or the call: "call") took its step."""
+        source = self.call.part("before") if at == "call" else self.optimiser_step(at)
+        return (
+            generator_from({**self.generator, **weights(source, "generator", self.generator)}).train(),
+            discriminator_from(
+                {**self.discriminator, **weights(source, "discriminator", self.discriminator)}
+            ).train(),
+        )
+
+    def gradient(self, network: str) -> Tensor:
+        """A network's gradient at its optimiser's step, as one vector; a parameter without one counts as zeros."""
+        return flat_gradient(
+            self.optimiser_step(network).part(f"{network} gradients"),
+            self.generator if network == "generator" else self.discriminator,
+            network,
+        )
+
+    def left(self, network: str) -> Tensor:
+        """The gradient that a network is left with at the end of the call, as one vector."""
+        state = self.generator if network == "generator" else self.discriminator
+        return flat_gradient(self.call.part("left").part(network), state, network)
+
+
+def weights(source: Observation, network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    found = source.part(network)
+    return {name: found.tensor(name, state[name].shape, what=f"the {network}'s {name}") for name in found}
+
+
+def flat_gradient(found: Observation, state: Mapping[str, Tensor], network: str) -> Tensor:
+    parts = []
+    for name in found:
+        shape = state[name].shape
+        missing = found[name] is None
+        parts.append(
+            torch.zeros(shape) if missing else found.tensor(name, shape, what=f"the {network}'s gradient")
+        )
+    return torch.cat([part.flatten() for part in parts])
+
+
+def flat(network: nn.Module, loss: Tensor) -> Tensor:
+    """The gradient of a loss with respect to a network's parameters, as one vector."""
+    parameters = list(network.parameters())
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.cat(
+        [torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(parameters, found, strict=True)]
+    )
+
+
+def near(seen: Tensor, value: Tensor) -> bool:
+    return seen.shape == value.shape and bool((seen - value).norm() <= NEAR * value.norm() + 1e-9)
+
+
+def first_near(seen: Tensor, values: Iterable[tuple[str, str, Tensor]]) -> Mistake | None:
+    """The first mistake whose vector is near."""
+    for says, try_, value in values:
+        if value.norm() > 0 and near(seen, value):
+            return Mistake(None, says, try_)
+    return None
+
+
+# --- The discriminator's phase ---------------------------------------------------------------------------
+
+
+def discriminator_losses(
+    step: Step, at: str = "discriminator"
+) -> list[tuple[Tensor, SmallDiscriminator, Tensor]]:
+    """Every accepted loss of the discriminator (with its network and its fakes): each noise, true loss or dye."""
+    found = []
+    for noise in step.noises("discriminator"):
+        generator, discriminator = step.networks(at)
+        fakes = generator(noise).detach()
+        real_logits, fake_logits = discriminator(step.real), discriminator(fakes)
+        for for_real in LOSSES:
+            for for_fake in LOSSES:
+                loss = for_real(real_logits, torch.ones_like(real_logits))
+                loss = loss + for_fake(fake_logits, torch.zeros_like(fake_logits))
+                found.append((loss, discriminator, fakes))
+    return found
+
+
+def discriminator_gradients(step: Step) -> list[Tensor]:
+    return [
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)])
+        for loss, net, _ in discriminator_losses(step)
+    ]
+
+
+def discriminator_mistakes(step: Step) -> Iterable[tuple[str, str, Tensor]]:
+    """Known mistakes of the discriminator's phase: what it is, what to try, the gradient that it gives."""
+    for noise in step.noises("discriminator"):
+        generator, net = step.networks("discriminator")
+        fakes = generator(noise).detach()
+        real, fake = net(step.real), net(fakes)
+        for loss in LOSSES:
+
+            def both(
+                a: Tensor, b: Tensor, loss: Loss = loss, real: Tensor = real, fake: Tensor = fake
+            ) -> Tensor:
+                return loss(real, a) + loss(fake, b)
+
+            def pull(value: Tensor, net: nn.Module = net) -> Tensor:
+                parameters = list(net.parameters())
+                return torch.cat(
+                    [g.flatten() for g in torch.autograd.grad(value, parameters, retain_graph=True)]
+                )
+
+            ones, zeros, fake_ones, fake_zeros = (
+                torch.ones_like(real),
+                torch.zeros_like(real),
+                torch.ones_like(fake),
+                torch.zeros_like(fake),
+            )
+            right = both(ones, fake_zeros)
+            yield (
+                "The labels are flipped: real images are labelled 0 and fakes 1.",
+                "Label real images 1 and fakes 0.",
+                pull(both(zeros, fake_ones)),
+            )
+            yield (
+                "The mean of the two losses is taken where their sum is asked.",
+                "Add the two losses, without the factor 1/2.",
+                pull(right / 2),
+            )
+            yield (
+                "Only the real batch counts: the loss of the fake batch is missing, or its gradient was cleared or never taken.",
+                "Add both losses before backward(), or clear the gradients once, before both.",
+                pull(loss(real, ones)),
+            )
+            yield (
+                "Only the fake batch counts: the loss of the real batch is missing, or its gradient was cleared.",
+                "Add both losses before backward(), or clear the gradients once, before both.",
+                pull(loss(fake, fake_zeros)),
+            )
+            yield (
+                "Both batches have the label 1.",
+                "Label fakes 0 in the discriminator's phase.",
+                pull(both(ones, fake_ones)),
+            )
+            yield (
+                "The discriminator's loss has the wrong sign.",
+                "The optimiser makes the loss smaller: do not negate it.",
+                pull(-right),
+            )
+            mixed = net(torch.cat([step.real, fakes]))
+            labels = torch.cat([torch.ones_like(real), fake_zeros])
+            for factor in (1, 2):
+                yield (
+                    "Real images and fakes go through the discriminator in one mixed batch, so that batch normalisation "
+                    "mixes their statistics.",
+                    "Call the discriminator twice: once for the real batch, once for the fakes.",
+                    pull(factor * loss(mixed, labels)),
+                )
+            half = real.shape[0]
+            yield (
+                "Real images and fakes go through the discriminator in one mixed batch, so that batch normalisation "
+                "mixes their statistics.",
+                "Call the discriminator twice: once for the real batch, once for the fakes.",
+                pull(loss(mixed[:half], ones) + loss(mixed[half:], fake_zeros)),
+            )
+            yield (
+                "A sigmoid is taken of the logits before a loss that takes one itself.",
+                "Give the loss the discriminator's logits as they are.",
+                pull(loss(real.sigmoid(), ones) + loss(fake.sigmoid(), fake_zeros)),
+            )
+        yield (
+            "The losses are sums over the batch where means are asked.",
+            "Take the mean over the batch.",
+            pull(
+                F.binary_cross_entropy_with_logits(real, ones, reduction="sum")
+                + F.binary_cross_entropy_with_logits(fake, fake_zeros, reduction="sum")
+            ),
+        )
+        yield (
+            "The squared error of logits and labels is taken (a least-squares GAN) where cross-entropy is asked.",
+            "Use _classification_loss.",
+            pull((real - 1).square().mean() + fake.square().mean()),
+        )
+        yield (
+            "The squared error of beliefs and labels is taken where cross-entropy is asked.",
+            "Use _classification_loss.",
+            pull((real.sigmoid() - 1).square().mean() + fake.sigmoid().square().mean()),
+        )
+        yield (
+            "The means of the logits are compared (a Wasserstein GAN) where cross-entropy is asked.",
+            "Use _classification_loss.",
+            pull(fake.mean() - real.mean()),
+        )
+
+
+# --- The generator's phase -------------------------------------------------------------------------------
+
+
+def generator_losses(step: Step) -> list[tuple[Tensor, SmallGenerator]]:
+    """Every accepted loss of the generator, through the discriminator as it is at the generator's step."""
+    found = []
+    for noise in step.noises("generator"):
+        generator, discriminator = step.networks("generator")
+        logits = discriminator(generator(noise))
+        found += [(loss(logits, torch.ones_like(logits)), generator) for loss in LOSSES]
+    return found
+
+
+def generator_gradients(step: Step) -> list[Tensor]:
+    return [
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)])
+        for loss, net in generator_losses(step)
+    ]
+
+
+def generator_mistakes(step: Step) -> Iterable[tuple[str, str, Tensor]]:
+    """Known mistakes of the generator's phase: what it is, what to try, the gradient that it gives."""
+    for noise in step.noises("generator"):
+        generator, discriminator = step.networks("generator")
+        _, old = step.networks("call")
+        images = generator(noise)
+        logits, old_logits = discriminator(images), old(images)
+        ones, zeros = torch.ones_like(logits), torch.zeros_like(logits)
+
+        def pull(value: Tensor, net: nn.Module = generator) -> Tensor:
+            parameters = list(net.parameters())
+            return torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters, retain_graph=True)])
+
+        for loss in LOSSES:
+            yield (
+                "The generator's loss is the saturating one: it maximises the discriminator's loss of fakes labelled 0.",
+                "Minimise the classification loss of the fakes with label 1.",
+                pull(-loss(logits, zeros)),
+            )
+            yield (
+                "The generator's fakes are labelled 0: it learns to be recognised.",
+                "Label the fakes 1 in the generator's phase: the generator wants them taken for real.",
+                pull(loss(logits, zeros)),
+            )
+            yield (
+                "The generator learns from the discriminator as it was before its step.",
+                "Send the fakes through the discriminator after optimizerD.step().",
+                pull(loss(old_logits, ones)),
+            )
+            yield (
+                "The generator's loss has the wrong sign.",
+                "The optimiser makes the loss smaller: do not negate it.",
+                pull(-loss(logits, ones)),
+            )
+            yield (
+                "A sigmoid is taken of the logits before a loss that takes one itself.",
+                "Give the loss the discriminator's logits as they are.",
+                pull(loss(logits.sigmoid(), ones)),
+            )
+        yield (
+            "The generator's loss is the sum over the batch where the mean is asked.",
+            "Take the mean over the batch.",
+            pull(F.binary_cross_entropy_with_logits(logits, ones, reduction="sum")),
+        )
+        yield (
+            "The squared error of logits and labels is taken (a least-squares GAN) where cross-entropy is asked.",
+            "Use _classification_loss.",
+            pull((logits - 1).square().mean()),
+        )
+        yield (
+            "The squared error of beliefs and labels is taken where cross-entropy is asked.",
+            "Use _classification_loss.",
+            pull((logits.sigmoid() - 1).square().mean()),
+        )
+        yield (
+            "The mean of the logits is taken (a Wasserstein GAN) where cross-entropy is asked.",
+            "Use _classification_loss.",
+            pull(-logits.mean()),
+        )
+
+
+# --- Reconstruction --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Course:
+    """A reconstruction: images and loss at the codes before and after the last step, codes at the end."""
+
+    images: Tensor
+    images_before: Tensor
+    loss: float
+    loss_before: float
+    loss_at_start: float
+
+
+def course_of_images(
+    generator: nn.Module,
+    samples: Tensor,
+    *,
+    rate: float = 1e-2,
+    betas: tuple[float, float] = (0.9, 0.999),
+    cleared: bool = True,
+) -> Iterator[tuple[Tensor, float]]:
+    """Images and loss before the first step, after it, after the second, ... : codes from zero, moved by Adam so that the
+    mean squared error falls; the generator in its present mode. cleared: whether old gradients are."""
+    codes = torch.zeros(samples.shape[0], CODE_SIZE, requires_grad=True)
+    adam = torch.optim.Adam([codes], lr=rate, betas=betas)
+    while True:
+        images = generator(codes)
+        loss = F.mse_loss(images, samples)
+        yield images.detach(), loss.item()
+        (gradient,) = torch.autograd.grad(loss, codes)
+        codes.grad = gradient if cleared or codes.grad is None else codes.grad + gradient
+        adam.step()
+
+
+def reconstruction(generator: nn.Module, samples: Tensor, *, steps: int = 500, **how: Any) -> Course:
+    """The course of a reconstruction, up to its last step."""
+    first, *_, before, last = islice(course_of_images(generator, samples, **how), steps + 1)
+    return Course(last[0], before[0], last[1], before[1], first[1])
+
+
+def steps_that_lead_to(images: Tensor, generator: nn.Module, samples: Tensor, most: int = 1001) -> int | None:
+    """After how many steps the search comes to these images; None when it does not."""
+    gaps = [apart(images, made) for made, _ in islice(course_of_images(generator, samples), most + 1)]
+    nearest = min(range(len(gaps)), key=gaps.__getitem__)
+    return nearest if gaps[nearest] <= IMAGE_GAP else None
+
+
+# One step moves the images by about 8e-5 (root of the mean square); another order of the same float32 operations, by less
+# than 1e-6; a loss scaled by the batch size (Adam's epsilon then weighs a little less), by less than 3e-5.
+IMAGE_GAP = 4e-5
+
+
+def apart(a: Tensor, b: Tensor) -> float:
+    """Root of the mean squared difference."""
+    return (a.double() - b.double()).square().mean().sqrt().item()
+
+
+def fits(images: Tensor, course: Course) -> bool:
+    return min(apart(images, course.images), apart(images, course.images_before)) <= IMAGE_GAP
+
+
+def returned_pair(seen: Observation, count: int) -> tuple[float, Tensor]:
+    """Loss and images, as reconstruct returned them."""
+    pair = seen.list("returned", 2, what="what reconstruct returned")
+    told = Observation({"loss": pair[0], "images": pair[1]})
+    if isinstance(pair[0], Tensor) and pair[0].dim() > 0 and isinstance(pair[1], (int, float)):
+        raise Fault(
+            expected="(loss, images)",
+            seen="(images, loss)",
+            hint="Return the loss first.",
+            diagnosis="The two results are returned in the wrong order.",
+        )
+    loss = told.number("loss", what="the returned loss", hint="Return loss.item().")
+    return loss, told.tensor("images", (count, 3, 32, 32), what="the returned images")

@@ -1,0 +1,444 @@
+"""How VAE and CVAE are judged, for the hidden checks of both: one function for each thing that a check asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.checks.hidden import expected_vae as expected
+from autograder.checks.hidden.expected_sampling import expect_own_draws
+from autograder.checks.hidden.expected_training import Run
+from autograder.checks.public import given
+from autograder.judging import (
+    Draw,
+    Mistake,
+    Observation,
+    expect,
+    expect_close,
+    expect_fresh,
+    expect_standard_normal,
+    fail,
+)
+from autograder.probes.stand_ins.vae import VAE as StandIn
+
+WRONG_SPREADS = [
+    (
+        "log_sigma is read as the log of the variance: the noise is scaled by exp(0.5 log_sigma).",
+        lambda log_sigma: torch.exp(log_sigma / 2),
+    ),
+    ("log_sigma is not exponentiated: the noise is scaled by log_sigma itself.", lambda log_sigma: log_sigma),
+    (
+        "The noise is scaled by the variance, exp(2 log_sigma), not by sigma.",
+        lambda log_sigma: torch.exp(2 * log_sigma),
+    ),
+    ("The noise is not scaled by sigma.", torch.ones_like),
+    ("The noise is scaled by 1 / sigma.", lambda log_sigma: torch.exp(-log_sigma)),
+    ("log_sigma goes through a softplus where it should be exponentiated.", torch.nn.functional.softplus),
+]
+
+
+def expect_right_spread(submission: Any, draw: Draw, probe: str) -> None:
+    """(z - mu) / exp(log_sigma) is N(0, 1), where sigma is small and where it is large."""
+    for shape in _shapes(draw):
+        mu, log_sigma = draw.normal(*shape, mean=0.5, std=2.0), draw.uniform(*shape, low=-1.5, high=1.0)
+        seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
+        given.refuse_64(seen, shape[0])
+        z = seen.tensor("z", shape, what="z")
+        eps = (z.double() - mu) / log_sigma.double().exp()
+        if bool((eps.abs() > 1e-6).any()):
+            expect_own_draws(eps.reshape(shape[0], -1), "the noise")
+        wide = log_sigma > log_sigma.median()
+        if not (expected.is_standard_normal(eps[wide]) and expected.is_standard_normal(eps[~wide])):
+            _name_wrong_spread(z.double() - mu, log_sigma.double())
+            for part in (eps, eps[wide], eps[~wide]):
+                expect_standard_normal(part, what="(z - mu) / exp(log_sigma)")
+        # The noise has nothing to do with mu: the correlation's standard error is 1 / sqrt(n), n >= 2400.
+        correlation = torch.corrcoef(torch.stack([eps.flatten(), mu.double().flatten()]))[0, 1].abs().item()
+        expect(
+            correlation < 0.14,
+            expected="noise that is independent of mu",
+            seen=f"a correlation of {correlation:.2f}",
+            hint="z = mu + exp(log_sigma) * eps: mu is added once, as it is.",
+        )
+        given.expect_no_seed(seen.flag("seed_kept"), "reparameterize")
+
+
+def _shapes(draw: Draw) -> list[tuple[int, ...]]:
+    n, nz = draw.integer(240, 300), draw.integer(10, 20)
+    return [(n, 1, nz), (n + 5, nz)]
+
+
+def _name_wrong_spread(noise: Tensor, log_sigma: Tensor) -> None:
+    """Ends the check when the noise fits a known wrong scale, and not the right one."""
+    if expected.is_standard_normal(noise / log_sigma.exp()):
+        return
+    for says, scale in WRONG_SPREADS:
+        if expected.is_standard_normal(noise / scale(log_sigma)):
+            fail(
+                expected="(z - mu) / exp(log_sigma): independent draws from N(0, 1)",
+                seen=f"draws with variance {(noise / log_sigma.exp()).var().item():.3f}",
+                hint="log_sigma is the logarithm of the standard deviation: sigma = exp(log_sigma).",
+                diagnosis=says,
+            )
+    if bool((noise.abs() < 1e-6).all()):
+        fail(
+            expected="z = mu + exp(log_sigma) * eps",
+            seen="z = mu, without noise",
+            diagnosis="No noise is drawn: z is the mean.",
+        )
+
+
+def expect_own_noise(submission: Any, draw: Draw, probe: str) -> None:
+    """No two samples, dimensions or calls share their noise."""
+    n, nz = draw.integer(9, 30), draw.integer(4, 9)
+    for shape in [(n, 1, nz), (n, nz)]:
+        mu, log_sigma = draw.normal(*shape), torch.zeros(shape)
+        seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
+        given.refuse_64(seen, n)
+        z, again = (seen.tensor(k, shape, what="z").double() - mu for k in ("z", "again"))
+        expect(
+            bool((z.abs() > 1e-6).any()),
+            expected="z = mu + exp(log_sigma) * eps",
+            seen="z = mu, without noise",
+        )
+        expect_fresh(z, again, what="the noise")
+        expect_own_draws(z.reshape(n, nz), "the noise")
+
+
+def expect_noise_gradients(submission: Any, draw: Draw, probe: str) -> None:
+    """dz/dmu = 1 and dz/dlog_sigma = z - mu, in float32 and float64; the arguments are kept."""
+    for dtype in (torch.float32, torch.float64):
+        shape = (draw.integer(80, 90), 1, draw.integer(13, 19))
+        mu, log_sigma = draw.normal(*shape).to(dtype), draw.uniform(*shape, low=-1.0, high=1.0).to(dtype)
+        pull = draw.normal(*shape).to(dtype)
+        seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=pull)
+        given.refuse_64(seen, shape[0])
+        z = seen.tensor("z", shape, what="z")
+        if seen.get("grad_mu") is None or seen.get("grad_log_sigma") is None:
+            _name_wrong_spread(z.double() - mu, log_sigma.double())
+            fail(
+                expected="gradients of z with respect to mu and to log_sigma",
+                seen="z hangs on neither, or on one alone",
+                hint="torch.distributions' sample() cuts the graph, rsample() keeps it; detach() and no_grad() cut it too.",
+                diagnosis="z is cut off from mu or log_sigma, so the encoder cannot learn through it.",
+            )
+        expect_close(
+            seen.tensor("grad_mu", shape),
+            pull,
+            rtol=1e-3,
+            what="the gradient of sum(z * g) with respect to mu, which is g",
+        )
+        right = pull * (z - mu)
+        expect_close(
+            seen.tensor("grad_log_sigma", shape),
+            right,
+            rtol=2e-3,
+            atol=1e-5,
+            what="the gradient of sum(z * g) with respect to log_sigma, which is g * (z - mu)",
+            mistakes=[
+                Mistake(
+                    right / 2,
+                    "log_sigma is read as the log of the variance: it is halved before it is exponentiated.",
+                ),
+                Mistake(right * 2, "The noise is scaled by the variance, exp(2 log_sigma), not by sigma."),
+            ],
+        )
+        expect(
+            seen.flag("kept"),
+            expected="arguments that are left as they are",
+            seen="mu or log_sigma was changed",
+        )
+
+
+def _posterior(
+    seen: Observation, key: str, weights: dict[str, Tensor], x: Tensor, c: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """mu, log sigma and the code z that was decoded, (N, nz) each; faults when q or rec are not what they should be."""
+    n, nz = len(x), weights["decoder_weight"].shape[1]
+    outputs = seen.part(key, what="what forward returned")
+    q = outputs.tensor("q", what='outputs["q"]')
+    expect(
+        q.shape in [(n, 1, 2 * nz), (n, 2 * nz)],
+        expected=f'outputs["q"]: what the encoder returned, ({n}, 1, {2 * nz})',
+        seen=f"shape {tuple(q.shape)}",
+        mistake=Mistake(None, "q is overwritten by z: it holds the drawn code, not the posterior.")
+        if q.shape in [(n, 1, nz), (n, nz)]
+        else None,
+    )
+    right = given.encoded(weights, x, c)
+    mistakes = []
+    if c is not None:
+        mistakes.append(Mistake(given.encoded(weights, x), "The labels are not handed to the encoder."))
+    expect_close(
+        q.double().reshape(n, -1),
+        right,
+        rtol=1e-3,
+        atol=1e-4,
+        what='outputs["q"], which is what the encoder returns',
+        mistakes=mistakes,
+    )
+    rec = outputs.tensor("rec", (n, 1, 784), what='outputs["rec"]')
+    z = given.codes_in(weights, rec, c)
+    if z is None:
+        fail(
+            expected='outputs["rec"]: what the decoder makes of a code'
+            + (" and the labels" if c is not None else ""),
+            seen="an image that the decoder makes of no code",
+            diagnosis="The labels are not handed to the decoder."
+            if c is not None and given.codes_in(weights, rec) is not None
+            else None,
+        )
+        raise AssertionError
+    mu, log_sigma = expected.halves(right)
+    return mu, log_sigma, z
+
+
+def expect_posterior_sample(
+    seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
+) -> None:
+    """rec is decoded from what reparameterize gives, be it the dye, the student's own draw, or one of `also`."""
+    given.refuse_64(seen, len(x))
+    mu, log_sigma, z = _posterior(seen, "outputs", weights, x, c)
+    dyes = [1.1 * mu + 0.6 * log_sigma, *also]
+    if any(torch.allclose(z, dye, atol=2e-3) for dye in dyes):
+        return
+    _name_wrong_code(z, mu, log_sigma)
+    eps = (z - mu) / log_sigma.exp()
+    expect_own_draws(eps, "the noise")
+    _name_wrong_spread(z - mu, log_sigma)
+    expect_standard_normal(eps, what="(z - mu) / sigma of the codes that forward decoded")
+
+
+def _name_wrong_code(z: Tensor, mu: Tensor, log_sigma: Tensor) -> None:
+    for code, says in [
+        (mu, "The posterior mean is decoded; nothing is sampled."),
+        (log_sigma, "log sigma is decoded in place of a sample."),
+        (
+            1.1 * log_sigma + 0.6 * mu,
+            "The two halves of q are swapped: the mean comes first, log sigma second.",
+        ),
+    ]:
+        expect(
+            not torch.allclose(z, code, atol=2e-3),
+            expected="a sample z of the posterior, decoded",
+            seen="another code, decoded",
+            hint="mu, log_sigma = q.chunk(2, dim=-1), then z from reparameterize.",
+            mistake=Mistake(None, says),
+        )
+
+
+def expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor | None) -> None:
+    """Two calls decode two different codes, and neither is the mean."""
+    given.refuse_64(seen, len(x))
+    mu, log_sigma, z = _posterior(seen, "outputs", weights, x, c)
+    _name_wrong_code(z, mu, log_sigma)
+    expect_fresh(z, _posterior(seen, "again", weights, x, c)[2], what="the code that forward decodes")
+    expect(seen.flag("x_kept"), expected="an input that is left as it is", seen="x was changed")
+
+
+def expect_own_parts(seen: Observation, x: Tensor) -> None:
+    """The model as constructed uses its own encoder, and the loss reaches all parameters of both parts."""
+    code = seen.tensor("code", what="the encoder's output")
+    q = seen.part("outputs").tensor("q", what='outputs["q"]')
+    expect_close(
+        q.reshape(len(x), -1),
+        code.reshape(len(x), -1),
+        what='outputs["q"], which is what the encoder returns',
+    )
+    expect(
+        seen.flag("drawings_reach_encoder"),
+        expected="gradients that flow from the drawings through z into every parameter of the encoder",
+        seen="encoder parameters without a gradient",
+        hint="Nothing may be detached between the encoder and the decoder.",
+    )
+    for name in ("encoder", "decoder"):
+        expect(
+            seen.flag(f"{name}_reached"),
+            expected=f"gradients of the loss in every parameter of the {name}",
+            seen="parameters without a gradient, or that are none of the model's",
+            hint="Build encoder and decoder in __init__, and let nothing detach what flows through them.",
+        )
+
+
+def loss_case(draw: Draw, n: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """Arguments for the loss, with mu != 0 and sigma != 1."""
+    nz = draw.integer(3, 12)
+    mu, log_sigma = draw.normal(n, 1, nz, mean=0.6, std=1.2), draw.normal(n, 1, nz, mean=-0.5, std=0.6)
+    return {
+        "nz": nz,
+        "beta": draw.number(0.1, 0.7),
+        "x": draw.uniform(n, 1, 784).to(dtype),
+        "q": torch.cat([mu, log_sigma], -1).to(dtype),
+        "rec": draw.uniform(n, 1, 784, low=0.05, high=0.95).to(dtype),
+    }
+
+
+def given_loss(case: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the loss of the stand-in VAE gives, for a CVAE that inherits it."""
+    stand_in = StandIn.__new__(StandIn)
+    torch.nn.Module.__init__(stand_in)
+    stand_in.beta = case["beta"]
+    return stand_in.loss(case["x"].double(), {k: case[k].double() for k in ("q", "rec")})
+
+
+def expect_kl(seen: Observation, case: dict[str, Any]) -> None:
+    """kl_loss is KL[q || N(0, I)], averaged over everything, and not yet weighed by beta."""
+    q = case["q"]
+    right = expected.kl_to_prior(q.double()).mean()
+    weighed = Mistake(
+        case["beta"] * right, "kl_loss is multiplied by beta before it is returned.", "beta is for the total."
+    )
+    expect_close(
+        expected.part(seen, "kl_loss").double(),
+        right,
+        rtol=1e-3,
+        atol=1e-5,
+        what="kl_loss",
+        mistakes=[*expected.kl_mistakes(q), weighed],
+        hint="KL[q(z|x) || N(0, I)] of each element from kl_divergence, then the mean over everything.",
+    )
+
+
+def expect_total(seen: Observation, case: dict[str, Any]) -> None:
+    """rec_loss is a right one, and total = rec_loss + beta * kl_loss; a wrong kl_loss is another check's matter."""
+    x, rec, beta = case["x"], case["rec"], case["beta"]
+    rec_loss, kl_loss = (expected.part(seen, k).double() for k in ("rec_loss", "kl_loss"))
+    right = expected.rec_losses(rec, x)
+    if not any(torch.allclose(rec_loss, value, rtol=1e-3, atol=1e-6) for value in right.values()):
+        expect_close(
+            rec_loss,
+            right["real"],
+            rtol=1e-3,
+            what="rec_loss, the reconstruction loss of the outputs",
+            mistakes=expected.rec_mistakes(rec, x),
+            hint='reconstruction_loss(outputs["rec"], x).',
+        )
+    total = seen.tensor("total", (), what="the total").double()
+    kl_right = expected.kl_to_prior(case["q"].double()).mean()
+    if torch.isclose(total, rec_loss + beta * kl_right, rtol=1e-3):
+        return
+    mistakes = [
+        Mistake(rec_loss + kl_loss, "beta is left out of the total, or is not kept by __init__."),
+        Mistake(beta * rec_loss + kl_loss, "beta stands at the reconstruction loss, not at the KL term."),
+        Mistake(beta * (rec_loss + kl_loss), "beta multiplies both terms, not the KL term alone."),
+        Mistake(rec_loss - beta * kl_loss, "The KL term is subtracted."),
+        Mistake(-(rec_loss + beta * kl_loss), "The total has the wrong sign: it is to be minimised."),
+        Mistake(rec_loss, "The KL term is left out of the total."),
+        Mistake(rec_loss + beta**2 * kl_loss, "beta is applied twice."),
+    ]
+    expect_close(
+        total,
+        rec_loss + beta * kl_loss,
+        rtol=1e-3,
+        what=f"the total with beta = {beta:.3f}: rec_loss + beta * kl_loss",
+        mistakes=mistakes if torch.isclose(kl_loss, kl_right, rtol=1e-3) else (),
+    )
+
+
+def expect_loss_gradients(seen: Observation, case: dict[str, Any]) -> None:
+    """The total's gradients with respect to q and rec, whatever the parts that are returned beside it hang on."""
+    x, q, rec, beta = case["x"], case["q"], case["rec"], case["beta"]
+    expect(
+        seen.flag("kept"),
+        expected="outputs and x as they came",
+        seen="loss changed what it was given",
+        hint="Work on new names: outputs is the caller's.",
+        mistake=Mistake(None, "loss mutates its arguments: outputs or x is changed inside."),
+    )
+    total = seen.tensor("total", (), what="the total").double()
+    cut = "The total is cut off from what it is made of (detach, item or no_grad), so nothing can be learned."
+    for key in ("grad_q", "grad_rec"):
+        if seen.get(key) is None:
+            fail(expected="a total that gradients flow through", seen="no gradient", diagnosis=cut)
+    right = expected.rec_losses(rec, x)
+    kl = expected.kl_to_prior(q.double()).mean()
+    name = min(right, key=lambda k: abs(right[k] + beta * kl - total).item())
+    expect_close(
+        total, right[name] + beta * kl, rtol=1e-3, what=f"the total in {str(x.dtype).removeprefix('torch.')}"
+    )
+    expected.expect_gradient(
+        seen.tensor("grad_q", what="the gradient of the total with respect to q"),
+        lambda v: beta * expected.kl_to_prior(v).mean(),
+        q,
+        "the gradient of the total with respect to q",
+    )
+    expected.expect_gradient(
+        seen.tensor("grad_rec", what="the gradient of the total with respect to rec"),
+        lambda v: expected.rec_losses(v, x)[name],
+        rec,
+        "the gradient of the total with respect to rec",
+    )
+
+
+def expect_reconstruction(
+    seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
+) -> None:
+    """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call."""
+    n = len(x)
+    if seen.flag("both_halves"):
+        fail(
+            expected="the decoder called with the posterior mean, nz numbers for each image",
+            seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
+            hint="The encoder returns [mean, log sigma]: decode its first half alone.",
+            diagnosis="reconstruct decodes both halves of q, not the mean alone.",
+        )
+    first, second = (
+        seen.tensor(k, (n, 28, 28), what=f"reconstruct of {n} images") for k in ("first", "second")
+    )
+    expect(
+        torch.allclose(first, second, atol=1e-6),
+        expected="the same images at every call",
+        seen=f"images that differ by up to {float((first - second).abs().max()):.3g}",
+        mistake=Mistake(
+            None,
+            "reconstruct samples: it decodes a drawn code instead of the posterior mean.",
+            "Decode the first half of the encoder's output as it is.",
+        ),
+    )
+    mu, log_sigma = expected.halves(given.encoded(weights, x, c))
+    for code in also:
+        if torch.allclose(first.double().flatten(1), given.decoded(weights, code, c), atol=1e-4):
+            return
+    mistakes = [
+        Mistake(
+            given.decoded(weights, log_sigma, c), "The second half of q, log sigma, is decoded, not the mean."
+        ),
+        Mistake(given.decoded(weights, log_sigma.exp(), c), "sigma is decoded, not the mean."),
+        Mistake(given.decoded(weights, mu + log_sigma.exp(), c), "mean + sigma is decoded, not the mean."),
+    ]
+    if c is not None:
+        no_label = expected.halves(given.encoded(weights, x))[0]
+        mistakes += [
+            Mistake(given.decoded(weights, mu), "reconstruct does not hand the labels to the decoder."),
+            Mistake(
+                given.decoded(weights, no_label, c), "reconstruct does not hand the labels to the encoder."
+            ),
+            Mistake(given.decoded(weights, no_label), "reconstruct does not use the labels."),
+        ]
+    expect_close(
+        first.double().flatten(1),
+        given.decoded(weights, mu, c),
+        rtol=1e-3,
+        atol=1e-4,
+        what="reconstruct: the decoder's images of the posterior means",
+        mistakes=mistakes,
+        hint="The mean is the first half of the encoder's output.",
+    )
+    expect(seen.flag("x_kept"), expected="an input that is left as it is", seen="x was changed")
+
+
+def expect_histories(run: Run) -> None:
+    """Both lists hold the losses at each step."""
+    history = run.seen.part("history", what="what the training returned")
+    expect(
+        not run.seen.flag("graph"),
+        expected="plain floats",
+        seen="tensors that hold their graph",
+        hint="Use .item().",
+    )
+    for name in ("rec_loss", "kl_loss"):
+        values = history.numbers(name, run.size.iterations, what=f'history["{name}"]')
+        run.expect_history(name, values, f'history["{name}"]')

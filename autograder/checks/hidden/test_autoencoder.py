@@ -1,0 +1,391 @@
+"""Hidden checks of autoencoder.py: questions 1-1, 1-2 and 1-3."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.checks.hidden import expected_layers as layers
+from autograder.checks.hidden import expected_sampling as sampling
+from autograder.checks.hidden import expected_training as training
+from autograder.checks.hidden.expected_vae import expect_gradient
+from autograder.checks.public import given
+from autograder.judging import (
+    Draw,
+    Mistake,
+    Observation,
+    check,
+    close,
+    expect,
+    expect_close,
+    expect_equal,
+    fail,
+)
+from autograder.probes.stand_ins import models
+
+ENCODER = "Encoder(nz, input_size): Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)."
+DECODER = "Decoder(nz, output_size): Linear(nz, 64), ReLU, Linear(64, 256), ReLU, Linear(256, output_size), Sigmoid."
+LOADER = (
+    "make_data_loader(dataset, batch_size=64, num_workers=0) returns a DataLoader that reshuffles every epoch and drops "
+    "the last, incomplete batch."
+)
+LOSS = "reconstruction_loss(x_hat, x): binary cross-entropy, prediction first, mean over every element."
+TRAIN = (
+    "train_autoencoder(model, loader, epochs, learning_rate, device='cpu'): one Adam for the whole run, training mode, "
+    "every batch flattened to (N, 1, 784), one step a batch; returns one float per iteration."
+)
+SAMPLE = (
+    "sample_images(model, num_samples, nz, device='cpu'): fresh z ~ N(0, I) of shape (num_samples, nz) at every call, "
+    "decoded by model.decoder, without a graph."
+)
+
+
+@check("1-1", points=1, title="The encoder computes what its five layers compute", asks=ENCODER)
+def test_encoder_layers(submission, draw: Draw) -> None:
+    for leading in [(draw.integer(3, 8), 1), (draw.integer(3, 8),)]:
+        nz, size = draw.integer(3, 40), draw.integer(70, 250)
+        x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
+        seen = submission.ask("autoencoder.encoder", nz=nz, input_size=size, x=x, pull=pull)
+        what = f"Encoder({nz}, {size})"
+        _expect_layers(seen, (size, 256, 64, nz), x, pull, "encoder", what, (*leading, nz))
+
+
+@check("1-1", points=1, title="The decoder computes what its six layers compute", asks=DECODER)
+def test_decoder_layers(submission, draw: Draw) -> None:
+    n = draw.integer(3, 8)
+    for leading in [(n, 1), (n,)]:
+        nz, size = draw.integer(3, 40), draw.integer(70, 250)
+        z, pull = draw.normal(*leading, nz, std=3.0), draw.normal(n, 1, size)
+        seen = submission.ask("autoencoder.decoder", nz=nz, output_size=size, z=z, pull=pull)
+        what = f"Decoder({nz}, {size})"
+        _expect_layers(seen, (nz, 64, 256, size), z, pull, "decoder", what, (n, 1, size))
+
+
+def _expect_layers(
+    seen: Observation,
+    sizes: tuple[int, ...],
+    x: Tensor,
+    pull: Tensor,
+    part: str,
+    what: str,
+    shape: tuple[int, ...],
+) -> None:
+    out = seen.tensor("out", shape, what=f"the output of {what} for an input of shape {tuple(x.shape)}")
+    found = layers.need(seen, sizes, what)
+    layers.expect_output(out, found, x, part, f"the output of {what}")
+    layers.expect_gradients(found, x, pull, part, what)
+    again = seen.tensor("again", shape, what=f"the output of {what} in evaluation mode")
+    expect_close(again, out, rtol=1e-4, atol=1e-6, what=f"the output of {what} in evaluation mode")
+    expect(seen.flag("x_kept"), expected="an input that is left as it is", seen="an input that was changed")
+
+
+@check("1-1", points=0.5, title="The loader draws a new order every epoch", asks=LOADER)
+def test_loader_reshuffles(submission, draw: Draw) -> None:
+    size = draw.integer(5, 12)
+    n = size * draw.integer(4, 8) + draw.integer(1, size)
+    seen = submission.ask("autoencoder.loader", n=n, classes=5, epochs=2, batch_size=size)
+    first, second = (torch.cat([b.numbers for b in epoch]) for epoch in given.loader_epochs(seen, 2))
+    expect(
+        not torch.equal(first, first.sort().values),
+        expected="the images in a random order",
+        seen="the images in the order of the data set",
+        mistake=Mistake(None, "The loader does not shuffle.", "DataLoader has an argument for this."),
+    )
+    expect(
+        not torch.equal(first, second),
+        expected="a new order every epoch",
+        seen="the same order in both epochs",
+        hint="Let the DataLoader shuffle, rather than the data set once.",
+        mistake=Mistake(None, "The order is drawn once and kept for all epochs."),
+    )
+    given.expect_no_seed(seen.flag("seed_kept"), "make_data_loader")
+
+
+@check("1-1", points=0.5, title="Every image comes at most once an epoch, with its own label", asks=LOADER)
+def test_loader_serves_each_image_once(submission, draw: Draw) -> None:
+    for _ in range(2):
+        size, classes = draw.integer(3, 9), draw.integer(3, 12)
+        n = size * draw.integer(2, 6) + draw.integer(0, size)
+        seen = submission.ask("autoencoder.loader", n=n, classes=classes, epochs=2, batch_size=size)
+        expect_equal(
+            seen.number("length", what="len(loader)"),
+            float(n // size),
+            what=f"len(loader), {n} images by {size}",
+        )
+        for epoch in given.loader_epochs(seen, 2):
+            expect_equal(len(epoch), n // size, what=f"number of batches of {size} from {n} images")
+            for batch in epoch:
+                expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
+            numbers = torch.cat([b.numbers for b in epoch])
+            labels = torch.cat([b.labels for b in epoch])
+            expect(
+                len(numbers.unique()) == len(numbers),
+                expected="every image at most once an epoch",
+                seen="images that come more than once",
+                hint="Draw without replacement.",
+            )
+            expect(
+                torch.equal(numbers % classes, labels),
+                expected="every image with its own label",
+                seen="labels that belong to other images",
+            )
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="Batches hold 64 when no size is given, and num_workers is passed on",
+    asks=LOADER,
+)
+def test_loader_settings(submission, draw: Draw) -> None:
+    n = 64 * 2 + draw.integer(1, 64)
+    epoch = given.loader_epochs(submission.ask("autoencoder.loader", n=n, classes=5, epochs=1), 1)[0]
+    expect_equal(
+        [b.shape[0] for b in epoch], [64, 64], what=f"batch sizes for {n} images, batch_size not given"
+    )
+    workers = draw.integer(1, 5)
+    seen = submission.ask("autoencoder.loader_workers", n=20, batch_size=4, num_workers=workers)
+    expect_equal(
+        seen.number("workers", what="loader.num_workers"),
+        float(workers),
+        what=f"loader.num_workers with num_workers={workers}",
+        hint="Hand num_workers on to the DataLoader.",
+        mistakes=[Mistake(0.0, "num_workers is not passed on to the DataLoader.")],
+    )
+    expect_equal(seen.number("workers_unasked"), 0.0, what="loader.num_workers when it is not given")
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="Encoder and decoder work for other sizes and for a single image",
+    asks=f"{ENCODER} {DECODER}",
+)
+def test_other_sizes(submission, draw: Draw) -> None:
+    for n in (1, draw.integer(2, 70)):
+        nz, size = draw.integer(1, 70), draw.integer(1, 1200)
+        for name, sizes, inside, outside in [
+            ("Encoder", [nz, size], size, nz),
+            ("Decoder", [nz, size], nz, size),
+        ]:
+            x = draw.normal(n, 1, inside)
+            out = submission.ask("autoencoder.shapes", name=name, sizes=sizes, x=x)
+            out.tensor("out", (n, 1, outside), what=f"{name}({nz}, {size}) on a batch of {n}")
+
+
+@check(
+    "1-2", points=0.5, title="The loss is the binary cross-entropy, averaged over every element", asks=LOSS
+)
+def test_loss_values(submission, draw: Draw) -> None:
+    n = draw.integer(3, 8)
+    for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
+        x_hat, x = draw.uniform(n, 1, 784, low=0.05, high=0.95), draw.uniform(*shape, low=0.02, high=0.98)
+        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
+        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
+        flat = x.reshape(x_hat.shape)
+        right = F.binary_cross_entropy(x_hat, flat)
+        mistakes = [
+            Mistake(
+                F.binary_cross_entropy(flat, x_hat),
+                "The arguments are swapped: the prediction is taken for the truth.",
+                "PyTorch's function takes the prediction first as well.",
+            ),
+            Mistake(right * 784, "The loss is summed over pixels.", "Take the mean over every element."),
+            Mistake(
+                right * n * 784, "The loss is a sum over every element.", "Take the mean over every element."
+            ),
+            Mistake(right * n, "The loss is summed over the batch.", "Take the mean over every element."),
+            Mistake(right / n, "The loss is divided by the batch size twice."),
+            Mistake(-right, "The sign is wrong: a cross-entropy is positive."),
+            Mistake(
+                F.mse_loss(x_hat, flat),
+                "The loss is the mean squared error.",
+                "Use the binary cross-entropy.",
+            ),
+            Mistake(
+                F.l1_loss(x_hat, flat),
+                "The loss is the mean absolute error.",
+                "Use the binary cross-entropy.",
+            ),
+            Mistake(
+                F.binary_cross_entropy_with_logits(x_hat, flat),
+                "The prediction is taken for a logit, though a sigmoid has been applied to it already.",
+                "Use the loss for probabilities.",
+            ),
+            Mistake(-(flat * x_hat.log()).mean(), "The second term, (1 - x) log(1 - x_hat), is missing."),
+            Mistake(
+                right / torch.tensor(2.0).log(),
+                "The loss is in bits, not in nats.",
+                "Use the natural logarithm.",
+            ),
+            Mistake(
+                F.binary_cross_entropy(*torch.broadcast_tensors(x_hat, flat.reshape(1, n, 784))),
+                "Shapes are broadcast: every prediction is compared with every image.",
+                "Bring x to the shape of x_hat first.",
+            ),
+        ]
+        expect_close(loss, right, rtol=1e-3, what=f"the loss for x of shape {shape}", mistakes=mistakes)
+
+
+@check("1-2", points=0.5, title="The loss has the right gradient and leaves its arguments alone", asks=LOSS)
+def test_loss_gradient(submission, draw: Draw) -> None:
+    for dtype in (torch.float32, torch.float64):
+        n = draw.integer(3, 8)
+        x_hat = draw.uniform(n, 1, 784, low=0.05, high=0.95).to(dtype)
+        x = draw.uniform(n, 1, 28, 28).to(dtype)
+        flat = x.reshape(x_hat.shape).double()
+        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
+        what = f"the loss in {str(dtype).removeprefix('torch.')}"
+        loss = seen.tensor("loss", (), what=what)
+        right = F.binary_cross_entropy(x_hat.double(), flat)
+        grad = seen.tensor("grad", x_hat.shape, what=f"the gradient of {what} with respect to x_hat")
+        expect(
+            seen.flag("kept"),
+            expected="arguments that are left as they are",
+            seen="x_hat or x was changed",
+            hint="Functions that end in _ work in place.",
+        )
+        if not close(loss.double(), right, 1e-3, 1e-6):
+            fail(expected=f"{what}: {right.item():.6f}", seen=f"{loss.item():.6f}")
+        expect_gradient(grad, partial(F.binary_cross_entropy, target=flat), x_hat, f"the gradient of {what}")
+
+
+@check("1-2", points=0.5, title="The loss is finite where a prediction is exactly 0 or 1", asks=LOSS)
+def test_loss_at_the_ends(submission, draw: Draw) -> None:
+    x = draw.integers(0, 2, 4, 1, 784).float()
+    wrong = x.clone()
+    wrong[:, :, :5] = 1 - x[:, :, :5]
+    seen = submission.ask("autoencoder.losses", pairs=[{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}])
+    part = Observation(dict(zip(("right", "wrong"), seen.list("losses", 2), strict=True)))
+    hint = "log(0) is minus infinity, and 0 times that is NaN: PyTorch's own function takes care of both."
+    right = part.tensor("right", (), what="the loss of a perfect prediction of zeros and ones", hint=hint)
+    wrong_loss = part.tensor(
+        "wrong", (), what="the loss where five pixels of each image are certain and wrong", hint=hint
+    )
+    expect(
+        abs(right.item()) < 2e-3, expected="a loss of 0 for a perfect prediction", seen=f"{right.item():.4g}"
+    )
+    expect(
+        wrong_loss.item() > 0.02,
+        expected="a large loss where a prediction is certain and wrong",
+        seen=f"{wrong_loss.item():.4g}",
+    )
+
+
+def _train(submission, draw: Draw) -> training.Run:
+    size = given.sizes(draw)
+    weights = given.weights(draw, size.nz, outputs=size.nz)
+    images, labels = draw.uniform(size.images, 1, 28, 28), draw.integers(0, 10, size.images)
+    seen = submission.ask(
+        "autoencoder.train_autoencoder",
+        weights=weights,
+        images=images,
+        labels=labels,
+        batch_size=size.batch,
+        epochs=size.epochs,
+        learning_rate=size.rate,
+        pass_device=True,
+    )
+    return training.Run(
+        seen=seen,
+        size=size,
+        images=images,
+        labels=labels,
+        make=lambda: models.AutoEncoderModel(weights).double(),
+        losses=training.autoencoder_losses(),
+    )
+
+
+@check("1-2", points=1, title="Training takes one Adam step per batch, with the rate it is told", asks=TRAIN)
+def test_training_steps(submission, draw: Draw) -> None:
+    _train(submission, draw).expect_steps("train_autoencoder")
+
+
+@check(
+    "1-2", points=0.5, title="Training goes through every batch of every epoch, in training mode", asks=TRAIN
+)
+def test_training_batches(submission, draw: Draw) -> None:
+    run = _train(submission, draw)
+    run.batches()
+    run.expect_mode()
+
+
+@check("1-2", points=0.5, title="The list holds the loss of every iteration", asks=TRAIN)
+def test_training_history(submission, draw: Draw) -> None:
+    run = _train(submission, draw)
+    losses = run.seen.numbers("history", run.size.iterations, what="the list of losses")
+    expect(
+        not run.seen.flag("graph"),
+        expected="plain floats",
+        seen="tensors that hold their graph",
+        hint="loss.item()",
+    )
+    run.expect_history("total", losses, "the losses of the first iterations")
+
+
+@check("1-2", points=0.5, title="Batches are moved to the model's device", asks=TRAIN)
+def test_training_on_another_device(submission, draw: Draw) -> None:
+    nz, n = draw.integer(3, 6), draw.integer(7, 12)
+    seen = submission.ask(
+        "autoencoder.train_elsewhere",
+        weights=given.weights(draw, nz, outputs=nz),
+        images=draw.uniform(n, 1, 28, 28),
+        labels=draw.integers(0, 10, n),
+        batch_size=4,
+    )
+    given.expect_no_collision(seen, "train_autoencoder")
+
+
+def _sample(submission, draw: Draw, count: int) -> tuple[Observation, dict[str, Tensor], int]:
+    nz = draw.integer(4, 9)
+    weights = given.weights(draw, nz, outputs=nz)
+    seen = submission.ask(
+        "autoencoder.sample_images", weights=weights, num_samples=count, nz=nz, pass_device=True
+    )
+    return seen, weights, nz
+
+
+@check("1-3", points=0.5, title="The codes are fresh draws from N(0, I)", asks=SAMPLE)
+def test_codes_are_normal(submission, draw: Draw) -> None:
+    count = draw.integer(250, 300)
+    seen, weights, _ = _sample(submission, draw, count)
+    first, second = (
+        sampling.codes(weights, seen.tensor(k, (count, 1, 28, 28), what="the samples"), None, "the samples")
+        for k in ("first", "second")
+    )
+    sampling.expect_prior_draws(first, second, "the codes")
+    given.expect_no_seed(seen.flag("seed_kept"), "sample_images")
+
+
+@check("1-3", points=0.5, title="Every sample has a code of its own", asks=SAMPLE)
+def test_codes_are_independent(submission, draw: Draw) -> None:
+    count = draw.integer(20, 40)
+    seen, weights, _ = _sample(submission, draw, count)
+    images = seen.tensor("first", (count, 1, 28, 28), what="the samples")
+    sampling.expect_own_draws(sampling.codes(weights, images, None, "the samples"), "the codes")
+
+
+@check("1-3", points=0.5, title="The samples are the decoder's output, without a graph", asks=SAMPLE)
+def test_samples_are_decoded(submission, draw: Draw) -> None:
+    count = draw.integer(3, 9)
+    seen, weights, _ = _sample(submission, draw, count)
+    images = seen.tensor("first", (count, 1, 28, 28), what="the samples")
+    sampling.codes(weights, images, None, "the samples")
+    expect(
+        not seen.flag("graph"),
+        expected="samples without a graph",
+        seen="a tensor that requires gradients",
+        mistake=Mistake(None, "The samples still have a graph attached.", "Sample under torch.no_grad()."),
+    )
+    expect(
+        seen.flag("model_kept"),
+        expected="a model that is left as it is",
+        seen="changed parameters or gradients",
+    )
+    nz = draw.integer(4, 9)
+    weights = given.weights(draw, nz, outputs=nz)
+    seen = submission.ask("autoencoder.sample_elsewhere", weights=weights, num_samples=count, nz=nz)
+    given.expect_no_collision(seen, "sample_images")

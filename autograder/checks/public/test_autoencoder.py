@@ -1,0 +1,210 @@
+"""Public checks of autoencoder.py: questions 1-1, 1-2 and 1-3."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from autograder.checks.public import given
+from autograder.judging import Draw, Mistake, check, expect, expect_close, expect_equal
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="The encoder takes any image size and code length, and keeps the leading shape",
+    asks="Encoder(nz, input_size): (N, 1, input_size) or (N, input_size) -> the same leading shape with nz last.",
+)
+def test_encoder_shapes(submission, draw: Draw) -> None:
+    for _ in range(2):
+        n, nz, size = draw.integer(2, 7), draw.integer(3, 40), draw.integer(100, 800)
+        for shape in [(n, 1, size), (n, size)]:
+            x = draw.uniform(*shape)
+            seen = submission.ask("autoencoder.shapes", name="Encoder", sizes=[nz, size], x=x)
+            what = f"Encoder({nz}, {size}) on x of shape {shape}"
+            out = seen.tensor("out", (*shape[:-1], nz), what=what)
+            expect(
+                float((out - out[:1]).abs().max()) > 0,
+                expected=f"{what}: different codes for different images",
+                seen="the same code for every image",
+            )
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="The decoder returns (N, 1, output_size) with values in [0, 1]",
+    asks="Decoder(nz, output_size): z of shape (N, nz) or (N, 1, nz) -> (N, 1, output_size), values in [0, 1].",
+)
+def test_decoder_shapes_and_range(submission, draw: Draw) -> None:
+    for _ in range(2):
+        n, nz, size = draw.integer(2, 7), draw.integer(3, 40), draw.integer(100, 800)
+        for shape in [(n, 1, nz), (n, nz)]:
+            # Codes this long push a layer that does not end in a sigmoid out of [0, 1].
+            z = draw.normal(*shape, std=40.0)
+            seen = submission.ask("autoencoder.shapes", name="Decoder", sizes=[nz, size], x=z)
+            what = f"Decoder({nz}, {size}) on z of shape {shape}"
+            out = seen.tensor(
+                "out", (n, 1, size), what=what, hint="unsqueeze(1) or reshape adds the middle axis."
+            )
+            low, high = float(out.min()), float(out.max())
+            expect(
+                low >= 0 and high <= 1,
+                expected=f"{what}: values in [0, 1]",
+                seen=f"values from {low:.3g} to {high:.3g}",
+                hint="End with a sigmoid.",
+            )
+
+
+@check(
+    "1-1",
+    points=1,
+    title="The loader serves full batches, every image with its own label",
+    asks="make_data_loader(dataset, batch_size=64, num_workers=0) returns a DataLoader that reshuffles every epoch and "
+    "drops the last, incomplete batch.",
+)
+def test_loader_serves_full_batches(submission, draw: Draw) -> None:
+    size = draw.integer(5, 12)
+    n = size * draw.integer(3, 6) + draw.integer(1, size)
+    seen = submission.ask("autoencoder.loader", n=n, classes=7, epochs=1, batch_size=size)
+    expect(
+        seen.flag("is_loader"),
+        expected="a torch.utils.data.DataLoader",
+        seen="an object of another class",
+        hint="Import DataLoader from torch.utils.data and return one.",
+    )
+    batches = given.loader_epochs(seen, 1)[0]
+    expect_equal(
+        len(batches),
+        n // size,
+        what=f"number of batches of {size} from {n} images",
+        hint="Ask the DataLoader to drop the last batch when it is not full.",
+        mistakes=[
+            Mistake(
+                n // size + 1,
+                "The last, incomplete batch is not dropped.",
+                "DataLoader has an argument for this.",
+            )
+        ],
+    )
+    for number, batch in enumerate(batches):
+        expect_equal(batch.shape, [size, 1, 28, 28], what=f"shape of the images of batch {number}")
+        expect(
+            torch.equal(batch.numbers % 7, batch.labels),
+            expected="every image with its own label",
+            seen=f"images and labels of batch {number} do not belong together",
+            hint="Let the DataLoader shuffle; shuffling images and labels apart tears the pairs.",
+        )
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="A prediction of 0.5 costs ln 2, whatever the truth",
+    asks="reconstruction_loss(x_hat, x): binary cross-entropy, mean over every element; x comes as (N, 1, 28, 28), "
+    "(N, 1, 784) or (N, 784).",
+)
+def test_grey_costs_ln_2(submission, draw: Draw) -> None:
+    n = draw.integer(3, 7)
+    x_hat = torch.full((n, 1, 784), 0.5)
+    for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
+        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=draw.uniform(*shape))
+        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
+        expect_close(
+            loss,
+            math.log(2),
+            rtol=1e-4,
+            what=f"the loss of a prediction that is 0.5 everywhere, for x of shape {shape}",
+            mistakes=[
+                Mistake(
+                    784 * math.log(2), "The loss is summed over pixels.", "Take the mean over every element."
+                ),
+                Mistake(784 * n * math.log(2), "The loss is a sum over every element.", "Take the mean."),
+                Mistake(
+                    math.log1p(math.exp(0.5)) - 0.25,
+                    "The prediction is taken for a logit, though a sigmoid has been applied to it already.",
+                    "Use the loss for probabilities, not the one 'with logits'.",
+                ),
+            ],
+            hint="Bring x to the shape of x_hat; then -[x log(x_hat) + (1 - x) log(1 - x_hat)], averaged.",
+        )
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="The loss is smallest when the prediction is the truth",
+    asks="reconstruction_loss(x_hat, x): binary cross-entropy with the prediction first and the truth second.",
+)
+def test_truth_costs_least(submission, draw: Draw) -> None:
+    x = draw.uniform(5, 1, 784, low=0.1, high=0.9)
+    step = draw.normal(5, 1, 784, std=0.03).clamp(-0.08, 0.08)
+    pairs = [{"x_hat": x + amount * step, "x": x} for amount in (0.0, 1.0, -1.0)]
+    seen = submission.ask("autoencoder.losses", pairs=pairs)
+    at_truth, above, below = seen.numbers("losses", 3, what="the losses")
+    # The average of x log x_hat over 3920 pixels in [0.1, 0.9]: the entropy of such pixels lies near 0.58.
+    expect(
+        at_truth < min(above, below) and 0.5 < at_truth < 0.65,
+        expected="the smallest loss, near 0.58 (the mean entropy of these grey pixels), when x_hat is x",
+        seen=f"{at_truth:.4f} at x_hat = x; {above:.4f} and {below:.4f} a little beside it",
+        hint="The prediction is the first argument, and the loss is a cross-entropy: not 0 for grey pixels.",
+    )
+
+
+@check(
+    "1-2",
+    points=1,
+    title="Training brings the loss down and returns one float per iteration",
+    asks="train_autoencoder(model, loader, epochs, learning_rate, device='cpu') trains with Adam and returns a list of "
+    "one float per iteration.",
+)
+def test_training_brings_the_loss_down(submission, draw: Draw) -> None:
+    size = given.sizes(draw)
+    images, labels = draw.uniform(size.images, 1, 28, 28, low=0.97), torch.arange(size.images) % 10
+    seen = submission.ask(
+        "autoencoder.train_autoencoder",
+        weights=given.weights(draw, size.nz, outputs=size.nz),
+        images=images,
+        labels=labels,
+        batch_size=size.batch,
+        epochs=8,
+        learning_rate=5e-3,
+    )
+    iterations = 8 * size.iterations // size.epochs
+    losses = seen.numbers("history", iterations, what=f"the losses of 8 epochs of {iterations // 8} batches")
+    expect(
+        not seen.flag("graph"),
+        expected="plain floats",
+        seen="tensors that still hold the graph they came from",
+        hint="Use loss.item(): a loss tensor keeps its whole graph in memory.",
+        mistake=Mistake(None, "The list of losses keeps every graph alive."),
+    )
+    expect(
+        losses[-1] < 0.98 * losses[0],
+        expected="a loss that falls by several per cent in 8 epochs",
+        seen=f"{losses[0]:.4f} at the first iteration, {losses[-1]:.4f} at the last",
+        hint="Every iteration: forward, loss, clear the gradients, backward, optimiser step.",
+    )
+
+
+@check(
+    "1-3",
+    points=0.5,
+    title="Samples have the asked shape, lie in [0, 1] and are new at every call",
+    asks="sample_images(model, num_samples, nz, device='cpu'): fresh z ~ N(0, I), decoded by model.decoder, returned as "
+    "(num_samples, 1, 28, 28).",
+)
+def test_samples_are_images(submission, draw: Draw) -> None:
+    for count in (1, draw.integer(2, 9)):
+        nz = draw.integer(3, 9)
+        weights = given.weights(draw, nz, outputs=nz)
+        seen = submission.ask("autoencoder.sample_images", weights=weights, num_samples=count, nz=nz)
+        first = seen.tensor("first", (count, 1, 28, 28), what=f"sample_images(model, {count}, {nz})")
+        second = seen.tensor("second", (count, 1, 28, 28), what="the same, called again")
+        expect(
+            float(first.min()) >= 0 and float(first.max()) <= 1,
+            expected="values in [0, 1], as the decoder returns them",
+            seen=f"values from {float(first.min()):.3g} to {float(first.max()):.3g}",
+        )
+        given.expect_other_images(first, second)

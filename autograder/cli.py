@@ -1,0 +1,162 @@
+"""The command line: `python -m autograder check` for students, `grade` for instructors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from autograder import batch, intake
+from autograder.reports.files import write_atomically, write_gradebook
+from autograder.rubric import Rubric, assignment
+from autograder.verdicts import Result
+
+UNUSABLE = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Checks and grades submissions of the generative-models assignment.
+
+    \b
+    python -m autograder check                    the public checks, on assignment/
+    python -m autograder check -q 1-4 --watch     one question, again at every save
+    python -m autograder grade submissions/       all checks, on a folder of submissions
+    """
+    logging.basicConfig(level=logging.WARNING, format="autograder: %(message)s")
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("assignment"))
+@click.option(
+    "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
+)
+@click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write the result here."
+)
+def check(path: Path, questions: tuple[str, ...], watch: bool, json_file: Path | None) -> None:
+    """Runs the public checks on PATH (a folder or zip with your modules; assignment/ unless you say otherwise).
+
+    Exit status: 0 when all public checks passed, 1 while points are missing, 2 when PATH cannot be used.
+    """
+    batch.warm_up()
+    console = Console(soft_wrap=False)
+    rubric = assignment().rubric
+    _known(questions, rubric)
+    if not watch:
+        sys.exit(_check_once(console, path, questions, json_file))
+    from watchfiles import watch as changes
+
+    _check_once(console, path, questions, json_file)
+    console.print("Watching for changes; Ctrl-C ends it.")
+    try:
+        for _ in changes(path, watch_filter=lambda _change, name: name.endswith(".py")):
+            _check_once(console, path, questions, json_file)
+            console.print("Watching for changes; Ctrl-C ends it.")
+    except (KeyboardInterrupt, FileNotFoundError):
+        sys.exit(0)
+
+
+def _check_once(console: Console, path: Path, questions: tuple[str, ...], json_file: Path | None) -> int:
+    rubric = assignment().rubric
+    try:
+        with console.status("Checking ..."):
+            result = batch.grade_one(
+                path, visibilities=("public",), questions=questions or None, secret="public"
+            )
+    except intake.UnusableSubmission as error:
+        click.echo(f"autograder: {error}", err=True)
+        return UNUSABLE
+    from autograder.reports.terminal import print_check
+
+    print_check(console, result, rubric, questions or None)
+    if json_file is not None:
+        write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return 0 if result.score == result.max_score else 1
+
+
+@main.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("grades"), show_default=True, metavar="DIR"
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Judges at work at once (default: cores).",
+)
+@click.option(
+    "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
+)
+def grade(paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple[str, ...]) -> None:
+    """Runs all checks on each PATH: a submission (folder or zip), or a folder of submissions.
+
+    Writes DIR/<submission>.json as results come, and DIR/grades.csv. Set AUTOGRADER_SECRET to your course's secret, so
+    that nobody can guess the inputs.
+
+    Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH is not there.
+    """
+    subject = assignment()
+    _known(questions, subject.rubric)
+    works, problems = batch.plan(paths, out, subject)
+    for problem in problems:
+        click.echo(f"autograder: {problem}", err=True)
+    if not works:
+        sys.exit(UNUSABLE)
+    jobs = jobs or batch.default_jobs()
+    if jobs == 1 or len(works) == 1:
+        batch.warm_up()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        click.echo(
+            f"autograder: {out}: no folder can be made there ({error.strerror}); choose another --out",
+            err=True,
+        )
+        sys.exit(UNUSABLE)
+    console = Console()
+    results: dict[str, Result] = {}
+    columns = (
+        TextColumn("Grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(works))
+        for work, result in batch.run(works, jobs, questions or None):
+            results[work.name] = result
+            ordered = [results[w.name] for w in works if w.name in results]
+            write_gradebook(out / "grades.csv", ordered, subject.rubric)
+            progress.update(
+                task, advance=1, description=f"{result.submission}: {result.score:g}/{result.max_score:g}"
+            )
+    from autograder.reports.terminal import print_grades
+
+    print_grades(console, [results[w.name] for w in works], subject.rubric)
+    if batch.course_secret() == batch.DEFAULT_SECRET:
+        console.print(
+            "AUTOGRADER_SECRET is not set: inputs of checks can be guessed by whoever has this package."
+        )
+    console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
+    sys.exit(UNUSABLE if problems else 0)
+
+
+def _known(questions: tuple[str, ...], rubric: Rubric) -> None:
+    """Ends with one line when a question is none of the rubric's."""
+    auto = [q.id for q in rubric.auto]
+    for id in questions:
+        if id not in auto:
+            click.echo(
+                f"autograder: there is no auto-graded question {id}; there are {', '.join(auto)}", err=True
+            )
+            sys.exit(UNUSABLE)

@@ -1,0 +1,165 @@
+"""What a probe saw, read with care: every access checks kind, shape and finiteness, and faults in plain words."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class Fault(AssertionError):
+    """A wrong answer, told in four parts: what was expected, what was seen, the mistake it looks like, what to try."""
+
+    def __init__(self, *, expected: str, seen: str, hint: str = "", diagnosis: str | None = None) -> None:
+        super().__init__(f"expected {expected}; seen {seen}")
+        self.expected = expected
+        self.seen = seen
+        self.hint = hint
+        self.diagnosis = diagnosis
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """Stands for an object that cannot cross the wire (a function, a custom class): only its type's name did."""
+
+    kind: str
+
+    def __str__(self) -> str:
+        return f"an object of type {self.kind}"
+
+
+def kind(value: Any) -> str:
+    """Says what a value is, in a student's words."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, Unsupported):
+        return str(value)
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    if isinstance(value, (bool, int, float)):
+        return f"the number {value}" if not isinstance(value, bool) else str(value)
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+@dataclass(frozen=True)
+class Observation(Mapping[str, Any]):
+    """A probe's answer: a mapping of names to plain values and tensors (CPU, no graph).
+
+    names: what a message calls an entry, where the key alone would not speak ("z" -> "the z that reparameterize returned").
+    """
+
+    found: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.found[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def name(self, key: str) -> str:
+        return self.names.get(key, key)
+
+    def tensor(
+        self,
+        key: str,
+        shape: Sequence[int | None] | None = None,
+        *,
+        what: str = "",
+        finite: bool = True,
+        floating: bool = True,
+        hint: str = "",
+    ) -> Tensor:
+        """The tensor under `key`.
+
+        shape: what is asked; None in a place allows any length there.
+        finite: a NaN or an infinity is a fault.
+        Raises Fault in every other case, so a check can work with the value at once.
+        """
+        what = what or self.name(key)
+        value = self.found.get(key)
+        asked = "a tensor" if shape is None else f"a tensor of shape {_shape(shape)}"
+        if not isinstance(value, Tensor):
+            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint)
+        if shape is not None and (
+            value.dim() != len(shape)
+            or any(n is not None and n != m for n, m in zip(shape, value.shape, strict=True))
+        ):
+            raise Fault(expected=f"{what}: {asked}", seen=f"shape {tuple(value.shape)}", hint=hint)
+        if floating and value.dtype not in FLOATS:
+            raise Fault(expected=f"{what}: {asked} of floats", seen=kind(value), hint=hint)
+        if finite and value.dtype in FLOATS and not bool(torch.isfinite(value).all()):
+            bad = "NaN (not a number)" if bool(torch.isnan(value).any()) else "infinite values"
+            raise Fault(expected=f"{what}: finite values", seen=f"{bad} in {kind(value)}", hint=hint)
+        return value
+
+    def number(self, key: str, *, what: str = "", finite: bool = True, hint: str = "") -> float:
+        """The number under `key` as a float; a 0-dim tensor is a number too."""
+        what = what or self.name(key)
+        value = self.found.get(key)
+        if isinstance(value, Tensor) and value.dim() == 0:
+            value = value.item()
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise Fault(expected=f"{what}: a number", seen=kind(value), hint=hint)
+        if finite and not torch.isfinite(torch.tensor(float(value))):
+            raise Fault(expected=f"{what}: a finite number", seen=str(value), hint=hint)
+        return float(value)
+
+    def numbers(
+        self, key: str, length: int | None = None, *, what: str = "", hint: str = ""
+    ) -> builtins.list[float]:
+        """The list of numbers under `key`; `length` as asked."""
+        what = what or self.name(key)
+        items = self.list(key, length, what=what, hint=hint)
+        part = Observation({str(i): v for i, v in enumerate(items)})
+        return [part.number(str(i), what=f"{what}, entry {i}", hint=hint) for i in range(len(items))]
+
+    def list(
+        self, key: str, length: int | None = None, *, what: str = "", hint: str = ""
+    ) -> builtins.list[Any]:
+        """The list under `key`; `length` as asked."""
+        what = what or self.name(key)
+        value = self.found.get(key)
+        asked = "a list" if length is None else f"a list of {length}"
+        if not isinstance(value, (list, tuple)):
+            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint)
+        if length is not None and len(value) != length:
+            raise Fault(expected=f"{what}: {asked}", seen=f"a list of {len(value)}", hint=hint)
+        return builtins.list(value)
+
+    def flag(self, key: str) -> bool:
+        """The truth value under `key` (a probe's own reading, so anything else counts as False)."""
+        return self.found.get(key) is True
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self.found.get(key)
+        return value if isinstance(value, str) else default
+
+    def part(self, key: str, *, what: str = "", hint: str = "") -> Observation:
+        """The mapping under `key`, as an observation."""
+        value = self.found.get(key)
+        if not isinstance(value, Mapping):
+            raise Fault(expected=f"{what or self.name(key)}: a dictionary", seen=kind(value), hint=hint)
+        return Observation(value)
+
+    def parts(self, key: str) -> builtins.list[Observation]:
+        """The list of mappings under `key` (entries that are none of them become empty)."""
+        return [Observation(v if isinstance(v, Mapping) else {}) for v in self.list(key)]
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    inner = ", ".join("any" if n is None else str(n) for n in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"

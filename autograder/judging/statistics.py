@@ -1,0 +1,70 @@
+"""Tests of noise whose false-alarm probability is known.
+
+Every bound is five or more standard errors wide: the probability that correct code fails one of them is stated beside it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from autograder.judging.faults import Mistake, expect
+
+UNIFORM = Mistake(
+    None, "The noise is uniform (torch.rand) where normal noise is asked.", "Use torch.randn or randn_like."
+)
+UNIFORM_WIDE = Mistake(
+    None, "The noise is uniform on [-1, 1] where normal noise is asked.", "Use torch.randn or randn_like."
+)
+
+
+def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
+    """Raises a fault unless the values of `noise` look like independent draws from N(0, 1).
+
+    Needs at least 1000 values. Mean, variance and fourth moment are held within 6 standard errors, whose
+    false-alarm probability under normality is at most about 2e-9 for the mean and (by the chi-squared and
+    fourth-power tails at n >= 1000) below 1e-6 for the others, taken at 7 and 9 standard errors on the upper side.
+    """
+    values = noise.double().flatten()
+    n = values.numel()
+    mean, second, fourth = values.mean().item(), values.square().mean().item(), values.pow(4).mean().item()
+    low, high = values.min().item(), values.max().item()
+    seen = (
+        f"{n} values with mean {mean:.3f}, variance {values.var().item():.3f}, from {low:.2f} to {high:.2f}"
+    )
+    expected = f"{what}: independent draws from N(0, 1)"
+    if low >= 0 and high <= 1 and abs(mean - 0.5) < 0.1 and values.std() > 0.2:
+        expect(False, expected=expected, seen=seen, hint=hint, mistake=UNIFORM)
+    if low >= -1 and high <= 1 and abs(mean) < 0.2 and abs(second - 1 / 3) < 0.1:
+        expect(False, expected=expected, seen=seen, hint=hint, mistake=UNIFORM_WIDE)
+    # Standard errors under N(0, 1): sqrt(1/n) for the mean, sqrt(2/n) for x^2, sqrt(96/n) for x^4.
+    expect(abs(mean) <= 6 / math.sqrt(n), expected=expected, seen=seen, hint=hint)
+    expect(abs(second - 1) <= 7 * math.sqrt(2 / n), expected=expected, seen=seen, hint=hint)
+    expect(-7 <= (fourth - 3) / math.sqrt(96 / n) <= 15, expected=expected, seen=seen, hint=hint)
+
+
+def shared_rows(noise: Tensor) -> bool:
+    """True when every row of `noise` (n, d) is the same: one draw shared by the whole batch."""
+    return noise.shape[0] > 1 and bool(torch.allclose(noise, noise[:1].expand_as(noise), atol=1e-4))
+
+
+def shared_columns(noise: Tensor) -> bool:
+    """True when every column of `noise` (n, d) is the same: one draw shared by all dimensions."""
+    return noise.shape[-1] > 1 and bool(torch.allclose(noise, noise[..., :1].expand_as(noise), atol=1e-4))
+
+
+def expect_fresh(first: Tensor, second: Tensor, *, what: str, hint: str = "") -> None:
+    """Raises a fault when two draws are the same (continuous noise: the probability of a false alarm is nil)."""
+    expect(
+        first.shape != second.shape or not torch.allclose(first, second, atol=1e-6),
+        expected=f"{what}: drawn anew at every call",
+        seen="the same values twice",
+        hint=hint,
+        mistake=Mistake(
+            None,
+            "The noise is drawn once, or the random generator is reseeded inside.",
+            "Draw the noise inside the function, at every call, and set no seed there.",
+        ),
+    )

@@ -1,0 +1,170 @@
+"""Probes of cvae.py: questions 1-8 and 1-9."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import training, variational
+from .kit import attempt, attribute, need, parameters, same, snapshot, tell
+from .posing import mixing
+from .stand_ins import models
+
+
+def idx2onehot(labels: list[Tensor], n: int) -> dict[str, Any]:
+    """idx2onehot(idx, n) of several label tensors; and whether they were kept."""
+    function = need("cvae", "idx2onehot")
+    before = snapshot(labels)
+    return {"values": [snapshot(function(idx, n)) for idx in labels], "kept": same(before, labels)}
+
+
+def idx2onehot_refused(good: Tensor, bad: list[Tensor], n: int) -> dict[str, Any]:
+    """idx2onehot of good labels, then of each of `bad`: its value, or the type of the exception."""
+    function = need("cvae", "idx2onehot")
+    return {"good": snapshot(function(good, n)), "bad": [attempt(function, idx, n) for idx in bad]}
+
+
+def part(
+    name: str,
+    width: int,
+    size: int,
+    conditional: bool,
+    num_labels: int,
+    inputs: list[Tensor],
+    c: Tensor | None,
+) -> dict[str, Any]:
+    """`CVAEEncoder` or `CVAEDecoder` (name): its parameters, and its answer to each of `inputs` with the labels c."""
+    model = need("cvae", name)(width, size, conditional, num_labels)
+    answers = [attempt(model, x) if c is None else attempt(model, x, c) for x in inputs]
+    if all("raised" in answer for answer in answers):
+        # Raised once more, so that the message can show the student's own line.
+        model(inputs[0]) if c is None else model(inputs[0], c)
+    return {"parameters": parameters(model), "answers": answers}
+
+
+def construct(nz: int, beta: float, num_labels: int, x: Tensor, z: Tensor, c: Tensor) -> dict[str, Any]:
+    """CVAE(nz, beta, True, num_labels) and CVAE(nz): attributes, and what the conditional one's parts return."""
+    cls = need("cvae", "CVAE")
+    model, plain = cls(nz, beta, True, num_labels), cls(nz)
+    names = ("beta", "conditional", "num_labels")
+    return {
+        "asked": {n: snapshot(attribute(model, n, "CVAE(nz, beta, conditional, num_labels)")) for n in names},
+        "unasked": {n: snapshot(attribute(plain, n, "CVAE(nz)")) for n in names},
+        "code": snapshot(attribute(model, "encoder", "CVAE(...)")(x, c)),
+        "image": variational.decoded(model, z, c),
+    }
+
+
+def refused(nz: int, counts: list[int]) -> dict[str, Any]:
+    """CVAE(nz, conditional=True, num_labels=n) for each n, after one that is in order: what was raised."""
+    cls = need("cvae", "CVAE")
+    cls(nz, conditional=True, num_labels=3)
+    raised: list[str] = []
+    for n in counts:
+        try:
+            cls(nz, conditional=True, num_labels=n)
+        except ValueError:
+            raised.append("ValueError")
+        except Exception as error:
+            raised.append(type(error).__name__)
+        else:
+            raised.append("")
+    return {"raised": raised}
+
+
+def whole(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
+    """A CVAE as constructed (conditional when there are labels): forward, a backward pass, reconstruct, twice."""
+    model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
+    labels = () if c is None else (c,)
+    answer = variational.forward_twice(model, x, *labels)
+    answer |= variational.backward_pass(model, x, *labels)
+    rebuilt = [model.reconstruct(x, *labels) for _ in range(2)]
+    return {**answer, "first": snapshot(rebuilt[0]), "second": snapshot(rebuilt[1])}
+
+
+def forward(weights: dict[str, Tensor], x: Tensor, c: Tensor | None, dye: bool) -> dict[str, Any]:
+    """CVAE.forward, twice, between given one-layer networks; with `dye`, reparameterize is a given function too."""
+    return variational.forward_twice(_overlaid(weights, dye), x, *([] if c is None else [c]))
+
+
+def reconstruct(weights: dict[str, Tensor], x: Tensor, c: Tensor | None) -> dict[str, Any]:
+    """CVAE.reconstruct, twice, between given one-layer networks."""
+    return variational.reconstruct_twice(_overlaid(weights, False), x, *([] if c is None else [c]))
+
+
+def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:
+    """CVAE.reparameterize, twice, and the gradients of sum(z * pull) at the first."""
+    model = variational.made(need("cvae", "CVAE"), mu.shape[-1], conditional=False, num_labels=0)
+    return variational.draw_twice(model, mu, log_sigma, pull)
+
+
+def loss(
+    nz: int, beta: float, num_labels: int, x: Tensor, c: Tensor | None, q: Tensor, rec: Tensor
+) -> dict[str, Any]:
+    """CVAE.loss(x, {"q": q, "rec": rec})."""
+    settings = {"conditional": c is not None, "num_labels": num_labels}
+    model = variational.made(need("cvae", "CVAE"), nz, beta, **settings)
+    return variational.lose(model, x, q, rec, *([] if c is None else [c]))
+
+
+def _overlaid(weights: dict[str, Tensor], dye: bool) -> Any:
+    table = weights.get("encoder_labels")
+    settings = {"conditional": table is not None, "num_labels": 0 if table is None else len(table)}
+    nz = weights["decoder_weight"].shape[1]
+    return variational.overlaid(variational.made(need("cvae", "CVAE"), nz, **settings), weights, dye)
+
+
+def elsewhere(nz: int, num_labels: int, x: Tensor, c: Tensor) -> dict[str, Any]:
+    """A conditional CVAE as constructed, on another device than the CPU: what collides."""
+    model = need("cvae", "CVAE")(nz, 1.0, True, num_labels)
+    return {"collision": variational.collision(model, x, c)}
+
+
+def train_elsewhere(
+    weights: dict[str, Tensor], images: Tensor, labels: Tensor, batch_size: int
+) -> dict[str, Any]:
+    """train_cvae with the model on another device than the CPU: what collides."""
+    function = need("cvae", "train_cvae")
+    return training.collision(function, models.CVAEModel(weights, 0.5), images, labels, batch_size)
+
+
+def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dict[str, Any]:
+    """sample_conditional with model and labels on another device than the CPU: what collides."""
+    function = need("cvae", "sample_conditional")
+    model = models.CVAEModel(weights, 0.5)
+    return {"collision": mixing(lambda device: function(model.to(device), labels.to(device), nz))}
+
+
+def train_cvae(
+    weights: dict[str, Tensor],
+    beta: float,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    epochs: int,
+    learning_rate: float,
+    pass_device: bool = False,
+) -> dict[str, Any]:
+    """train_cvae on a given model of one layer each way; it is conditional when the weights have label tables."""
+    function = need("cvae", "train_cvae")
+    model = models.CVAEModel(weights, beta)
+    return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+
+
+def sample_conditional(weights: dict[str, Tensor], beta: float, labels: Tensor, nz: int) -> dict[str, Any]:
+    """sample_conditional, twice, on a given conditional model of one layer each way."""
+    function = need("cvae", "sample_conditional")
+    model = models.CVAEModel(weights, beta)
+    before, kept = parameters(model), snapshot(labels)
+    seed = torch.initial_seed()
+    first, second = (tell(function(model, labels, nz)) for _ in range(2))
+    return {
+        "first": first["value"],
+        "second": second["value"],
+        "graph": first["graph"] or second["graph"],
+        "seed_kept": torch.initial_seed() == seed,
+        "labels_kept": same(kept, labels),
+        "model_kept": same(before, parameters(model)),
+    }

@@ -1,0 +1,173 @@
+"""A device that is not there: tensors that keep their values on the CPU and pose as tensors of another device.
+
+While `posing()` is active, everything made on, or moved to, the device "meta" is such a tensor, and mixing one with a
+plain CPU tensor raises `DevicesMixed`, as mixing does on a GPU. What a GPU allows is allowed: CPU tensors without
+dimensions, copies between devices, CPU indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+DEVICE = torch.device("meta")
+
+
+class DevicesMixed(RuntimeError):
+    """Tensors of two devices met in one operation."""
+
+
+class Posing(Tensor):
+    """A tensor that poses as one on `DEVICE`; its values are in `held`."""
+
+    held: Tensor
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> Posing:
+        made = Tensor._make_wrapper_subclass(
+            cls,
+            held.shape,
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=DEVICE,
+            requires_grad=False,
+        )
+        made.held = held
+        return made
+
+    def __init__(self, held: Tensor) -> None:
+        pass
+
+    @property
+    def is_cuda(self) -> bool:  # type: ignore[override]
+        return True
+
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
+    def numpy(self, *args: Any, **kwargs: Any) -> Any:
+        raise DevicesMixed(
+            "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.numpy()
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        return f"tensor({self.held.tolist() if self.held.numel() < 10 else '...'}, device='other')"
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        return carry_out(func, args, kwargs or {})
+
+
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from tensors_in(value)
+
+
+def undress(value: Any) -> Any:
+    """The values that posing tensors hold, in place of them."""
+    if isinstance(value, Posing):
+        return value.held
+    if isinstance(value, (list, tuple)):
+        return type(value)(undress(v) for v in value)
+    return value
+
+
+def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Runs an operation on the values that posing tensors hold; what comes out poses too if it belongs on `DEVICE`."""
+    inputs = [*tensors_in(args), *tensors_in(kwargs.values())]
+    posing = [value for value in inputs if isinstance(value, Posing)]
+    asked = kwargs.get("device")
+    if asked is not None:
+        kwargs = {**kwargs, "device": torch.device("cpu")}
+        poses = torch.device(asked).type == DEVICE.type
+    else:
+        poses = bool(posing)
+    if not posing and not poses:
+        return func(*args, **kwargs)
+    name = func.name()
+    if len(inputs) > len(posing) > 0 and "copy" not in name and not name.startswith("aten::index"):
+        plain = [v for v in inputs if not isinstance(v, Posing) and v.dim() > 0 and v.device.type == "cpu"]
+        if plain:
+            raise DevicesMixed(
+                "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
+                f"(in {name.removeprefix('aten::')})"
+            )
+    result = func(*[undress(a) for a in args], **{key: undress(value) for key, value in kwargs.items()})
+    if "_local_scalar_dense" in name:
+        return result
+    # An operation in place gives back the tensor that it was given.
+    known = {id(value.held) if isinstance(value, Posing) else id(value): value for value in inputs}
+
+    def dress(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return known.get(id(value)) if id(value) in known else Posing(value) if poses else value
+        if isinstance(value, (list, tuple)):
+            return type(value)(dress(v) for v in value)
+        return value
+
+    return dress(result)
+
+
+class Watch(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return carry_out(func, args, kwargs or {})
+
+
+class Makers(TorchFunctionMode):
+    """Makes on the CPU, and then moves, what PyTorch makes of Python's lists and numbers without any operation."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor):
+            device = kwargs.pop("device", None)
+            if device is None and not (args and isinstance(args[0], Posing)):
+                return func(*args, **kwargs)
+            if args and isinstance(args[0], Tensor):
+                return args[0].to(device=device, dtype=kwargs.get("dtype"))
+            return func(*args, **kwargs).to(DEVICE if device is None else device)
+        if func is Tensor.new_tensor and isinstance(args[0], Posing):
+            device = kwargs.pop("device", DEVICE)
+            return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs}).to(device)
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def posing() -> Iterator[torch.device]:
+    """Makes `DEVICE` a device with values for the length of the block, and gives it."""
+    swapping = torch.__future__.get_swap_module_params_on_conversion()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        with Makers(), Watch():
+            yield DEVICE
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(swapping)
+
+
+def mixing(run: Callable[[torch.device], Any]) -> str | None:
+    """What collided when `run(device)` was called with a device other than the CPU; None when nothing did.
+
+    Whatever else goes wrong there is no collision: an operation may be unknown to posing tensors, and no one's fault.
+    """
+    try:
+        with posing() as device:
+            run(device)
+    except DevicesMixed as error:
+        return str(error)
+    except Exception:
+        return None
+    return None

@@ -1,0 +1,84 @@
+"""Shared by the probes of Problem 1: runs a student's training loop on a small given model and watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from .kit import has_graph, parameters, snapshot, watching
+from .posing import mixing
+
+MOST = 400  # calls and history entries that are reported; a loop that runs wild shows soon enough
+
+
+def watch(
+    function: Callable[..., Any],
+    model: Any,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    epochs: int,
+    learning_rate: float,
+    pass_device: bool = False,
+) -> dict[str, Any]:
+    """Calls `function(model, loader, epochs, learning_rate)` and reports what the model was given and became.
+
+    The model is handed over in evaluation mode and without gradients. The loader shuffles and keeps its last, smaller
+    batch. images: (n, 1, 28, 28); labels: (n,).
+    """
+    loader = DataLoader(TensorDataset(images.clone(), labels.clone()), batch_size=batch_size, shuffle=True)
+    model.eval()
+    decoder_modes: list[bool] = []
+
+    def note(decoder: nn.Module, *_: object) -> None:
+        if torch.is_grad_enabled():  # a loss that is only looked at may be computed in any mode
+            decoder_modes.append(decoder.training)
+
+    handle = model.decoder.register_forward_hook(note)
+    seed = torch.initial_seed()
+    more = {"device": "cpu"} if pass_device else {}
+    try:
+        with watching(model.encoder) as calls:
+            returned = function(model, loader, epochs, learning_rate, **more)
+        after = {p["name"]: p["value"] for p in parameters(model)}
+        history = _history(returned)
+    finally:
+        handle.remove()
+    graded = [call for call in calls if call["grad_enabled"]][:MOST]
+    return {
+        "batches": [_batch(call["inputs"]) for call in graded],
+        "training": all(call["training"] for call in graded) and all(decoder_modes) and bool(graded),
+        "parameters": after,
+        "seed_kept": torch.initial_seed() == seed,
+        **history,
+    }
+
+
+def collision(
+    function: Callable[..., Any], model: nn.Module, images: Tensor, labels: Tensor, batch_size: int
+) -> dict[str, Any]:
+    """Trains `model` for an epoch where it is on another device than the CPU, as the loader's batches are not."""
+    loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size)
+    return {"collision": mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))}
+
+
+def _batch(inputs: list[Any]) -> dict[str, Any]:
+    """What the encoder was given: x, and the labels c where there were any."""
+    x, c, *_ = [*inputs, None, None]
+    return {"x": x, "c": c}
+
+
+def _history(returned: Any) -> dict[str, Any]:
+    """What the loop returned (a list, or a dictionary of lists), and whether a graph hangs on any of it."""
+    if isinstance(returned, Mapping):
+        lists = {str(k): v for k, v in list(returned.items())[:20]}
+        kept = {k: v[:MOST] if isinstance(v, (list, tuple)) else v for k, v in lists.items()}
+        graph = any(has_graph(e) for v in kept.values() if isinstance(v, list | tuple) for e in v)
+        return {"history": {k: snapshot(v) for k, v in kept.items()}, "graph": graph}
+    if isinstance(returned, list | tuple):
+        return {"history": snapshot(returned[:MOST]), "graph": any(has_graph(e) for e in returned[:MOST])}
+    return {"history": snapshot(returned), "graph": has_graph(returned)}

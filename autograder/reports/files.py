@@ -1,0 +1,83 @@
+"""Result files: one JSON per submission and the gradebook, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from autograder.rubric import Rubric
+from autograder.verdicts import Result
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces `path` by a file with `text` in one step: a reader, or a crash, sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_result(path: Path, result: Result) -> None:
+    write_atomically(path, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_gradebook(path: Path, results: Iterable[Result], rubric: Rubric) -> None:
+    """One row a submission, one column a question; written questions stay empty, to be filled in by hand."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(
+        [
+            "submission",
+            "score",
+            "max_score",
+            *(q.id for q in rubric.questions),
+            "isolation",
+            "complete",
+            "sha256",
+        ]
+    )
+    for result in results:
+        graded = {id for id, _ in result.points}
+        scores = [result.score_of(q.id) if q.id in graded else "" for q in rubric.questions]
+        row = [cell(result.submission), result.score, result.max_score, *scores, result.isolation]
+        writer.writerow([*row, "yes" if result.complete else "no", result.sha256])
+    write_atomically(path, table.getvalue())
+
+
+def cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def file_name(name: str, taken: set[str]) -> str:
+    """A name for a submission's files that is safe on every system and differs from those `taken` (added to it).
+
+    Names that differ only in case or in Unicode form are one name on some systems, so they count as the same here.
+    """
+    import unicodedata
+
+    base = "".join(c if c.isalnum() or c in "._- " else "_" for c in unicodedata.normalize("NFC", name))
+    base = base.strip(" .")[:100] or "submission"
+    if base.startswith("-") or base.lower() in ("grades", "report", "con", "nul", "aux", "prn"):
+        base = f"_{base}"
+    candidate, number = base, 1
+    while unicodedata.normalize("NFKC", candidate).casefold() in taken:
+        number += 1
+        candidate = f"{base}-{number}"
+    taken.add(unicodedata.normalize("NFKC", candidate).casefold())
+    return candidate

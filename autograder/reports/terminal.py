@@ -1,0 +1,134 @@
+"""Results in the terminal: one table for a student's check, one for an instructor's batch. Readable without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autograder.rubric import Question, Rubric
+from autograder.verdicts import Result, Verdict, lost, tidy, total
+
+NOT_WRITTEN = "not written yet"
+
+
+def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequence[str] | None = None) -> None:
+    """A student's table: questions, public points, and under each failing question what to do next."""
+    table = Table(title=f"Public checks of {result.submission}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("Question", no_wrap=True)
+    table.add_column("What is asked, and what to do next", overflow="fold", ratio=1)
+    table.add_column("Points", justify="right", no_wrap=True)
+    for question in rubric.auto:
+        verdicts = result.of(question.id)
+        if not verdicts or (shown and question.id not in shown):
+            continue
+        score, most = total(verdicts)
+        failing = lost(verdicts)
+        mark = "ok" if not failing else "to do"
+        table.add_row(
+            Text(question.id, style="bold"),
+            Text(question.title, style="bold"),
+            Text(f"{mark}  {score:g} / {most:g}", style="green" if not failing else "red"),
+        )
+        for advice in next_steps(question, failing):
+            table.add_row("", Text(advice), "")
+        table.add_section()
+    score, most = total(result.checks)
+    table.add_row(
+        Text("Total", style="bold"), Text("of the points that public checks give"), f"{score:g} / {most:g}"
+    )
+    console.print(table)
+    for note in result.notes:
+        console.print(Text(f"Note: {note}"))
+    hidden = tidy(sum(q.points for q in rubric.auto if not shown or q.id in shown) - most)
+    failing = [v for v in lost(result.checks) if v.max_score]
+    if failing:
+        left = sum(1 for v in failing)
+        console.print(
+            f"{left} public {'check' if left == 1 else 'checks'} to go. Start with the first one above."
+        )
+    else:
+        console.print("All public checks passed.")
+    console.print(
+        f"Public checks give {most:g} of these questions' {most + hidden:g} points; hidden checks decide the other"
+        f" {hidden:g} when your work is graded."
+    )
+
+
+def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
+    """What to do next, one text per different cause; checks that fail for one cause are told once."""
+    if not failing:
+        return []
+    seen: dict[str, list[Verdict]] = {}
+    for verdict in failing:
+        seen.setdefault(_cause(verdict), []).append(verdict)
+    unwritten = [v for v in failing if NOT_WRITTEN in v.feedback]
+    if len(unwritten) == len(failing):
+        todos = dict.fromkeys(_todo(v) for v in failing)
+        what = "; ".join(t for t in todos if t) or question.asks
+        return [f"Not written yet. In {question.module}.py: {what}."]
+    texts = []
+    for group in seen.values():
+        first = group[0]
+        others = f" (and {len(group) - 1} more checks for the same reason)" if len(group) > 1 else ""
+        texts.append(f"{first.title}{others}\n{_indent(first.feedback)}")
+    return texts
+
+
+def print_grades(console: Console, results: Sequence[Result], rubric: Rubric) -> None:
+    """An instructor's table: submissions by questions, whichever way fits the terminal's width."""
+    questions = [q.id for q in rubric.auto if any(q.id in dict(r.points) for r in results)]
+    if len(results) <= 4:
+        table = _questions_down(results, questions)
+    elif console.width >= 26 + 7 * len(questions):
+        table = _submissions_down(results, questions)
+    else:
+        table = _submissions_down(results, [])
+    console.print(table)
+    for result in results:
+        for note in result.notes:
+            console.print(Text(f"{result.submission}: {note}"))
+
+
+def _questions_down(results: Sequence[Result], questions: Sequence[str]) -> Table:
+    table = Table(title="Grades", title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
+    table.add_column("Question", no_wrap=True, footer="Total")
+    for result in results:
+        total_text = f"{result.score:g}/{result.max_score:g}"
+        table.add_column(Text(result.submission), justify="right", overflow="fold", footer=total_text)
+    for id in questions:
+        table.add_row(id, *(f"{r.score_of(id):g}/{dict(r.points)[id]:g}" for r in results))
+    return table
+
+
+def _submissions_down(results: Sequence[Result], questions: Sequence[str]) -> Table:
+    table = Table(title="Grades", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("Submission", overflow="fold")
+    for id in questions:
+        table.add_column(id, justify="right", no_wrap=True)
+    table.add_column("Total", justify="right", no_wrap=True)
+    for result in results:
+        cells = [f"{result.score_of(id):g}" for id in questions]
+        table.add_row(Text(result.submission), *cells, f"{result.score:g}/{result.max_score:g}")
+    return table
+
+
+def _cause(verdict: Verdict) -> str:
+    """The part of the feedback that tells causes apart: everything but what was asked."""
+    return "\n".join(line for line in verdict.feedback.splitlines() if not line.startswith("Asked: "))
+
+
+def _todo(verdict: Verdict) -> str:
+    """The to-do's text out of "Seen: not written yet (1-4: write VAE.loss)"."""
+    for line in verdict.feedback.splitlines():
+        if NOT_WRITTEN in line and "(" in line:
+            inner = line[line.index("(") + 1 : line.rindex(")")] if ")" in line else ""
+            return inner.partition(": ")[2] or inner
+    return ""
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

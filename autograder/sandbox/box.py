@@ -1,0 +1,133 @@
+"""The judge's end of one sandboxed child: send a request, wait for the answer until the deadline, close it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from autograder.sandbox import wire
+
+PRINTS = 20_000  # bytes of a child's output that are kept; the rest is read and thrown away
+
+
+class BoxError(Exception):
+    """The child gave no usable answer."""
+
+
+class TimedOut(BoxError):
+    """No answer before the deadline; the child is dead now."""
+
+
+class Died(BoxError):
+    """The child ended by itself; the text says how."""
+
+
+class Unreadable(BoxError):
+    """What came back was no valid answer; the child is dead now."""
+
+
+class Handle(Protocol):
+    """One started child, as its launcher knows it."""
+
+    def kill(self) -> None: ...
+    def wait(self, seconds: float) -> int | None:
+        """Exit status (negative: killed by that signal); None when it is not known in time."""
+        ...
+
+
+class Box:
+    """One child process: ask it with `request`, and close it. Every failure of the child is a BoxError."""
+
+    def __init__(self, handle: Handle, folder: Path, requests: int, answers: int, prints: int) -> None:
+        self._handle, self._folder, self._requests = handle, folder, requests
+        self._count = 0
+        self._closed = False
+        self._answers: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._printed = bytearray()
+        for target, fd in ((self._collect_answers, answers), (self._collect_prints, prints)):
+            threading.Thread(target=target, args=(fd,), daemon=True).start()
+
+    def request(self, message: Mapping[str, Any], seconds: float) -> Any:
+        """Sends one request and returns its answer, a tree: {"ok": ...} or {"raised": ...}."""
+        self._count += 1
+        deadline = time.monotonic() + seconds
+        frame = wire.encode({"n": self._count, **message})
+        # The child reads a request at once or not at all; a writer thread keeps a stuck child from stopping the judge.
+        writer = threading.Thread(target=self._write, args=(frame,), daemon=True)
+        writer.start()
+        try:
+            answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            self.close()
+            raise TimedOut(f"no answer within {seconds:g} s") from None
+        if answer is None:
+            status = self._handle.wait(2.0)
+            self.close()
+            raise Died(_say_status(status))
+        try:
+            if isinstance(answer, BaseException):
+                raise wire.WireError(str(answer))
+            tree = wire.decode(answer)
+            if not isinstance(tree, dict) or tree.get("n") != self._count or len(tree) != 2:
+                raise wire.WireError("an answer to another question")
+        except wire.WireError as error:
+            self.close()
+            raise Unreadable(str(error)) from None
+        return tree
+
+    def printed(self) -> str:
+        """What student code printed so far (bounded)."""
+        return bytes(self._printed).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Kills the child and its process group, and removes its folder."""
+        if self._closed:
+            return
+        self._closed = True
+        self._handle.kill()
+        with contextlib.suppress(OSError):
+            os.close(self._requests)
+        self._handle.wait(5.0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, frame: bytes) -> None:
+        view = memoryview(frame)
+        with contextlib.suppress(OSError):
+            while view:
+                view = view[os.write(self._requests, view) :]
+
+    def _collect_answers(self, fd: int) -> None:
+        try:
+            while (frame := wire.read_frame(lambda n: os.read(fd, n))) is not None:
+                self._answers.put(frame)
+            self._answers.put(None)
+        except (wire.WireError, OSError) as error:
+            self._answers.put(error)
+        finally:
+            os.close(fd)
+
+    def _collect_prints(self, fd: int) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(fd, 1 << 16):
+                self._printed += data[: max(0, PRINTS - len(self._printed))]
+        os.close(fd)
+
+
+def _say_status(status: int | None) -> str:
+    if status is None:
+        return "the process ended"
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        return f"the interpreter was ended by {name}"
+    return f"the process exited with status {status}"

@@ -1,0 +1,177 @@
+"""The inside of the sandbox: imports the student's modules, calls probes, sends back what they saw.
+
+Loaded by file path, alone, in a process that holds no secret. Requests and answers are frames of `wire`:
+    {"n": 1, "op": "prepare", "sources": {probe module: text}, "stand_ins": [module, ...], "own": [module, ...]}
+    {"n": 2, "op": "import", "module": "vae"}
+    {"n": 3, "op": "probe", "module": "vae", "function": "reparameterize", "inputs": {...}, "seed": 7}
+Answers: {"n": n, "ok": tree} or {"n": n, "raised": {...}}.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import os
+import random
+import sys
+import traceback
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+TEXT = 2000  # characters of an exception's message that are passed on
+# Bound before any student code runs, which may replace what the modules hold.
+SEEDERS: tuple[Callable[[int], object], ...] = (random.seed, np.random.seed, torch.manual_seed)
+FRAMES = 4  # of the student's own frames, innermost last
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds exactly the submission's modules (in `folder`) and the probes (sent as text), nothing else."""
+
+    def __init__(self, folder: Path, own: Sequence[str], sources: dict[str, str]) -> None:
+        self.folder, self.own, self.sources = folder, set(own), sources
+        self.stand_ins: set[str] = set()
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> Any:
+        if fullname in self.stand_ins:
+            return importlib.util.spec_from_loader(fullname, StandIn(self, fullname))
+        if fullname in self.own:
+            return importlib.util.spec_from_file_location(fullname, self.folder / f"{fullname}.py")
+        if fullname in self.sources:
+            package = any(name.startswith(f"{fullname}.") for name in self.sources)
+            return importlib.util.spec_from_loader(fullname, Text(self.sources[fullname]), is_package=package)
+        return None
+
+
+class Text(importlib.abc.Loader):
+    """Loads a module from its source text."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        exec(compile(self.source, f"<{module.__name__}>", "exec"), module.__dict__)
+
+
+class StandIn(importlib.abc.Loader):
+    """Gives a stand-in under the student's module name; what it does not define is looked up in the student's own file."""
+
+    def __init__(self, finder: Finder, name: str) -> None:
+        self.finder, self.name = finder, name
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        given = importlib.import_module(f"probes.stand_ins.{self.name}")
+        module.__dict__.update({k: v for k, v in vars(given).items() if not k.startswith("__")})
+        finder, name = self.finder, self.name
+        own: list[types.ModuleType] = []
+
+        def fall_through(attribute: str) -> Any:
+            if attribute.startswith("__") or name not in finder.own:
+                raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+            if not own:
+                spec = importlib.util.spec_from_file_location(f"_own_{name}", finder.folder / f"{name}.py")
+                assert spec is not None and spec.loader is not None
+                loaded = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(loaded)
+                own.append(loaded)
+            return getattr(own[0], attribute)
+
+        module.__dict__["__getattr__"] = fall_through
+
+
+def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: Any, folder: Path) -> None:
+    """Answers requests until the pipe ends."""
+    sys.dont_write_bytecode = True
+    torch.set_num_threads(1)
+    finder = Finder(folder, [], {})
+    sys.meta_path.insert(0, finder)
+    while (frame := wire.read_frame(read)) is not None:
+        request = wire.decode(frame)
+        answer: dict[str, Any] = {"n": request["n"]}
+        try:
+            answer["ok"] = _do(request, finder)
+            reply = wire.encode(answer)
+        except BaseException as error:
+            reply = wire.encode({"n": request["n"], "raised": _describe(error, folder)})
+        write(reply)
+
+
+def _do(request: dict[str, Any], finder: Finder) -> Any:
+    if request["op"] == "prepare":
+        finder.sources, finder.own = request["sources"], set(request["own"])
+        kit = importlib.import_module("probes.kit")
+        kit.standing_in.update(request["stand_ins"])
+        # Probes bind torch's functions before any student code has run.
+        for name in request["probes"]:
+            importlib.import_module(f"probes.{name}")
+        finder.stand_ins = {n for n in request["stand_ins"] if f"probes.stand_ins.{n}" in finder.sources}
+        finder.stand_ins.discard(request["module"])
+        return None
+    seed = int(request.get("seed", 0))
+    SEEDERS[0](seed)
+    SEEDERS[1](seed % 2**32)
+    SEEDERS[2](seed)
+    if request["op"] == "import":
+        importlib.import_module(request["module"])
+        return None
+    probe = getattr(importlib.import_module(f"probes.{request['module']}"), request["function"])
+    return probe(**request["inputs"])
+
+
+def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
+    """What a person needs of an exception: its type, its message and the student's own lines; `str(error)` may misbehave."""
+    try:
+        message = str(error)[:TEXT]
+    except BaseException:
+        message = "(its message could not be read)"
+    own: list[dict[str, Any]] = []
+    innermost_is_own = False
+    try:
+        frames = traceback.extract_tb(error.__traceback__)
+        for frame in frames:
+            if os.path.dirname(frame.filename) == str(folder):
+                own.append(
+                    {
+                        "file": os.path.basename(frame.filename)[:80],
+                        "line": frame.lineno or 0,
+                        "code": (frame.line or "")[:200],
+                        "function": frame.name[:80],
+                    }
+                )
+        innermost_is_own = bool(own)
+        if (
+            isinstance(error, SyntaxError)
+            and error.filename
+            and os.path.dirname(error.filename) == str(folder)
+        ):
+            text = (error.text or "").strip()[:200]
+            own.append(
+                {
+                    "file": os.path.basename(error.filename),
+                    "line": error.lineno or 0,
+                    "code": text,
+                    "function": "",
+                }
+            )
+            message = str(error.msg)[:TEXT]
+    except Exception:
+        own = []
+    kind = "raised"
+    if type(error).__name__ == "MissingName":
+        kind = "missing"
+    elif isinstance(error, NotImplementedError):
+        kind = "todo"
+    elif type(error).__name__ in ("WireError", "TooLarge"):
+        kind = "too large"
+    elif not innermost_is_own:
+        kind = "unexpected"
+    return {
+        "kind": kind,
+        "type": type(error).__name__[:80],
+        "message": message,
+        "lines": own[-FRAMES:],
+    }

@@ -1,0 +1,288 @@
+"""Problem 1, first part: an auto-encoder for MNIST.
+
+An encoder squeezes an image of 784 pixels into a short code; a decoder draws the image back from the code.
+Both are trained together, by nothing but the demand that the drawing looks like the original.
+
+Shapes that are used all over Problem 1 (N is the batch size, nz the length of a code, 32 in the handout):
+
+    images from a data loader   (N, 1, 28, 28)   float32, in [0, 1]
+    images for a model          (N, 1, 784)      the same pixels, flattened
+    codes                       (N, 1, nz)
+
+Everything runs on the device that the model is on. Make new tensors with `device=...` (or with functions such
+as `torch.zeros_like`, which follow their argument), so that the same code runs on a CPU and on a GPU.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+
+class Encoder(nn.Module):
+    """Maps a flattened image to a code.
+
+    Question 1-1 (6 points, together with `Decoder` and `make_data_loader`)
+
+    The layers, to be kept as `self.net`:
+        Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)
+
+    There is no activation after the last layer: a code may hold any real number.
+
+    Args:
+        nz: length of a code.
+        input_size: number of pixels, 784 for MNIST. The conditional models of question 1-8 use other sizes.
+
+    Example:
+        >>> Encoder(nz=32, input_size=784)(torch.rand(5, 1, 784)).shape
+        torch.Size([5, 1, 32])
+    """
+
+    def __init__(self, nz: int, input_size: int) -> None:
+        super().__init__()
+        # TODO 1-1: write Encoder.__init__
+        # Build the five layers named above as one nn.Sequential and keep it as self.net.
+        # BEGIN SOLUTION
+        self.net = nn.Sequential(
+            nn.Linear(input_size, 256),
+            nn.ReLU(),
+            nn.Linear(256, 64),
+            nn.ReLU(),
+            nn.Linear(64, nz),
+        )
+        # END SOLUTION
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            x: flattened images, (N, 1, input_size) or (N, input_size).
+
+        Returns:
+            The codes: the leading shape of `x` with nz last, so (N, 1, nz) or (N, nz).
+        """
+        # TODO 1-1: write Encoder.forward
+        # BEGIN SOLUTION
+        return self.net(x)
+        # END SOLUTION
+
+
+class Decoder(nn.Module):
+    """Maps a code to a flattened image.
+
+    Question 1-1 (6 points, together with `Encoder` and `make_data_loader`)
+
+    The layers, to be kept as `self.net`:
+        Linear(nz, 64), ReLU, Linear(64, 256), ReLU, Linear(256, output_size), Sigmoid
+
+    The sigmoid at the end brings every pixel into [0, 1].
+
+    Args:
+        nz: length of a code.
+        output_size: number of pixels, 784 for MNIST.
+
+    Example:
+        >>> Decoder(nz=32, output_size=784)(torch.randn(5, 32)).shape
+        torch.Size([5, 1, 784])
+    """
+
+    def __init__(self, nz: int, output_size: int) -> None:
+        super().__init__()
+        # TODO 1-1: write Decoder.__init__
+        # Build the six layers named above as one nn.Sequential and keep it as self.net.
+        # BEGIN SOLUTION
+        self.net = nn.Sequential(
+            nn.Linear(nz, 64),
+            nn.ReLU(),
+            nn.Linear(64, 256),
+            nn.ReLU(),
+            nn.Linear(256, output_size),
+            nn.Sigmoid(),
+        )
+        # END SOLUTION
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Decode a batch.
+
+        Args:
+            z: codes, (N, nz) or (N, 1, nz).
+
+        Returns:
+            Flattened images (N, 1, output_size), every value in [0, 1]. The middle axis is there for both
+            forms of `z`.
+        """
+        # TODO 1-1: write Decoder.forward
+        # BEGIN SOLUTION
+        return self.net(z.flatten(1)).unsqueeze(1)  # (N, nz) -> (N, output_size) -> (N, 1, output_size)
+        # END SOLUTION
+
+
+def make_data_loader(dataset: Dataset, batch_size: int = 64, num_workers: int = 0) -> DataLoader:
+    """Serve a data set in batches, in a new order every epoch.
+
+    Question 1-1 (6 points, together with `Encoder` and `Decoder`)
+
+    Args:
+        dataset: the examples, for instance from `data.load_mnist()`.
+        batch_size: examples in a batch. The last batch is dropped when it would hold fewer.
+        num_workers: processes that load examples beside the training; 0 is best for data that is in memory
+            already.
+
+    Returns:
+        A loader that yields pairs (images, labels).
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> dataset = TensorDataset(torch.rand(10, 1, 28, 28), torch.arange(10))
+        >>> loader = make_data_loader(dataset, batch_size=4)
+        >>> [len(labels) for images, labels in loader]
+        [4, 4]
+    """
+    # TODO 1-1: write make_data_loader
+    # Hand the arguments to torch.utils.data.DataLoader; ask for a fresh shuffle every epoch and for full
+    # batches only.
+    # BEGIN SOLUTION
+    return DataLoader(dataset, batch_size=batch_size, shuffle=True, drop_last=True, num_workers=num_workers)
+    # END SOLUTION
+
+
+class AutoEncoder(nn.Module):
+    """An encoder and a decoder, one after the other (given).
+
+    Args:
+        nz: length of a code.
+        image_size: number of pixels of a square image.
+
+    Example:
+        >>> AutoEncoder(nz=32)(torch.rand(5, 1, 784)).shape
+        torch.Size([5, 1, 784])
+    """
+
+    def __init__(self, nz: int, image_size: int = 784) -> None:
+        super().__init__()
+        self.encoder = Encoder(nz, image_size)
+        self.decoder = Decoder(nz, image_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode and decode flattened images: (N, 1, image_size) -> (N, 1, image_size)."""
+        return self.decoder(self.encoder(x))
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Encode and decode, to be looked at: (N, 1, 784) -> (N, 28, 28), without a graph."""
+        x_hat = self(x)
+        side = math.isqrt(x_hat.shape[-1])
+        return x_hat.reshape(len(x), side, side)
+
+
+def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Binary cross-entropy between drawn and original images.
+
+    Question 1-2 (6 points, together with `train_autoencoder`)
+
+    Per pixel: -[x log(x_hat) + (1 - x) log(1 - x_hat)], in nats. The loss is the mean over *every* element:
+    all pixels of all images. It must stay finite where x_hat is exactly 0 or 1 (PyTorch's own function takes
+    care of that).
+
+    The two arguments do not play the same part: the prediction comes first, the truth second.
+
+    Args:
+        x_hat: the model's drawings (N, 1, 784), in [0, 1].
+        x: the originals, as (N, 1, 28, 28), (N, 1, 784) or (N, 784).
+
+    Returns:
+        A scalar (0-dim) tensor. It is not 0 for a perfect drawing: an image that is grey somewhere has
+        entropy itself.
+
+    Example:
+        >>> x_hat = torch.full((5, 1, 784), 0.5)
+        >>> reconstruction_loss(x_hat, torch.rand(5, 1, 28, 28))  # log 2, whatever the originals are
+        tensor(0.6931)
+    """
+    # TODO 1-2: write reconstruction_loss
+    # Bring x to the shape of x_hat, then use binary_cross_entropy from torch.nn.functional.
+    # BEGIN SOLUTION
+    return F.binary_cross_entropy(x_hat, x.reshape(x_hat.shape))
+    # END SOLUTION
+
+
+def train_autoencoder(
+    model: nn.Module,
+    loader: DataLoader,
+    epochs: int,
+    learning_rate: float,
+    device: torch.device | str = "cpu",
+) -> list[float]:
+    """Train an auto-encoder in place.
+
+    Question 1-2 (6 points, together with `reconstruction_loss`)
+
+    Use one Adam optimiser for the whole run, with `learning_rate` and otherwise PyTorch's defaults, and take
+    exactly one step per batch.
+
+    Args:
+        model: maps images (N, 1, 784) to images (N, 1, 784). It is on `device` already.
+        loader: yields (images, labels) with images (N, 1, 28, 28), on the CPU. The labels are not needed
+            here.
+        epochs: how many times to go through the loader.
+        learning_rate: Adam's learning rate.
+        device: where to compute; every batch has to be moved there.
+
+    Returns:
+        The loss of every iteration as a plain float: epochs * len(loader) numbers. (Numbers, not tensors: a
+        loss tensor keeps its whole graph alive.)
+
+    Example:
+        >>> losses = train_autoencoder(model, loader, epochs=10, learning_rate=1e-3)
+        >>> losses[0], losses[-1]  # on MNIST roughly 0.69 and 0.09
+    """
+    # TODO 1-2: write train_autoencoder
+    # 1. Make the optimiser and switch the model to training mode.
+    # 2. For every batch: move it to the device and flatten it to (N, 1, 784), compute the loss, clear the old
+    #    gradients, go backward, take a step, note the loss.
+    # BEGIN SOLUTION
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    model.train()
+    losses = []
+    for _ in range(epochs):
+        for images, _ in loader:
+            x = images.to(device).flatten(1).unsqueeze(1)  # (N, 1, 28, 28) -> (N, 1, 784)
+            loss = reconstruction_loss(model(x), x)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+    # END SOLUTION
+
+
+def sample_images(model: nn.Module, num_samples: int, nz: int, device: torch.device | str = "cpu") -> Tensor:
+    """Draw new images: decode random codes.
+
+    Question 1-3 (2 points)
+
+    Args:
+        model: has a `decoder` that maps codes (num_samples, nz) to images (num_samples, 1, 784). A VAE has
+            one too.
+        num_samples: how many images to draw.
+        nz: length of a code.
+        device: where the model is.
+
+    Returns:
+        Images (num_samples, 1, 28, 28) in [0, 1] with no graph attached, made from codes z ~ N(0, I) that are
+        new at every call.
+
+    Example:
+        >>> sample_images(AutoEncoder(nz=32), num_samples=16, nz=32).shape
+        torch.Size([16, 1, 28, 28])
+    """
+    # TODO 1-3: write sample_images
+    # Draw the codes from the normal (not the uniform) distribution, on the device; decode them without
+    # gradients.
+    # BEGIN SOLUTION
+    with torch.no_grad():
+        z = torch.randn(num_samples, nz, device=device)
+        return model.decoder(z).reshape(num_samples, 1, 28, 28)
+    # END SOLUTION

@@ -1,0 +1,172 @@
+"""The data sets (given): MNIST, CIFAR-10, and two small real sets that need no download.
+
+Everything is decoded once, into memory, as float32 in [0, 1], so that training spends no time on single
+images.
+
+    load_mnist()            TensorDataset of images (n, 1, 28, 28) and labels (n,) int64
+    load_digits_offline()   the same, from the 1,797 handwritten digits that come with scikit-learn
+    load_cifar10()          tensor (n, 3, 32, 32)
+    load_patches_offline()  the same, cut from the two photographs that come with scikit-learn
+
+`load_mnist` and `load_cifar10` download their files when they are not there yet. If that fails they say so,
+with `DataUnavailable`; they never fall back to other data by themselves.
+"""
+
+import contextlib
+import io
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ENVIRONMENT_VARIABLE = "GENERATIVE_DATA"
+DEFAULT_ROOT = Path("~/.cache/generative-data")
+DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+
+PATCH = 32
+STRIDE = 8
+BAND = (
+    160  # photographs are cut into vertical bands of this width; the last PATCH columns of each are for tests
+)
+
+
+class DataUnavailable(RuntimeError):
+    """A data set could neither be found nor downloaded, or its files are damaged."""
+
+
+def data_root(root: str | os.PathLike[str] | None = None) -> Path:
+    """The folder for downloads: the argument, else $GENERATIVE_DATA, else ~/.cache/generative-data."""
+    return Path(root or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ROOT).expanduser()
+
+
+@contextlib.contextmanager
+def _one_clear_error(name: str, expected: Path, offline_call: str) -> Iterator[None]:
+    """Turn whatever goes wrong in a `with` block into one DataUnavailable, and mute torchvision's prints."""
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except Exception as error:  # there are many kinds: network, disk, checksum, format, a missing package
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataUnavailable(
+            f"{name} could not be loaded: {reason}\n"
+            f"Its files were expected in {expected} (to use another folder, pass root=... or set "
+            f"{ENVIRONMENT_VARIABLE}). If files are there but damaged, delete that folder and try again.\n"
+            f"To go on without a download, call {offline_call} instead."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+def load_mnist(train: bool = True, root: str | os.PathLike[str] | None = None) -> TensorDataset:
+    """MNIST: 60,000 training or 10,000 test digits.
+
+    Args:
+        train: the training set, or the test set.
+        root: where the files are, or are downloaded to; see `data_root`.
+
+    Returns:
+        Images (n, 1, 28, 28), float32 in [0, 1], and labels (n,), int64.
+
+    Raises:
+        DataUnavailable: no download, or damaged files. The message says how to go on.
+    """
+    folder = data_root(root)
+    with _one_clear_error("MNIST", folder / "MNIST" / "raw", f"load_digits_offline(train={train})"):
+        from torchvision.datasets import MNIST
+
+        mnist = MNIST(folder, train=train, download=True)
+        images = mnist.data.unsqueeze(1).float().div_(255)
+        return TensorDataset(images, mnist.targets.long())
+
+
+def load_cifar10(train: bool = True, root: str | os.PathLike[str] | None = None) -> Tensor:
+    """CIFAR-10: 50,000 training or 10,000 test photographs. Their labels are not needed here.
+
+    Args:
+        train: the training set, or the test set.
+        root: where the files are, or are downloaded to; see `data_root`.
+
+    Returns:
+        Images (n, 3, 32, 32), float32 in [0, 1].
+
+    Raises:
+        DataUnavailable: no download, or damaged files. The message says how to go on.
+    """
+    folder = data_root(root)
+    with _one_clear_error("CIFAR-10", folder / "cifar-10-batches-py", f"load_patches_offline(train={train})"):
+        from torchvision.datasets import CIFAR10
+
+        pixels = torch.from_numpy(CIFAR10(folder, train=train, download=True).data)  # (n, 32, 32, 3), uint8
+        return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255)
+
+
+def load_digits_offline(train: bool = True) -> TensorDataset:
+    """Real handwritten digits that need no download, as large as MNIST's.
+
+    The 1,797 digits of 8 x 8 pixels that come with scikit-learn (a part of the UCI set "Optical Recognition
+    of Handwritten Digits"), resized to 28 x 28. They are blurrier than MNIST, and few: enough to see that a
+    model learns.
+
+    Args:
+        train: the training set, or the test set (every fifth image of each digit). The split is always the
+            same.
+
+    Returns:
+        Images (n, 1, 28, 28), float32 in [0, 1], and labels (n,), int64.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = torch.as_tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16  # (1797, 1, 8, 8)
+    images = F.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False).clamp_(0, 1)
+    labels = torch.as_tensor(digits.target, dtype=torch.int64)
+    is_test = torch.zeros(len(labels), dtype=torch.bool)
+    for digit in range(10):
+        is_test[(labels == digit).nonzero().flatten()[4::5]] = True
+    chosen = ~is_test if train else is_test
+    return TensorDataset(images[chosen], labels[chosen])
+
+
+def load_patches_offline(train: bool = True) -> Tensor:
+    """Real colour images that need no download, as large as CIFAR-10's.
+
+    Patches of the two photographs that come with scikit-learn (a Chinese temple and a flower), on a fixed
+    grid. Test patches come from columns of the photographs that no training patch touches.
+
+    Args:
+        train: the training patches, or the test patches.
+
+    Returns:
+        Patches (n, 3, 32, 32), float32 in [0, 1], in an order that is mixed but always the same.
+    """
+    from sklearn.datasets import load_sample_images
+
+    photographs = load_sample_images().images
+    patches = torch.cat([_patches(photograph, train) for photograph in photographs])
+    # A generator of its own: the global one is left as it is.
+    order = torch.randperm(len(patches), generator=torch.Generator().manual_seed(0))
+    return patches[order]
+
+
+def _patches(photograph: "np.ndarray", train: bool) -> Tensor:
+    """The patches (n, 3, 32, 32) of one photograph, (height, width, 3) uint8, for one of the two sets."""
+    pixels = torch.tensor(photograph).permute(2, 0, 1).float().div_(255)  # (3, height, width)
+    width = pixels.shape[2]
+    patches = []
+    for left in range(0, width - BAND + 1, BAND):
+        train_part, test_part = pixels[:, :, left : left + BAND].split([BAND - PATCH, PATCH], dim=2)
+        band = train_part if train else test_part
+        windows = band.unfold(1, PATCH, STRIDE).unfold(2, PATCH, STRIDE)  # (3, rows, columns, 32, 32)
+        patches.append(windows.permute(1, 2, 0, 3, 4).reshape(-1, 3, PATCH, PATCH))
+    return torch.cat(patches)

@@ -1,0 +1,65 @@
+"""What all tests share: one thread for torch, and modules that are imported from a folder without a trace."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Tests measure small tensors, where more threads only get in each other's way.
+torch.set_num_threads(1)
+
+
+def import_flat(folder: Path, *names: str) -> SimpleNamespace:
+    """Import modules that import each other flatly (`from autoencoder import Encoder`), from one folder.
+
+    Every call makes new modules. Afterwards sys.path and sys.modules are as they were, so that the solutions'
+    `vae` and a submission's `vae` never meet.
+    """
+    own = {path.stem for path in folder.glob("*.py")}
+    missing = set(names) - own
+    if missing:
+        raise FileNotFoundError(f"{folder} has no {sorted(missing)}")
+    path, write_bytecode = list(sys.path), sys.dont_write_bytecode
+    hidden = {name: sys.modules.pop(name) for name in own if name in sys.modules}
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True  # folders of submissions stay as they are
+    importlib.invalidate_caches()
+    try:
+        modules: dict[str, ModuleType] = {name: importlib.import_module(name) for name in names}
+    finally:
+        sys.path[:], sys.dont_write_bytecode = path, write_bytecode
+        for name in own:
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)
+    return SimpleNamespace(**modules)
+
+
+@pytest.fixture(scope="session")
+def flat() -> Callable[..., SimpleNamespace]:
+    """`flat(folder, "vae", "cvae")`: see `import_flat`."""
+    return import_flat
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def solutions() -> SimpleNamespace:
+    """The reference: solutions.vae, solutions.gan, ..."""
+    return import_flat(ROOT / "solutions", "autoencoder", "vae", "cvae", "gan", "data", "figures")
+
+
+@pytest.fixture
+def torch_seed() -> int:
+    """Ask for it to have torch's random numbers repeat."""
+    torch.manual_seed(20140501)
+    return 20140501

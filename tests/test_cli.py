@@ -1,0 +1,225 @@
+"""The two commands that people start with, run as they run them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+KEYS = ["id", "question", "title", "visibility", "status", "score", "max_score", "feedback", "diagnosis"]
+BUNDLED = [ROOT / "solutions", ROOT / "assignment", ROOT / "tests" / "submissions" / "problem-1-done"]
+
+
+def autograder(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", "autograder", *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**clean, "COLUMNS": "120", **environment},
+        timeout=280,
+    )
+
+
+def load(path: Path) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return table
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    out = tmp_path_factory.mktemp("grades")
+    return autograder("grade", *BUNDLED, "--out", out), out
+
+
+def test_grade_gives_the_bundled_submissions_their_points(
+    bundled: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    done, out = bundled
+    assert done.returncode == 0, done.stderr
+    scores = {p.stem: load(p)["score"] for p in out.glob("*.json")}
+    assert scores == {"solutions": 75, "assignment": 0, "problem-1-done": 39}
+    for text in ("75/75", "0/75", "39/75"):
+        assert text in done.stdout
+    assert "\x1b" not in done.stdout  # no colours where it is no terminal
+
+
+def test_each_json_keeps_the_contract(bundled: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, out = bundled
+    for path in out.glob("*.json"):
+        result = load(path)
+        assert result["submission"] == path.stem
+        assert result["max_score"] == 75
+        assert result["isolation"] in ("full", "user", "process")
+        assert result["complete"] is True
+        assert len(result["sha256"]) == 64
+        assert " ".join(result["questions"]) == "1-1 1-2 1-3 1-4 1-5 1-6 1-7 1-8 1-9 2-1a 2-1b 2-3 2-4"
+        assert sum(q["score"] for q in result["questions"].values()) == pytest.approx(result["score"])
+        assert sum(c["score"] for c in result["checks"]) == pytest.approx(result["score"])
+        for check in result["checks"]:
+            assert list(check) == KEYS
+            assert check["status"] in ("passed", "failed", "error", "timeout", "missing")
+            assert check["visibility"] in ("public", "hidden")
+            assert (check["score"] == check["max_score"]) == (check["status"] == "passed") or not check[
+                "max_score"
+            ]
+            assert bool(check["feedback"]) == (check["status"] != "passed")
+
+
+def test_the_gradebook_has_a_row_each_and_empty_columns_for_written_questions(
+    bundled: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    _, out = bundled
+    rows = {row["submission"]: row for row in csv.DictReader((out / "grades.csv").open(encoding="utf-8"))}
+    assert {name: row["score"] for name, row in rows.items()} == {
+        "solutions": "75",
+        "assignment": "0",
+        "problem-1-done": "39",
+    }
+    assert rows["problem-1-done"]["1-4"] == "7"
+    assert rows["solutions"]["1-3w"] == rows["solutions"]["2-2w"] == ""
+
+
+def test_stubs_are_told_what_to_write_next(tmp_path: Path) -> None:
+    done = autograder("check", "--json", tmp_path / "result.json")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stdout.count("In autoencoder.py: write") == 3
+    assert "In gan.py: write" in done.stdout
+    result = load(tmp_path / "result.json")
+    assert result["score"] == 0
+    assert {c["visibility"] for c in result["checks"]} == {"public"}
+    for id in result["questions"]:
+        assert id in done.stdout
+
+
+def test_a_copy_of_the_solutions_passes_all_public_checks(tmp_path: Path) -> None:
+    mine = shutil.copytree(ROOT / "solutions", tmp_path / "mine")
+    done = autograder("check", mine)
+    assert done.returncode == 0, done.stdout
+    assert "All public checks passed." in done.stdout
+    assert "hidden checks decide the other" in " ".join(done.stdout.split())
+
+
+def test_one_question_alone(tmp_path: Path) -> None:
+    done = autograder("check", "solutions", "-q", "1-7", "--json", tmp_path / "r.json")
+    assert done.returncode == 0
+    assert list(load(tmp_path / "r.json")["questions"]) == ["1-7"]
+    assert "1-4" not in done.stdout
+
+
+def test_spawned_sandboxes_give_the_same_verdicts(tmp_path: Path) -> None:
+    """Where fork is not to be had (forced here)."""
+    for start in ("fork", "spawn"):
+        autograder(
+            "check",
+            BUNDLED[2],
+            "-q",
+            "1-2",
+            "-q",
+            "1-8",
+            "--json",
+            tmp_path / f"{start}.json",
+            AUTOGRADER_START=start,
+        )
+    fork, spawn = (load(tmp_path / f"{start}.json") for start in ("fork", "spawn"))
+    assert fork["checks"] == spawn["checks"]
+    assert fork["score"] == fork["max_score"] > 0
+
+
+def test_bad_input_costs_its_own_questions_and_one_line_each(tmp_path: Path) -> None:
+    """A batch of everything that can be wrong with an upload, graded on one cheap question per module."""
+    batch = tmp_path / "batch"
+    vae = (ROOT / "solutions" / "vae.py").read_text(encoding="utf-8")
+    names = ("good", "syntax", "raises", "loops", "exits")
+    for name in names:
+        shutil.copytree(ROOT / "solutions", batch / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (batch / "syntax" / "vae.py").write_text(vae.replace("def forward(self", "def forward(self:", 1))
+    (batch / "raises" / "vae.py").write_text("open('train-images.bin')\n" + vae)
+    (batch / "loops" / "vae.py").write_text(vae + "\nwhile True:\n    pass\n")
+    (batch / "exits" / "vae.py").write_text(vae + "\nimport os\nos._exit(0)\n")
+    (batch / "empty").mkdir()
+    (batch / "nozip.zip").write_text("not a zip")
+    out = tmp_path / "out"
+    done = autograder(
+        "grade", batch, tmp_path / "nowhere", "--out", out, "-q", "1-3", "-q", "1-7", "-q", "1-9"
+    )
+    assert done.returncode == 2
+    assert f"{tmp_path / 'nowhere'}: there is no such file or folder" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    results = {p.stem: load(p) for p in out.glob("*.json")}
+    scores = {name: {q: v["score"] for q, v in r["questions"].items()} for name, r in results.items()}
+    full = {"1-3": 2, "1-7": 1, "1-9": 6}
+    broken = {"1-3": 2, "1-7": 0, "1-9": 6}
+    nothing = dict.fromkeys(full, 0)
+    assert scores == {
+        "good": full,
+        **dict.fromkeys(["syntax", "raises", "loops", "exits"], broken),
+        "empty": nothing,
+        "nozip": nothing,
+    }
+    says = {
+        "syntax": "vae.py is not valid Python: ",
+        "raises": "vae.py could not be imported: FileNotFoundError",
+        "loops": "importing vae.py did not finish within 20 s",
+        "exits": "importing vae.py ended the Python process",
+    }
+    for name, text in says.items():
+        (check,) = [c for c in results[name]["checks"] if c["question"] == "1-7"]
+        assert text in check["feedback"]
+        assert "Try: " in check["feedback"]
+    assert "nozip.zip: not a zip archive" in results["nozip"]["notes"][0]
+    assert "holds none of" in results["empty"]["notes"][0]
+
+
+def test_paths_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_text("text")
+    for args in (
+        ["check", tmp_path / "nowhere"],
+        ["check", tmp_path / "x.zip"],
+        ["grade", tmp_path / "nowhere"],
+    ):
+        done = autograder(*args)
+        assert done.returncode == 2
+        (line,) = done.stderr.strip().splitlines()
+        assert line.startswith(f"autograder: {tmp_path}")
+    done = autograder("check", "-q", "9-9")
+    assert done.returncode == 2
+    assert done.stderr.startswith("autograder: there is no auto-graded question 9-9; there are 1-1, 1-2")
+
+
+def test_the_same_submission_gets_the_same_json_three_times(tmp_path: Path) -> None:
+    texts = set()
+    for i in range(3):
+        autograder(
+            "grade", BUNDLED[2], "--out", tmp_path / str(i), "-q", "1-4", "-q", "1-9", AUTOGRADER_SECRET="s"
+        )
+        result = load(tmp_path / str(i) / "problem-1-done.json")
+        del result["seconds"]
+        texts.add(json.dumps(result))
+    assert len(texts) == 1
+
+
+def test_submissions_whose_names_collide_are_all_graded(tmp_path: Path) -> None:
+    for name in ("ana", "Ana"):
+        shutil.copytree(BUNDLED[2], tmp_path / "in" / name)
+    shutil.make_archive(str(tmp_path / "in" / "ana"), "zip", BUNDLED[2])
+    done = autograder("grade", tmp_path / "in", "--out", tmp_path / "out", "-q", "1-7")
+    assert done.returncode == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 3
+    assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 4
+
+
+def test_the_cli_does_not_import_torch_before_the_zygote_runs() -> None:
+    code = "import sys, autograder.cli; sys.exit('torch' in sys.modules or 'otter' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -1,0 +1,35 @@
+"""Wheats get full marks; chaffs lose points on their own question and on no other. A sample here, all with CORPUS=all."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests import corpus
+
+WHEATS, CHAFFS = corpus.read("wheat"), corpus.read("chaff")
+ALL = os.environ.get("CORPUS") == "all"
+COMBINATIONS, UNFINISHED = corpus.combinations(), corpus.unfinished()
+SAMPLE = (
+    [*WHEATS, *CHAFFS, *COMBINATIONS, *UNFINISHED]
+    if ALL
+    else [*corpus.sample(WHEATS, 12, 1), *corpus.sample(CHAFFS, 36, 1), *COMBINATIONS[:3], *UNFINISHED[:4]]
+)
+
+
+@pytest.mark.parametrize("entry", SAMPLE, ids=lambda entry: f"{entry.kind}-{entry.name}")
+def test_the_verdict_is_right(entry: corpus.Entry) -> None:
+    ((_, result),) = corpus.grade([entry], jobs=1)
+    assert corpus.complaints(entry, result) == []
+
+
+def test_every_edit_of_the_corpora_fits_the_reference() -> None:
+    for entry in [*WHEATS, *CHAFFS, *COMBINATIONS, *UNFINISHED]:
+        compile("\n".join(entry.sources().values()), entry.name, "exec")
+
+
+def test_every_auto_graded_question_has_chaffs() -> None:
+    from autograder.rubric import assignment
+
+    assert {q for e in CHAFFS for q in e.questions} == {q.id for q in assignment().rubric.auto}
