@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.checks.hidden.expected_gan import (
+from autograder.checks.hidden.expected_reconstruction import (
     apart,
     fits,
     reconstruction,
@@ -16,7 +16,7 @@ from autograder.checks.hidden.expected_gan import (
     steps_that_lead_to,
 )
 from autograder.checks.public.small_gan import generator_from, generator_state, reachable_images
-from autograder.checks.public.test_gan import expect_untouched
+from autograder.checks.public.test_gan_reconstruct import expect_untouched
 from autograder.judging import Mistake, Observation, check, expect, expect_close
 
 ASKS = (
@@ -59,7 +59,11 @@ def test_reconstruction_loss_value(submission, draw):
                 "Take the mean over batch, channels and pixels.",
             ),
             Mistake(right * 5, "The sum over the batch is taken where the mean is asked.", "Take the mean."),
-            Mistake(error.abs().mean().item(), "The absolute error is taken.", "Square the difference."),
+            Mistake(
+                error.abs().mean().item(),
+                "The absolute error is taken where the squared error is asked.",
+                "Square the difference.",
+            ),
             Mistake(math.sqrt(right), "The root of the mean squared error is taken.", "Leave the root out."),
             Mistake(right / 2, "The squared error is halved.", "Leave the factor 1/2 out."),
             Mistake(

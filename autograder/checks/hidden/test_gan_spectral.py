@@ -149,20 +149,32 @@ def test_evaluation_mode_is_normed_too(submission, draw):
     rubric="Initialisation of spectral-normed layers, without points",
 )
 def test_initialisation_reaches_normed_layers(submission):
-    kernels = submission.ask("gan_spectral.initial_kernels", which="true").list("kernels")
-    spreads = [
-        k.std().item()
-        for k in kernels
-        if isinstance(k, torch.Tensor) and k.is_floating_point() and k.numel() > 1
-    ]
+    normed_spreads, plain_spreads = (kernel_spreads(submission, which) for which in ("true", "false"))
     expect(
-        bool(spreads) and all(0.015 < s < 0.025 for s in spreads),
+        right_spread(normed_spreads),
         expected="parameters with a standard deviation of 0.02 behind all three weights",
-        seen=", ".join(f"{s:.4f}" for s in spreads) or "no such parameters",
+        seen=", ".join(f"{s:.4f}" for s in normed_spreads) or "no such parameters",
         mistake=Mistake(
             None,
             "The initialisation misses the spectral-normed layers: their `weight` is computed from another parameter.",
             "Initialise before the norm is put on, or the parameter behind it: weight_orig, or "
             "parametrizations.weight.original. This costs no points: the norm hides the scale.",
-        ),
+        )
+        if right_spread(plain_spreads)
+        else None,
+        hint="The plain discriminator's convolutions are not initialised as asked either: begin there (2-1a).",
     )
+
+
+def kernel_spreads(submission, which: str) -> list[float]:
+    """The standard deviations of a new discriminator's convolution parameters."""
+    kernels = submission.ask("gan_spectral.initial_kernels", which=which).list("kernels")
+    return [
+        k.std().item()
+        for k in kernels
+        if isinstance(k, torch.Tensor) and k.is_floating_point() and k.numel() > 1
+    ]
+
+
+def right_spread(spreads: list[float]) -> bool:
+    return bool(spreads) and all(0.015 < spread < 0.025 for spread in spreads)
