@@ -15,7 +15,7 @@ Q ?=
 PATH_TO_CHECK ?= assignment
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -24,6 +24,7 @@ help:  ## list the targets
 	@echo "make stubs          assignment/ from solutions/"
 	@echo "make test           lint, types and all tests"
 	@echo "make corpora        every wheat and chaff, graded and compared with what they must lose"
+	@echo "make adequacy       the same as a matrix of checks by chaffs and a report, in adequacy/"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -63,6 +64,9 @@ test: lint types
 
 corpora: $(READY)
 	@$(PY) -m tests.corpus
+
+adequacy: $(READY)
+	@$(PY) -m tests.adequacy
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,9 +15,10 @@ from pathlib import Path
 from autograder import intake
 from autograder.reports.files import file_name, write_result
 from autograder.rubric import Assignment, assignment
-from autograder.sandbox.launch import Launcher, launcher
+from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.verdicts import Result, Visibility
 
+GPU_ADDRESS_SPACE = 1 << 46  # bytes: CUDA maps the GPU's memory and much more, without using it
 DEFAULT_SECRET = "no course secret was set"
 
 
@@ -53,16 +54,18 @@ def plan(paths: Sequence[Path], out: Path, subject: Assignment) -> tuple[list[Wo
 
 
 def run(
-    works: Sequence[Work], jobs: int, questions: tuple[str, ...] | None = None
+    works: Sequence[Work], jobs: int, questions: tuple[str, ...] | None = None, device: str = "cpu"
 ) -> Iterator[tuple[Work, Result]]:
     """Grades the works and yields each with its result, in the order in which they get done."""
     if jobs <= 1 or len(works) <= 1:
         for work in works:
-            yield work, _grade(work, questions)
+            yield work, _grade(work, questions, device)
         return
     # Spawned judges share nothing with this process: no thread, lock or half-drawn progress bar is copied into them.
     with ProcessPoolExecutor(min(jobs, len(works)), mp_context=get_context("spawn")) as pool:
-        waiting: dict[Future[Result], Work] = {pool.submit(_grade, work, questions): work for work in works}
+        waiting: dict[Future[Result], Work] = {
+            pool.submit(_grade, work, questions, device): work for work in works
+        }
         left = dict(waiting)
         try:
             for future in as_completed(waiting):
@@ -72,7 +75,7 @@ def run(
             pool.shutdown(wait=False, cancel_futures=True)
             logging.getLogger("autograder").error("a judge process ended; the rest is graded in this one")
             for work in left.values():
-                yield work, _grade(work, questions)
+                yield work, _grade(work, questions, device)
 
 
 def grade_one(
@@ -82,6 +85,7 @@ def grade_one(
     visibilities: tuple[Visibility, ...] = ("public", "hidden"),
     questions: tuple[str, ...] | None = None,
     secret: str | None = None,
+    device: str = "cpu",
     output: Path | None = None,
     start: str | None = None,
 ) -> Result:
@@ -97,7 +101,8 @@ def grade_one(
     from autograder.grading import Options, grade
 
     submission = intake.read(path, subject.rubric, name)
-    options = Options(secret or course_secret(), visibilities, questions)
+    limits = Limits() if device == "cpu" else Limits(memory=GPU_ADDRESS_SPACE)
+    options = Options(secret or course_secret(), visibilities, questions, device, limits)
 
     def keep(result: Result) -> None:
         if output is not None:
@@ -108,11 +113,11 @@ def grade_one(
     return result
 
 
-def _grade(work: Work, questions: tuple[str, ...] | None) -> Result:
+def _grade(work: Work, questions: tuple[str, ...] | None, device: str) -> Result:
     """A worker's job. A submission that cannot be read is graded as one of nothing, with the reason beside it."""
     subject = assignment()
     try:
-        return grade_one(work.path, name=work.name, questions=questions, output=work.output)
+        return grade_one(work.path, name=work.name, questions=questions, device=device, output=work.output)
     except intake.UnusableSubmission as error:
         boxes = _launcher(None)
         from autograder.grading import Options, grade

@@ -19,6 +19,15 @@ from autograder.verdicts import Result
 UNUSABLE = 2
 
 
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where to look for tensors on the wrong device: on a real GPU (cuda), or on one that is not there.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
     """Checks and grades submissions of the generative-models assignment.
@@ -40,7 +49,8 @@ def main() -> None:
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write the result here."
 )
-def check(path: Path, questions: tuple[str, ...], watch: bool, json_file: Path | None) -> None:
+@DEVICE
+def check(path: Path, questions: tuple[str, ...], watch: bool, json_file: Path | None, device: str) -> None:
     """Runs the public checks on PATH (a folder or zip with your modules; assignment/ unless you say otherwise).
 
     Exit status: 0 when all public checks passed, 1 while points are missing, 2 when PATH cannot be used.
@@ -49,26 +59,29 @@ def check(path: Path, questions: tuple[str, ...], watch: bool, json_file: Path |
     console = Console(soft_wrap=False)
     rubric = assignment().rubric
     _known(questions, rubric)
+    _usable(device)
     if not watch:
-        sys.exit(_check_once(console, path, questions, json_file))
+        sys.exit(_check_once(console, path, questions, json_file, device))
     from watchfiles import watch as changes
 
-    _check_once(console, path, questions, json_file)
+    _check_once(console, path, questions, json_file, device)
     console.print("Watching for changes; Ctrl-C ends it.")
     try:
         for _ in changes(path, watch_filter=lambda _change, name: name.endswith(".py")):
-            _check_once(console, path, questions, json_file)
+            _check_once(console, path, questions, json_file, device)
             console.print("Watching for changes; Ctrl-C ends it.")
     except (KeyboardInterrupt, FileNotFoundError):
         sys.exit(0)
 
 
-def _check_once(console: Console, path: Path, questions: tuple[str, ...], json_file: Path | None) -> int:
+def _check_once(
+    console: Console, path: Path, questions: tuple[str, ...], json_file: Path | None, device: str
+) -> int:
     rubric = assignment().rubric
     try:
         with console.status("Checking ..."):
             result = batch.grade_one(
-                path, visibilities=("public",), questions=questions or None, secret="public"
+                path, visibilities=("public",), questions=questions or None, secret="public", device=device
             )
     except intake.UnusableSubmission as error:
         click.echo(f"autograder: {error}", err=True)
@@ -96,7 +109,10 @@ def _check_once(console: Console, path: Path, questions: tuple[str, ...], json_f
 @click.option(
     "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
 )
-def grade(paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple[str, ...]) -> None:
+@DEVICE
+def grade(
+    paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple[str, ...], device: str
+) -> None:
     """Runs all checks on each PATH: a submission (folder or zip), or a folder of submissions.
 
     Writes DIR/<submission>.json as results come, and DIR/grades.csv. Set AUTOGRADER_SECRET to your course's secret, so
@@ -106,6 +122,7 @@ def grade(paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple
     """
     subject = assignment()
     _known(questions, subject.rubric)
+    _usable(device)
     works, problems = batch.plan(paths, out, subject)
     for problem in problems:
         click.echo(f"autograder: {problem}", err=True)
@@ -133,7 +150,7 @@ def grade(paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(works))
-        for work, result in batch.run(works, jobs, questions or None):
+        for work, result in batch.run(works, jobs, questions or None, device):
             results[work.name] = result
             ordered = [results[w.name] for w in works if w.name in results]
             write_gradebook(out / "grades.csv", ordered, subject.rubric)
@@ -149,6 +166,17 @@ def grade(paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple
         )
     console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
     sys.exit(UNUSABLE if problems else 0)
+
+
+def _usable(device: str) -> None:
+    """Ends with one line when the device is not to be had."""
+    if device == "cpu":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        click.echo("autograder: --device cuda: PyTorch finds no GPU here; leave the option out", err=True)
+        sys.exit(UNUSABLE)
 
 
 def _known(questions: tuple[str, ...], rubric: Rubric) -> None:

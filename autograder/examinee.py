@@ -48,8 +48,14 @@ class Examinee:
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], assignment: Assignment, launcher: Launcher, limits: Limits
+        self,
+        files: Mapping[str, bytes],
+        assignment: Assignment,
+        launcher: Launcher,
+        limits: Limits,
+        device: str = "cpu",
     ) -> None:
+        self._device = device
         self._own_files = dict(files)
         given = {f"{n}.py": assignment.given / f"{n}.py" for n in assignment.rubric.given}
         self._files = {**self._own_files, **{n: p.read_bytes() for n, p in given.items() if p.is_file()}}
@@ -130,6 +136,7 @@ class Examinee:
             "stand_ins": list(question.stand_ins) if self.mode == "stand-ins" else [],
             "module": question.module,
             "own": own,
+            "device": self._device,
         }
         prepared = self._request(box, prepare, 60.0, student=False)
         if "ok" not in prepared:

@@ -40,11 +40,13 @@ class Options:
     secret: the course secret that inputs are drawn from, together with the submission's content.
     visibilities: which checks run; public ones alone for students.
     questions: ids of the questions to grade; None for all.
+    device: "cuda" to look for tensors on the wrong device on a real GPU; "cpu" to do so on one that is not there.
     """
 
     secret: str
     visibilities: tuple[Visibility, ...] = ("public", "hidden")
     questions: tuple[str, ...] | None = None
+    device: str = "cpu"
     limits: Limits = field(default_factory=Limits)
 
 
@@ -84,7 +86,7 @@ class Grader:
         isolation: str,
     ) -> None:
         self._submission, self._assignment, self._options = submission, assignment, options
-        self._examinee = Examinee(submission.files, assignment, launcher, options.limits)
+        self._examinee = Examinee(submission.files, assignment, launcher, options.limits, options.device)
         self._reference: Reference | None = None
         if assignment.reference is not None and "hidden" in options.visibilities:
             self._reference = Reference(assignment, launcher, options.limits)

@@ -153,13 +153,33 @@ def sample(entries: Sequence[Entry], n: int, seed: int) -> list[Entry]:
     return [*first.values(), *rest][: max(n, len(first))]
 
 
-def grade(entries: Iterable[Entry], jobs: int = 2) -> Iterator[tuple[Entry, Result]]:
-    """Grades each entry as a submission of its own."""
+# The modules whose questions an edit of a module can touch: itself, and those that import it.
+TOUCHED = {
+    "autoencoder.py": {"autoencoder", "vae", "cvae"},
+    "vae.py": {"vae", "cvae"},
+    "cvae.py": {"cvae"},
+    "gan.py": {"gan"},
+}
+
+
+def touched(entry: Entry) -> tuple[str, ...]:
+    """The questions whose verdicts can differ from the reference's: the others would be graded on the same text."""
+    files = {edit.file for edit in entry.edits} if not entry.blank else set(TOUCHED)
+    modules = set().union(*(TOUCHED[file] for file in files))
+    return tuple(q.id for q in assignment().rubric.auto if q.module in modules)
+
+
+def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Iterator[tuple[Entry, Result]]:
+    """Grades each entry as a submission of its own, on the questions that its edits can touch (on all, if `whole`)."""
+    groups: dict[tuple[str, ...] | None, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(None if whole else touched(entry), []).append(entry)
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
-        by_name = {entry.name: entry for entry in entries}
-        works = [batch.Work(e.write(Path(folder)), e.name, None) for e in by_name.values()]
-        for work, result in batch.run(works, jobs):
-            yield by_name[work.name], result
+        for questions, group in groups.items():
+            by_name = {entry.name: entry for entry in group}
+            works = [batch.Work(e.write(Path(folder)), e.name, None) for e in group]
+            for work, result in batch.run(works, jobs, questions):
+                yield by_name[work.name], result
 
 
 def complaints(entry: Entry, result: Result) -> list[str]:

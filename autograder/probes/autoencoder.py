@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from . import training
 from .kit import need, parameters, same, snapshot, tell
 from .posing import mixing
+from .stand_ins import autoencoder as stand_in
 from .stand_ins import models
 
 MOST = 400  # batches that are read from a loader
@@ -126,10 +127,11 @@ def train_autoencoder(
     learning_rate: float,
     pass_device: bool = False,
 ) -> dict[str, Any]:
-    """train_autoencoder on a one-layer auto-encoder with the given weights."""
+    """train_autoencoder on a one-layer auto-encoder with the given weights, and with a stand-in for the loss."""
     function = need("autoencoder", "train_autoencoder")
     model = models.AutoEncoderModel(weights)
-    return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+    with training.replaced("autoencoder", "reconstruction_loss", stand_in.reconstruction_loss):
+        return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
 
 
 def train_elsewhere(
@@ -137,13 +139,15 @@ def train_elsewhere(
 ) -> dict[str, Any]:
     """train_autoencoder with the model on another device than the CPU: what collides."""
     function = need("autoencoder", "train_autoencoder")
-    return training.collision(function, models.AutoEncoderModel(weights), images, labels, batch_size)
+    with training.replaced("autoencoder", "reconstruction_loss", stand_in.reconstruction_loss):
+        return training.collision(function, models.AutoEncoderModel(weights), images, labels, batch_size)
 
 
 def sample_elsewhere(weights: dict[str, Tensor], num_samples: int, nz: int) -> dict[str, Any]:
     """sample_images with the model on another device than the CPU: what collides."""
     function = need("autoencoder", "sample_images")
     model = models.AutoEncoderModel(weights)
+    function(model, num_samples, nz)  # what does not work on the CPU cannot be judged elsewhere
     return {"collision": mixing(lambda device: function(model.to(device), num_samples, nz, device=device))}
 
 

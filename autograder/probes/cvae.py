@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -11,6 +13,17 @@ from . import training, variational
 from .kit import attempt, attribute, need, parameters, same, snapshot, tell
 from .posing import mixing
 from .stand_ins import models
+
+
+def with_label_rows(probe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Puts a stand-in in the place of idx2onehot while the probe runs."""
+
+    @wraps(probe)
+    def run(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        with training.replaced("cvae", "idx2onehot", models.label_rows):
+            return probe(*args, **kwargs)
+
+    return run
 
 
 def idx2onehot(labels: list[Tensor], n: int) -> dict[str, Any]:
@@ -26,6 +39,7 @@ def idx2onehot_refused(good: Tensor, bad: list[Tensor], n: int) -> dict[str, Any
     return {"good": snapshot(function(good, n)), "bad": [attempt(function, idx, n) for idx in bad]}
 
 
+@with_label_rows
 def part(
     name: str,
     width: int,
@@ -35,15 +49,19 @@ def part(
     inputs: list[Tensor],
     c: Tensor | None,
 ) -> dict[str, Any]:
-    """`CVAEEncoder` or `CVAEDecoder` (name): its parameters, and its answer to each of `inputs` with the labels c."""
+    """`CVAEEncoder` or `CVAEDecoder` (name): its parameters, and its answer to each of `inputs` with the labels c.
+
+    A stand-in takes the place of idx2onehot.
+    """
     model = need("cvae", name)(width, size, conditional, num_labels)
-    answers = [attempt(model, x) if c is None else attempt(model, x, c) for x in inputs]
+    labels = [] if c is None else [c]
+    answers = [attempt(model, x, *labels) for x in inputs]
     if all("raised" in answer for answer in answers):
-        # Raised once more, so that the message can show the student's own line.
-        model(inputs[0]) if c is None else model(inputs[0], c)
+        model(inputs[0], *labels)  # raised once more, so that the message can show the student's own line
     return {"parameters": parameters(model), "answers": answers}
 
 
+@with_label_rows
 def construct(nz: int, beta: float, num_labels: int, x: Tensor, z: Tensor, c: Tensor) -> dict[str, Any]:
     """CVAE(nz, beta, True, num_labels) and CVAE(nz): attributes, and what the conditional one's parts return."""
     cls = need("cvae", "CVAE")
@@ -74,6 +92,7 @@ def refused(nz: int, counts: list[int]) -> dict[str, Any]:
     return {"raised": raised}
 
 
+@with_label_rows
 def whole(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
     """A CVAE as constructed (conditional when there are labels): forward, a backward pass, reconstruct, twice."""
     model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
@@ -116,6 +135,7 @@ def _overlaid(weights: dict[str, Tensor], dye: bool) -> Any:
     return variational.overlaid(variational.made(need("cvae", "CVAE"), nz, **settings), weights, dye)
 
 
+@with_label_rows
 def elsewhere(nz: int, num_labels: int, x: Tensor, c: Tensor) -> dict[str, Any]:
     """A conditional CVAE as constructed, on another device than the CPU: what collides."""
     model = need("cvae", "CVAE")(nz, 1.0, True, num_labels)
@@ -134,6 +154,7 @@ def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dic
     """sample_conditional with model and labels on another device than the CPU: what collides."""
     function = need("cvae", "sample_conditional")
     model = models.CVAEModel(weights, 0.5)
+    function(model, labels, nz)  # what does not work on the CPU cannot be judged elsewhere
     return {"collision": mixing(lambda device: function(model.to(device), labels.to(device), nz))}
 
 

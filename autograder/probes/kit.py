@@ -24,6 +24,9 @@ LARGEST = 64 << 20  # bytes of one copied tensor
 # Modules whose place is taken by stand-ins while this process runs; filled in before the first probe is called.
 standing_in: set[str] = set()
 
+# The device on which probes look for tensors made in the wrong place: a real one ("cuda"), or "cpu" for the posing one.
+device = "cpu"
+
 
 def need(module: str, name: str) -> Any:
     """The object `name` of the student's module."""

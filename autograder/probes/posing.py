@@ -1,12 +1,16 @@
-"""A device that is not there: tensors that keep their values on the CPU and pose as tensors of another device.
+"""Another device than the CPU: the GPU where the grader is told to use one, else a device that is not there.
 
-While `posing()` is active, everything made on, or moved to, the device "meta" is such a tensor, and mixing one with a
+That one is made of tensors that keep their values on the CPU and pose as tensors of another device.
+While `other_device()` is active, everything made on, or moved to, the device "meta" is such a tensor, and mixing one with a
 plain CPU tensor raises `DevicesMixed`, as mixing does on a GPU. What a GPU allows is allowed: CPU tensors without
 dimensions, copies between devices, CPU indices.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +20,16 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from . import kit
+
 DEVICE = torch.device("meta")
+
+
+# Where the submission's modules lie: the working directory, as it is before any of them has run.
+FOLDER = os.getcwd()
+
+# What PyTorch says on a real GPU when devices are mixed, or when a tensor there is taken for an array.
+GPU_WORDS = ("on the same device", "device type tensor to numpy", "should be the same", "device-side")
 
 
 class DevicesMixed(RuntimeError):
@@ -98,14 +111,16 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     else:
         poses = bool(posing)
     if not posing and not poses:
-        return func(*args, **kwargs)
+        return _signed(func(*args, **kwargs), inputs)
     name = func.name()
     if len(inputs) > len(posing) > 0 and "copy" not in name and not name.startswith("aten::index"):
         plain = [v for v in inputs if not isinstance(v, Posing) and v.dim() > 0 and v.device.type == "cpu"]
         if plain:
+            made = getattr(plain[0], "_made_at", "")
             raise DevicesMixed(
                 "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
-                f"(in {name.removeprefix('aten::')})"
+                f"(in {name.removeprefix('aten::')}"
+                + (f"; the one on the CPU was made at {made})" if made else ")")
             )
     result = func(*[undress(a) for a in args], **{key: undress(value) for key, value in kwargs.items()})
     if "_local_scalar_dense" in name:
@@ -146,9 +161,37 @@ class Makers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _signed(result: Any, inputs: list[Tensor]) -> Any:
+    """A tensor made on the CPU, with the submission's line noted on it that made it, or what it was made of."""
+    if isinstance(result, Tensor):
+        for value in inputs:
+            if made := getattr(value, "_made_at", ""):
+                result._made_at = made  # type: ignore[attr-defined]
+                return result
+        frame = sys._getframe(1)
+        while frame is not None:
+            path = frame.f_code.co_filename
+            if os.path.dirname(path) == FOLDER:
+                result._made_at = f"{os.path.basename(path)}, line {frame.f_lineno}"  # type: ignore[attr-defined]
+                break
+            frame = frame.f_back  # type: ignore[assignment]
+    return result
+
+
+def line_of(error: BaseException) -> str:
+    """The submission's line at which an exception was raised, with its text; empty where there is none."""
+    own = [f for f in traceback.extract_tb(error.__traceback__) if os.path.dirname(f.filename) == FOLDER]
+    return (
+        f"\n  at {os.path.basename(own[-1].filename)}, line {own[-1].lineno}: {own[-1].line}" if own else ""
+    )
+
+
 @contextmanager
-def posing() -> Iterator[torch.device]:
-    """Makes `DEVICE` a device with values for the length of the block, and gives it."""
+def other_device() -> Iterator[torch.device]:
+    """A device other than the CPU, for the length of the block: the GPU if the grader uses one, else `DEVICE`."""
+    if kit.device != "cpu":
+        yield torch.device(kit.device)
+        return
     swapping = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
@@ -159,15 +202,16 @@ def posing() -> Iterator[torch.device]:
 
 
 def mixing(run: Callable[[torch.device], Any]) -> str | None:
-    """What collided when `run(device)` was called with a device other than the CPU; None when nothing did.
+    """What collided when `run(device)` was called with a device other than the CPU, and at which line; None if nothing did.
 
     Whatever else goes wrong there is no collision: an operation may be unknown to posing tensors, and no one's fault.
     """
     try:
-        with posing() as device:
+        with other_device() as device:
             run(device)
     except DevicesMixed as error:
-        return str(error)
-    except Exception:
-        return None
+        return f"{error}{line_of(error)}"
+    except Exception as error:
+        if kit.device != "cpu" and any(words in str(error) for words in GPU_WORDS):
+            return f"{error}{line_of(error)}"
     return None

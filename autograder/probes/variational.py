@@ -119,6 +119,8 @@ def collision(model: Any, x: Tensor, *labels: Tensor) -> str | None:
         total.backward()
         moved.reconstruct(there, *c)
 
+    run(torch.device("cpu"))  # what does not work on the CPU cannot be judged elsewhere
+    model.zero_grad()
     return mixing(run)
 
 

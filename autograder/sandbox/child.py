@@ -103,8 +103,9 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
 def _do(request: dict[str, Any], finder: Finder) -> Any:
     if request["op"] == "prepare":
         finder.sources, finder.own = request["sources"], set(request["own"])
-        kit = importlib.import_module("probes.kit")
+        kit: Any = importlib.import_module("probes.kit")
         kit.standing_in.update(request["stand_ins"])
+        kit.device = request["device"]
         # Probes bind torch's functions before any student code has run.
         for name in request["probes"]:
             importlib.import_module(f"probes.{name}")

@@ -134,9 +134,10 @@ def expect_no_collision(seen: Observation, what: str) -> None:
         seen.get("collision") is None,
         expected=f"{what}: everything on the model's device, wherever that is",
         seen=f"on a device other than the CPU: {seen.text('collision')}",
-        hint="Make tensors with device=... or with functions such as zeros_like, and move every batch to the device.",
         mistake=Mistake(
-            None, "A tensor stays on the CPU while the model is on another device, such as a GPU."
+            None,
+            "A tensor stays on the CPU while the model is on another device, such as a GPU.",
+            "Make tensors with device=... or with functions such as zeros_like, and move every batch to the device.",
         ),
     )
 

@@ -43,6 +43,11 @@ class LinearDecoder(nn.Module):
         return torch.sigmoid(out).reshape(len(z), 1, out.shape[-1])
 
 
+def label_rows(idx: Tensor, n: int) -> Tensor:
+    """A stand-in for idx2onehot: (N,) or (N, 1) -> (N, n) float32, a row for each label, but no one-hot one."""
+    return torch.cos(1.7 * idx.reshape(-1, 1) + torch.arange(n, device=idx.device))
+
+
 def encoder(weights: Weights) -> LinearEncoder:
     return LinearEncoder(weights["encoder_weight"], weights["encoder_bias"], weights.get("encoder_labels"))
 
