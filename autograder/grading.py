@@ -114,6 +114,12 @@ class Grader:
         """Repeatable random inputs for this check and this submission."""
         return Draw(self._seed(next(c for c in self._checks if c.item is request.node)))
 
+    @pytest.fixture
+    def shared_draw(self, request: pytest.FixtureRequest) -> Draw:
+        """As `draw`, but the same for all checks of a question: with `ask_once`, they look at one answer."""
+        question = next(c for c in self._checks if c.item is request.node).question
+        return Draw(seed_from(self._options.secret, self._submission.sha256, question))
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.errors.append(report.longreprtext)

@@ -60,7 +60,7 @@ class Entry:
 
     def sources(self) -> dict[str, str]:
         """The submission's modules, by file name; raises ValueError where an edit does not fit the reference."""
-        texts = dict(_reference())
+        texts = dict(reference())
         for edit in self.edits:
             count = texts[edit.file].count(edit.find)
             if count != 1:
@@ -80,7 +80,7 @@ class Entry:
 
 
 @cache
-def _reference() -> dict[str, str]:
+def reference() -> dict[str, str]:
     return {
         f"{m}.py": (SOLUTIONS / f"{m}.py").read_text(encoding="utf-8") for m in assignment().rubric.modules
     }
@@ -129,7 +129,7 @@ def combinations(n: int = 20, seed: int = 1) -> list[Entry]:
 def unfinished(n: int = 30, seed: int = 1) -> list[Entry]:
     """`n` half-finished submissions: some solutions are taken out again, as students leave them."""
     chooser = random.Random(seed)
-    todos = [t for text in _reference().values() for t in TODOS.findall(text)]
+    todos = [t for text in reference().values() for t in TODOS.findall(text)]
     made: list[Entry] = []
     for number in range(1, n + 1):
         blank = tuple(t for t in todos if chooser.random() < chooser.choice((0.05, 0.3, 0.8))) or (todos[0],)

@@ -33,6 +33,18 @@ def idx2onehot(labels: list[Tensor], n: int) -> dict[str, Any]:
     return {"values": [snapshot(function(idx, n)) for idx in labels], "kept": same(before, labels)}
 
 
+def idx2onehot_elsewhere(idx: Tensor, n: int) -> dict[str, Any]:
+    """idx2onehot of labels on another device than the CPU: what collides, and is the answer left on the CPU?"""
+    function = need("cvae", "idx2onehot")
+    function(idx, n)  # what does not work on the CPU cannot be judged elsewhere
+    found: list[str] = []
+
+    def run(device: torch.device) -> None:
+        found.append(function(idx.to(device), n).device.type)
+
+    return {"collision": mixing(run), "left": found == ["cpu"]}
+
+
 def idx2onehot_refused(good: Tensor, bad: list[Tensor], n: int) -> dict[str, Any]:
     """idx2onehot of good labels, then of each of `bad`: its value, or the type of the exception."""
     function = need("cvae", "idx2onehot")

@@ -54,7 +54,11 @@ def serve(control: socket.socket) -> None:
                 send(control, {"exited": pid, "status": status})
         if control.fileno() not in ready:
             continue
-        message, ancillary, _, _ = control.recvmsg(1 << 16, socket.CMSG_LEN(3 * array.array("i").itemsize))
+        try:
+            room = socket.CMSG_LEN(3 * array.array("i").itemsize)
+            message, ancillary, _, _ = control.recvmsg(1 << 16, room)
+        except OSError:  # the judge is gone, with words of ours unread
+            break
         if not message:
             break
         descriptors = array.array("i")

@@ -35,7 +35,7 @@ def codes(weights: dict[str, Tensor], images: Tensor, c: Tensor | None, what: st
     if c is not None:
         if given.codes_in(weights, images) is not None:
             diagnosis = "The labels are not handed to the decoder."
-        elif given.codes_in(weights, images, c.flip(0)) is not None:
+        elif any(given.codes_in(weights, images, o) is not None for o in (c.flip(0), c.sort().values)):
             diagnosis = "The labels do not stand in the order in which they came."
     fail(
         expected=f"{what}: what model.decoder makes of the codes"

@@ -72,17 +72,20 @@ def _shapes(draw: Draw) -> list[tuple[int, ...]]:
 
 
 def _name_wrong_spread(noise: Tensor, log_sigma: Tensor) -> None:
-    """Ends the check when the noise fits a known wrong scale, and not the right one."""
-    if expected.is_standard_normal(noise / log_sigma.exp()):
-        return
-    for says, scale in WRONG_SPREADS:
-        if expected.is_standard_normal(noise / scale(log_sigma)):
-            fail(
-                expected="(z - mu) / exp(log_sigma): independent draws from N(0, 1)",
-                seen=f"draws with variance {(noise / log_sigma.exp()).var().item():.3f}",
-                hint="log_sigma is the logarithm of the standard deviation: sigma = exp(log_sigma).",
-                diagnosis=says,
-            )
+    """Ends the check when a known wrong scale explains the noise, and clearly better than the other ones do."""
+    scales = [log_sigma.exp(), *(scale(log_sigma) for _, scale in WRONG_SPREADS)]
+    sizes = [scale.abs().clamp(min=1e-6) for scale in scales]
+    # The log-likelihood of normal noise with each scale, in nats.
+    fits = torch.stack([-(0.5 * (noise / size) ** 2 + size.log()).sum() for size in sizes])
+    best = int(fits.argmax())
+    clearly = bool((fits[best] - fits > 15).sum() == len(fits) - 1)
+    if best > 0 and clearly and expected.is_standard_normal(noise / scales[best]):
+        fail(
+            expected="(z - mu) / exp(log_sigma): independent draws from N(0, 1)",
+            seen=f"draws with variance {(noise / log_sigma.exp()).var().item():.3f}",
+            hint="log_sigma is the logarithm of the standard deviation: sigma = exp(log_sigma).",
+            diagnosis=WRONG_SPREADS[best - 1][0],
+        )
     if bool((noise.abs() < 1e-6).all()):
         fail(
             expected="z = mu + exp(log_sigma) * eps",

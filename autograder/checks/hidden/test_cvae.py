@@ -65,6 +65,15 @@ def test_onehot_edges(submission, draw: Draw) -> None:
         expect(
             seen.flag("kept"), expected="labels that are left as they are", seen="labels that were changed"
         )
+    seen = submission.ask("cvae.idx2onehot_elsewhere", idx=draw.integers(0, 5, 4), n=5)
+    given.expect_no_collision(seen, "idx2onehot")
+    expect(
+        not seen.flag("left"),
+        expected="one-hot vectors on the device of the labels",
+        seen="one-hot vectors on the CPU, for labels on another device",
+        hint="Make the tensor with device=idx.device.",
+        mistake=Mistake(None, "The one-hot vectors stay on the CPU while the labels are on another device."),
+    )
     n = draw.integer(3, 9)
     good, beyond, below = draw.integers(0, n, 5), draw.integers(0, n, 5), draw.integers(0, n, 5)
     beyond[draw.integer(0, 5)], below[draw.integer(0, 5)] = n, -1

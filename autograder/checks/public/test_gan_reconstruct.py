@@ -49,10 +49,10 @@ def test_reconstruction_loss_has_known_values(submission, draw):
     title="Reconstruction lowers the loss by 40 % at least",
     asks="reconstruct(samples) -> (loss, images): codes from zero, 500 Adam steps; a float and images (N, 3, 32, 32).",
 )
-def test_reconstruction_comes_nearer(submission, draw):
-    generator = generator_state(draw)
-    samples = reachable_images(generator, draw, 4)
-    seen = submission.ask("gan_reconstruct.reconstruct", samples=samples, generator=generator)
+def test_reconstruction_comes_nearer(submission, shared_draw):
+    generator = generator_state(shared_draw)
+    samples = reachable_images(generator, shared_draw, 4)
+    seen = submission.ask_once("gan_reconstruct.reconstruct", samples=samples, generator=generator)
     returned = seen.list("returned", 2, what="what reconstruct returned")
     told = Observation({"loss": returned[0], "images": returned[1]})
     loss = told.number("loss", what="the returned loss", hint="Return loss.item().")
@@ -81,10 +81,10 @@ def test_reconstruction_comes_nearer(submission, draw):
     asks="reconstruct: only the codes change. Parameters, running averages and modes of both networks stay as they were, "
     "and no gradient is left on them.",
 )
-def test_networks_are_left_alone(submission, draw):
-    generator = generator_state(draw)
-    samples = reachable_images(generator, draw, 3)
-    seen = submission.ask("gan_reconstruct.reconstruct", samples=samples, generator=generator)
+def test_networks_are_left_alone(submission, shared_draw):
+    generator = generator_state(shared_draw)
+    samples = reachable_images(generator, shared_draw, 4)
+    seen = submission.ask_once("gan_reconstruct.reconstruct", samples=samples, generator=generator)
     expect_untouched(seen)
 
 
