@@ -25,6 +25,7 @@ RIGHT: dict[str, tuple[Curve, ...]] = {
     "encoder": (F.relu, F.relu, same),
     "decoder": (F.relu, F.relu, torch.sigmoid),
 }
+CUT_OFF = "The last layer's values are cut off (by a ReLU or a clamp) where a sigmoid is asked."
 NOT_RELU: dict[str, Curve] = {
     "LeakyReLU": F.leaky_relu,
     "tanh": torch.tanh,
@@ -115,7 +116,8 @@ def mistakes(layers: Layers, x: Tensor, part: str, shape: Sequence[int]) -> list
         wrong += [
             ("The sigmoid at the end is missing.", (first, second, same)),
             ("There is a tanh at the end where a sigmoid is asked.", (first, second, torch.tanh)),
-            ("There is a ReLU at the end where a sigmoid is asked.", (first, second, F.relu)),
+            (CUT_OFF, (first, second, F.relu)),
+            (CUT_OFF, (first, second, lambda v: v.clamp(0, 1))),
             (
                 "There is a ReLU between the last layer and the sigmoid.",
                 (first, second, lambda v: F.relu(v).sigmoid()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from autograder.checks.public import given
@@ -18,6 +19,8 @@ from autograder.judging import (
     expect_equal,
     expect_fresh,
     fail,
+    shared_columns,
+    shared_rows,
 )
 from autograder.judging.observation import kind
 
@@ -99,8 +102,43 @@ def test_reparameterize_mean_and_spread(submission, draw: Draw) -> None:
             abs(mean - mu) < 0.11 * sigma and abs(std / sigma - 1) < 0.08,
             expected=f"{n * nz} draws with mean {mu:.3f} and standard deviation {sigma:g} (log sigma {math.log(sigma):.3f})",
             seen=f"mean {mean:.3f}, standard deviation {std:.3f}",
-            hint="log_sigma is the logarithm of the standard deviation, not of the variance.",
+            hint="z is mu plus noise, and the noise has the standard deviation sigma = exp(log_sigma).",
+            mistake=_shared(z.reshape(n, nz)) or _wrong_draws(mean - mu, std, sigma),
         )
+
+
+def _shared(z: Tensor) -> Mistake | None:
+    """The mistake of one draw for all samples or for all dimensions, if z (n, nz) shows it."""
+    own = "Draw a number for each element: torch.randn_like(mu)."
+    if shared_rows(z):
+        return Mistake(None, "One draw of noise is shared by the whole batch.", own)
+    if shared_columns(z):
+        return Mistake(None, "One number is drawn for each sample and shared by all dimensions.", own)
+    return None
+
+
+def _wrong_draws(shift: float, std: float, sigma: float) -> Mistake | None:
+    """The known mistake that gives noise of this mean and standard deviation, if there is one."""
+    read_as = "log_sigma is the logarithm of the standard deviation: sigma = exp(log_sigma)."
+    known = [
+        (
+            0.5 * sigma,
+            sigma / math.sqrt(12),
+            "The noise is uniform (torch.rand), not normal.",
+            "Use torch.randn_like.",
+        ),
+        (0, sigma / math.sqrt(3), "The noise is uniform on [-1, 1], not normal.", "Use torch.randn_like."),
+        (0, math.sqrt(sigma), "log_sigma is read as the log of the variance: exp(0.5 log_sigma).", read_as),
+        (0, sigma**2, "The noise is scaled by the variance: exp(2 log_sigma).", read_as),
+        (0, abs(math.log(sigma)), "log_sigma is not exponentiated.", read_as),
+        (0, 1, "The noise is not scaled by sigma.", "Multiply it by exp(log_sigma)."),
+    ]
+    fitting = [
+        Mistake(None, says, try_)
+        for mean, spread, says, try_ in known
+        if abs(shift - mean) < 0.1 * spread and abs(std / spread - 1) < 0.06
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 @check(
