@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -62,16 +64,27 @@ def check(path: Path, questions: tuple[str, ...], watch: bool, json_file: Path |
     _usable(device)
     if not watch:
         sys.exit(_check_once(console, path, questions, json_file, device))
-    from watchfiles import watch as changes
-
-    _check_once(console, path, questions, json_file, device)
-    console.print("Watching for changes; Ctrl-C ends it.")
     try:
-        for _ in changes(path, watch_filter=lambda _change, name: name.endswith(".py")):
+        while True:
+            # Read before the check, so that a file saved while it runs is seen too.
+            stamps = _stamps(path)
             _check_once(console, path, questions, json_file, device)
             console.print("Watching for changes; Ctrl-C ends it.")
-    except (KeyboardInterrupt, FileNotFoundError):
+            while _stamps(path) == stamps:
+                time.sleep(0.3)
+    except KeyboardInterrupt:
         sys.exit(0)
+
+
+def _stamps(path: Path) -> dict[str, tuple[int, int]]:
+    """When the Python files of a submission (or its zip) were last written, and their sizes."""
+    found: dict[str, tuple[int, int]] = {}
+    for file in [path, *path.glob("*.py")]:
+        with contextlib.suppress(OSError):
+            state = file.stat()
+            if not file.is_dir():
+                found[file.name] = (state.st_mtime_ns, state.st_size)
+    return found
 
 
 def _check_once(

@@ -6,10 +6,11 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -223,3 +224,32 @@ def test_submissions_whose_names_collide_are_all_graded(tmp_path: Path) -> None:
 def test_the_cli_does_not_import_torch_before_the_zygote_runs() -> None:
     code = "import sys, autograder.cli; sys.exit('torch' in sys.modules or 'otter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_watching_checks_again_when_a_file_is_saved(tmp_path: Path) -> None:
+    mine = shutil.copytree(ROOT / "assignment", tmp_path / "mine")
+    command = [sys.executable, "-m", "autograder", "check", str(mine), "-q", "1-7", "--watch"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        try:
+            first = _until(watching.stdout, "Watching for changes")
+            solved = (ROOT / "solutions" / "vae.py").read_text(encoding="utf-8")
+            (mine / "vae.py").write_text(solved, encoding="utf-8")
+            second = _until(watching.stdout, "Watching for changes")
+        finally:
+            watching.send_signal(signal.SIGINT)
+    assert "1 public check to go" in first
+    assert "All public checks passed." in second
+    assert watching.returncode == 0
+
+
+def _until(stream: IO[str], text: str) -> str:
+    """What the stream gives up to the line that holds `text`."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"the output ended without {text!r}:\n{''.join(lines)}")
