@@ -74,9 +74,15 @@ def make(which: str) -> nn.Module:
     if which == "class":
         made = need("gan", "SpectralNormDiscriminator")()
     else:
-        made = attribute(
-            need("gan", "DCGAN")(spectral_norm=which == "true", device="cpu"), "_discriminator", "DCGAN()"
-        )
+        cls = need("gan", "DCGAN")
+        model = cls.__new__(cls)
+        try:
+            cls.__init__(model, spectral_norm=which == "true", device="cpu")
+        except Exception:
+            # A constructor that stops later on, at the initialisation say, has chosen its discriminator by then.
+            if not isinstance(getattr(model, "_discriminator", None), nn.Module):
+                raise
+        made = attribute(model, "_discriminator", "DCGAN()")
     network: nn.Module = made
     return network.train()
 
