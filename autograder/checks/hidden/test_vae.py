@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from autograder.checks.hidden import expected_steps as steps
 from autograder.checks.hidden import expected_training as training
+from autograder.checks.hidden import judging_noise as noise
 from autograder.checks.hidden import judging_vae as judging
 from autograder.checks.public import given
 from autograder.judging import Draw, check, expect
@@ -30,19 +32,19 @@ TRAIN = (
     "1-4", points=0.5, title="z is mu plus exp(log_sigma) times standard normal noise", asks=REPARAMETERIZE
 )
 def test_z_is_mu_plus_sigma_eps(submission, draw: Draw) -> None:
-    judging.expect_right_spread(submission, draw, "vae.reparameterize")
+    noise.expect_right_spread(submission, draw, "vae.reparameterize")
 
 
 @check(
     "1-4", points=0.5, title="Every element has noise of its own, drawn at every call", asks=REPARAMETERIZE
 )
 def test_noise_is_fresh_everywhere(submission, draw: Draw) -> None:
-    judging.expect_own_noise(submission, draw, "vae.reparameterize")
+    noise.expect_own_noise(submission, draw, "vae.reparameterize")
 
 
 @check("1-4", points=0.5, title="Gradients flow through z to mu and to log_sigma", asks=REPARAMETERIZE)
 def test_z_has_gradients(submission, draw: Draw) -> None:
-    judging.expect_noise_gradients(submission, draw, "vae.reparameterize")
+    noise.expect_noise_gradients(submission, draw, "vae.reparameterize")
 
 
 @check("1-4", points=0.5, title="forward decodes one sample of the posterior that it returns", asks=FORWARD)
@@ -130,7 +132,7 @@ def _train(submission, draw: Draw, beta: float) -> training.Run:
         images=images,
         labels=labels,
         make=lambda: models.VAEModel(weights, beta).double(),
-        losses=training.vae_losses(),
+        losses=steps.vae_losses(),
     )
 
 

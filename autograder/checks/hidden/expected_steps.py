@@ -1,0 +1,94 @@
+"""A training loop, worked out step by step: the losses that a right one may minimise, and what known mistakes do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.checks.hidden.expected_vae import kl_to_prior
+from autograder.probes.stand_ins import autoencoder as stand_in
+from autograder.probes.stand_ins import models
+
+Losses = dict[str, Tensor]
+Loss = Callable[[Any, Tensor, Tensor | None], Losses]
+Batch = tuple[Tensor, Tensor | None]  # x (N, 1, 784) in float64, and labels
+Parameters = Mapping[str, Tensor]
+
+
+def simulate(
+    model: Any,
+    batches: Sequence[Batch],
+    per_epoch: int,
+    loss: Loss,
+    rate: float,
+    clear: bool = True,
+    renew: str = "never",
+    kind: str = "Adam",
+    only: str = "",
+) -> tuple[Parameters, list[dict[str, float]]]:
+    """Trains a given model on the batches; returns its parameters and the losses of every step."""
+    trained = list((getattr(model, only) if only else model).parameters())
+
+    def fresh() -> torch.optim.Optimizer:
+        if kind == "SGD":
+            return torch.optim.SGD(trained, lr=rate)
+        return (torch.optim.AdamW if kind == "AdamW" else torch.optim.Adam)(trained, lr=rate)
+
+    optimizer, history = fresh(), []
+    for number, (x, c) in enumerate(batches):
+        if renew == "step" or (renew == "epoch" and number % per_epoch == 0):
+            optimizer = fresh()
+        values = loss(model, x, c)
+        if clear:
+            model.zero_grad()
+        values["total"].backward()
+        if kind != "none":
+            optimizer.step()
+        history.append({k: float(v.detach()) for k, v in values.items()})
+    return {name: p.detach() for name, p in model.named_parameters()}, history
+
+
+def autoencoder_losses() -> dict[str, Loss]:
+    """The losses that a right train_autoencoder may minimise: the stand-in's, or the real one worked out in the loop."""
+
+    def stand_ins(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+        return {"total": stand_in.reconstruction_loss(model(x), x)}
+
+    def real(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+        return {"total": F.binary_cross_entropy(model(x), x)}
+
+    return {"stand-in": stand_ins, "real": real}
+
+
+def vae_losses() -> dict[str, Loss]:
+    """The losses that a right train_vae or train_cvae may minimise.
+
+    The model's own, which is dyed; or, for a loop that works it out from the outputs, the real one, with the real
+    reconstruction loss or with the stand-in's.
+    """
+
+    def given(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+        total, parts = model.loss(x, _outputs(model, x, c))
+        return {"total": total, **parts}
+
+    def worked_out(reconstruction: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+        def loss(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+            outputs = _outputs(model, x, c)
+            rec, kl = reconstruction(outputs["rec"], x), kl_to_prior(outputs["q"]).mean()
+            return {"total": rec + model.beta * kl, "rec_loss": rec, "kl_loss": kl}
+
+        return loss
+
+    return {
+        "given": given,
+        "real": worked_out(F.binary_cross_entropy),
+        "mixed": worked_out(stand_in.reconstruction_loss),
+    }
+
+
+def _outputs(model: Any, x: Tensor, c: Tensor | None) -> Any:
+    return model(x, c) if isinstance(model, models.CVAEModel) else model(x)
