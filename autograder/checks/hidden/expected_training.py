@@ -15,7 +15,7 @@ from autograder.checks.public.given import Sizes, expect_no_seed
 from autograder.judging import Mistake, Observation, expect, expect_equal, fail
 
 # Share of the parameters that may be elsewhere: where a gradient is nearly 0, Adam follows its rounding. Right loops
-# stay below 0.003 (of some 3000 tried); the known mistakes are above 0.2.
+# stay below 0.003 (of some 3000 tried); the known mistakes are above 0.35.
 PARAMETERS_OFF = 0.08
 STEP_OFF = 0.004  # how far the others may be off, in units of the learning rate
 
