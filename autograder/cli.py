@@ -19,6 +19,12 @@ from autograder.rubric import Rubric, assignment
 from autograder.verdicts import Result
 
 UNUSABLE = 2
+# What an instructor must know of the level that the submissions ran under.
+ISOLATION = {
+    "full": "",
+    "user": "",
+    "process": " (not secure against hostile code: grade strangers' code in a container)",
+}
 
 
 DEVICE = click.option(
@@ -177,6 +183,8 @@ def grade(
         console.print(
             "AUTOGRADER_SECRET is not set: inputs of checks can be guessed by whoever has this package."
         )
+    for isolation in sorted({r.isolation for r in results.values()}):
+        console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
     console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
     sys.exit(UNUSABLE if problems else 0)
 

@@ -221,6 +221,22 @@ def test_submissions_whose_names_collide_are_all_graded(tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 4
 
 
+def test_what_keeps_the_grader_from_working_is_told_in_one_line(tmp_path: Path) -> None:
+    done = autograder("check", "-q", "1-7", AUTOGRADER_START="teleport")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "autograder: AUTOGRADER_START is 'teleport'; it can be fork or spawn\n"
+    code = "import sys; sys.modules['click'] = None; sys.argv[1:] = ['check']; import autograder.__main__ as m; m.run()"
+    bare = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert bare.returncode == 2
+    assert bare.stderr.startswith("autograder: the package click is not installed; run `make env`")
+
+
+def test_grade_says_which_isolation_it_ran_under(
+    bundled: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    assert "Isolation: process (not secure against hostile code" in bundled[0].stdout
+
+
 def test_the_cli_does_not_import_torch_before_the_zygote_runs() -> None:
     code = "import sys, autograder.cli; sys.exit('torch' in sys.modules or 'otter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
