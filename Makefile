@@ -15,7 +15,7 @@ Q ?=
 PATH_TO_CHECK ?= assignment
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -26,6 +26,7 @@ help:  ## list the targets
 	@echo "make corpora        every wheat and chaff, graded and compared with what they must lose"
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report, in adequacy/"
 	@echo "make mutants        mutation testing of the reference: what the checks let through, and why"
+	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -71,6 +72,9 @@ adequacy: $(READY)
 
 mutants: $(READY)
 	@$(PY) -m tests.mutation
+
+stability: $(READY)
+	@$(PY) -m tests.stability
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
