@@ -336,7 +336,7 @@ def _not_importable(raised: Mapping[str, Any], question: Question) -> NoAnswer:
         return NoAnswer(
             "error",
             f"{name} could not be imported: {message}",
-            "Import only torch, numpy and the assignment's modules.",
+            "Import only the standard library, torch, numpy and the assignment's modules.",
         )
     at = f"\n  at {where}" if where else ""
     return NoAnswer(

@@ -153,7 +153,7 @@ def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str) -> S
     homes = {p.parent for p, _, _ in entries if p.name in wanted}
     if not homes:
         found_nothing = f"{origin}: holds none of {', '.join(f'{m}.py' for m in rubric.modules)}"
-        return Submission(name, {}, digest({}), (f"{found_nothing}; send the folder that holds them",))
+        return Submission(name, {}, digest({}), (f"{found_nothing}; give the folder that holds them",))
     notes: list[str] = []
     # The folder with most of the modules is the submission; of equals, the nearest to the top.
     home = min(
@@ -168,7 +168,12 @@ def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str) -> S
     files: dict[str, bytes] = {}
     helpers = 0
     for path, size, reader in entries:
-        if path.parent != home or path.suffix != ".py" or path.stem in rubric.given:
+        if (
+            path.parent != home
+            or path.suffix != ".py"
+            or path.stem in rubric.given
+            or path.name.startswith(".")
+        ):
             continue
         if path.name in files:
             notes.append(f"{origin}: {path.name} is there twice; the first one is graded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ def need(module: str, name: str) -> Any:
     """The object `name` of the student's module."""
     loaded = importlib.import_module(module)
     if not hasattr(loaded, name):
-        raise MissingName(f"{module}.py has no {name}")
+        near = difflib.get_close_matches(name, [n for n in vars(loaded) if not n.startswith("_")], n=1)
+        raise MissingName(f"{module}.py has no {name}" + (f" (it has {near[0]}: a slip?)" if near else ""))
     return getattr(loaded, name)
 
 

@@ -73,8 +73,10 @@ def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
     texts = []
     for group in seen.values():
         first = group[0]
-        others = f" (and {len(group) - 1} more checks for the same reason)" if len(group) > 1 else ""
-        texts.append(f"{first.title}{others}\n{_indent(first.feedback)}")
+        if len(group) > 1:
+            texts.append(f"{len(group)} checks, for one reason:\n{_indent(_cause(first))}")
+        else:
+            texts.append(f"{first.title}\n{_indent(first.feedback)}")
     return texts
 
 

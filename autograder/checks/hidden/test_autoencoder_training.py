@@ -78,19 +78,6 @@ def test_training_history(submission, draw: Draw) -> None:
     run.expect_history("total", losses, "the losses of the first iterations")
 
 
-@check("1-2", points=0.5, title="Batches are moved to the model's device", asks=TRAIN)
-def test_training_on_another_device(submission, draw: Draw) -> None:
-    nz, n = draw.integer(3, 6), draw.integer(7, 12)
-    seen = submission.ask(
-        "autoencoder.train_elsewhere",
-        weights=given.weights(draw, nz, outputs=nz),
-        images=draw.uniform(n, 1, 28, 28),
-        labels=draw.integers(0, 10, n),
-        batch_size=4,
-    )
-    given.expect_no_collision(seen, "train_autoencoder")
-
-
 def _sample(submission, draw: Draw, count: int) -> tuple[Observation, dict[str, Tensor], int]:
     nz = draw.integer(4, 9)
     weights = given.weights(draw, nz, outputs=nz)

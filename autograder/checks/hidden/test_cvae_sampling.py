@@ -57,14 +57,6 @@ def test_codes_are_independent(submission, draw: Draw) -> None:
         sampling.expect_own_draws(z, "the codes")
 
 
-@check("1-9", points=0.5, title="The codes are drawn on the model's device", asks=SAMPLE)
-def test_sampling_on_another_device(submission, draw: Draw) -> None:
-    nz, count = draw.integer(4, 9), draw.integer(3, 12)
-    weights, labels = given.weights(draw, nz, labels=count), draw.integers(0, count, 5)
-    seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
-    given.expect_no_collision(seen, "sample_conditional")
-
-
 @check("1-9", points=0.5, title="The codes are new at every call", asks=SAMPLE)
 def test_codes_are_fresh(submission, draw: Draw) -> None:
     count = draw.integer(3, 12)

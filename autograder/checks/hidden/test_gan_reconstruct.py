@@ -271,30 +271,3 @@ def test_arrays_of_any_length(submission, draw):
     expect(
         seen.flag("unchanged"), expected="the array left as it was", seen="an array that was changed in place"
     )
-
-
-@check(
-    "2-4",
-    points=0.5,
-    title="Reconstruction works on the device that the generator is on",
-    asks=ASKS + " Codes and samples are on the generator's device, the images come back on the CPU.",
-    rubric="Networks on a GPU",
-)
-def test_reconstruct_on_another_device(submission, draw):
-    seen = submission.ask("gan_reconstruct.elsewhere", samples=draw.uniform(2, 3, 32, 32))
-    expect(
-        seen.get("collision") is None,
-        expected="codes and samples on the device that the generator is on",
-        seen=f"with the networks on a GPU: {seen.text('collision')}",
-        mistake=Mistake(
-            None,
-            "The codes or the samples stay on the CPU while the generator is on a GPU.",
-            "Make the codes on the generator's device, and move the samples there.",
-        ),
-    )
-    expect(
-        "meta" not in seen.list("devices"),
-        expected="images on the CPU",
-        seen="images on the device of the networks",
-        mistake=Mistake(None, "The images are not moved back to the CPU.", "Return images.cpu()."),
-    )

@@ -254,24 +254,3 @@ def test_training_mode(submission, draw):
         seen="passes in evaluation mode",
         hint="Call train() before the forward passes.",
     )
-
-
-@check(
-    "2-1b",
-    points=0.5,
-    title="The training step works on the device that the networks are on",
-    asks="training_step: noise and labels are made on the networks' device.",
-    rubric="Networks on a GPU",
-)
-def test_training_step_on_another_device(submission, draw):
-    seen = submission.ask("gan_training.elsewhere", batch=draw.uniform(6, 3, 32, 32))
-    expect(
-        seen.get("collision") is None,
-        expected="tensors made on the device that the networks are on",
-        seen=f"with networks and batch on a GPU: {seen.text('collision')}",
-        mistake=Mistake(
-            None,
-            "A tensor is made on the CPU (noise or labels, as a rule) while the networks are on a GPU.",
-            "Give device=real.device, or use randn_like, ones_like and the like.",
-        ),
-    )

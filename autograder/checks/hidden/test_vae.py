@@ -104,13 +104,6 @@ def test_reconstruct_decodes_the_mean(submission, draw: Draw) -> None:
         judging.expect_reconstruction(seen, weights, x, None)
 
 
-@check("1-4", points=0.5, title="The VAE makes its tensors on the model's device", asks=f"{FORWARD} {LOSS}")
-def test_vae_on_another_device(submission, draw: Draw) -> None:
-    weights, x = given.weights(draw, draw.integer(3, 9)), draw.uniform(draw.integer(3, 9), 1, 784)
-    seen = submission.ask("vae.elsewhere", weights=weights, x=x)
-    given.expect_no_collision(seen, "forward, loss and reconstruct")
-
-
 def _train(submission, draw: Draw, beta: float) -> training.Run:
     size = given.sizes(draw)
     weights = given.weights(draw, size.nz)
@@ -134,19 +127,6 @@ def _train(submission, draw: Draw, beta: float) -> training.Run:
         make=lambda: models.VAEModel(weights, beta).double(),
         losses=steps.vae_losses(),
     )
-
-
-@check("1-5", points=0.5, title="Batches are moved to the model's device", asks=TRAIN)
-def test_training_on_another_device(submission, draw: Draw) -> None:
-    n = draw.integer(7, 12)
-    seen = submission.ask(
-        "vae.train_elsewhere",
-        weights=given.weights(draw, draw.integer(3, 6)),
-        images=draw.uniform(n, 1, 28, 28),
-        labels=draw.integers(0, 10, n),
-        batch_size=4,
-    )
-    given.expect_no_collision(seen, "train_vae")
 
 
 @check("1-5", points=1, title="Training takes one Adam step per batch on the total", asks=TRAIN)

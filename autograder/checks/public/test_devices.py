@@ -1,0 +1,105 @@
+"""Public checks of where tensors are made: what would fail on a GPU is found on any machine, with its line."""
+
+from __future__ import annotations
+
+from autograder.checks.public import given
+from autograder.judging import Draw, Mistake, check, expect
+
+DEVICE = "{}: everything on the device that the model's parameters are on, wherever that is; no tensor is made on the CPU only."
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="Batches are moved to the model's device",
+    asks=DEVICE.format("train_autoencoder"),
+)
+def test_autoencoder_training_on_another_device(submission, draw: Draw) -> None:
+    nz, n = draw.integer(3, 6), draw.integer(7, 12)
+    seen = submission.ask(
+        "autoencoder.train_elsewhere",
+        weights=given.weights(draw, nz, outputs=nz),
+        images=draw.uniform(n, 1, 28, 28),
+        labels=draw.integers(0, 10, n),
+        batch_size=4,
+    )
+    given.expect_no_collision(seen, "train_autoencoder")
+
+
+@check("1-4", points=0.5, title="The VAE makes its tensors on the model's device", asks=DEVICE.format("VAE"))
+def test_vae_on_another_device(submission, draw: Draw) -> None:
+    weights, x = given.weights(draw, draw.integer(3, 9)), draw.uniform(draw.integer(3, 9), 1, 784)
+    seen = submission.ask("vae.elsewhere", weights=weights, x=x)
+    given.expect_no_collision(seen, "forward, loss and reconstruct")
+
+
+@check("1-5", points=0.5, title="Batches are moved to the model's device", asks=DEVICE.format("train_vae"))
+def test_vae_training_on_another_device(submission, draw: Draw) -> None:
+    n = draw.integer(7, 12)
+    seen = submission.ask(
+        "vae.train_elsewhere",
+        weights=given.weights(draw, draw.integer(3, 6)),
+        images=draw.uniform(n, 1, 28, 28),
+        labels=draw.integers(0, 10, n),
+        batch_size=4,
+    )
+    given.expect_no_collision(seen, "train_vae")
+
+
+@check(
+    "1-9",
+    points=0.5,
+    title="The codes are drawn on the model's device",
+    asks=DEVICE.format("sample_conditional"),
+)
+def test_sampling_on_another_device(submission, draw: Draw) -> None:
+    nz, count = draw.integer(4, 9), draw.integer(3, 12)
+    weights, labels = given.weights(draw, nz, labels=count), draw.integers(0, count, 5)
+    seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
+    given.expect_no_collision(seen, "sample_conditional")
+
+
+@check(
+    "2-1b",
+    points=0.5,
+    title="The training step works on the device that the networks are on",
+    asks="training_step: noise and labels are made on the networks' device.",
+)
+def test_training_step_on_another_device(submission, draw):
+    seen = submission.ask("gan_training.elsewhere", batch=draw.uniform(6, 3, 32, 32))
+    expect(
+        seen.get("collision") is None,
+        expected="tensors made on the device that the networks are on",
+        seen=f"with networks and batch on a GPU: {seen.text('collision')}",
+        mistake=Mistake(
+            None,
+            "A tensor is made on the CPU (noise or labels, as a rule) while the networks are on a GPU.",
+            "Give device=real.device, or use randn_like, ones_like and the like.",
+        ),
+    )
+
+
+@check(
+    "2-4",
+    points=0.5,
+    title="Reconstruction works on the device that the generator is on",
+    asks="reconstruct: codes and samples are on the generator's device, the images come back on the CPU.",
+)
+def test_reconstruct_on_another_device(submission, draw):
+    seen = submission.ask("gan_reconstruct.elsewhere", samples=draw.uniform(2, 3, 32, 32))
+    expect(
+        seen.get("collision") is None,
+        expected="codes and samples on the device that the generator is on",
+        seen=f"with the networks on a GPU: {seen.text('collision')}",
+        mistake=Mistake(
+            None,
+            "The codes or the samples stay on the CPU while the generator is on a GPU.",
+            "Make the codes on the generator's device, and move the samples there.",
+        ),
+    )
+    expect(
+        "meta" not in seen.list("devices"),
+        expected="images on the CPU",
+        seen="images on the device of the networks",
+        mistake=Mistake(None, "The images are not moved back to the CPU.", "Return images.cpu()."),
+    )
