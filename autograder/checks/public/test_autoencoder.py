@@ -109,7 +109,8 @@ def test_grey_costs_ln_2(submission, draw: Draw) -> None:
     n = draw.integer(3, 7)
     x_hat = torch.full((n, 1, 784), 0.5)
     for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
-        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=draw.uniform(*shape))
+        x = draw.uniform(*shape, low=0.02, high=0.98)
+        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
         loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
         expect_close(
             loss,
@@ -117,6 +118,11 @@ def test_grey_costs_ln_2(submission, draw: Draw) -> None:
             rtol=1e-4,
             what=f"the loss of a prediction that is 0.5 everywhere, for x of shape {shape}",
             mistakes=[
+                Mistake(
+                    -0.5 * (x.log() + (1 - x).log()).mean(),
+                    "The arguments of the binary cross-entropy are swapped.",
+                    "The prediction is the first argument, the truth the second.",
+                ),
                 Mistake(
                     784 * math.log(2), "The loss is summed over pixels.", "Take the mean over every element."
                 ),

@@ -162,11 +162,33 @@ def test_kl_agrees_with_torch(submission, draw: Draw) -> None:
     given.refuse_64(seen, n)
     parts = seen.part("parts", what="the second value that loss returned")
     kl = parts.tensor("kl_loss", (), what='parts["kl_loss"]')
+    posterior, prior = Normal(mu, log_sigma.exp()), Normal(0.0, 1.0)
+    right = kl_divergence(posterior, prior).mean()
+    summed = "Take the mean over the batch and over the latent dimensions."
     expect_close(
         kl,
-        kl_divergence(Normal(mu, log_sigma.exp()), Normal(0.0, 1.0)).mean(),
+        right,
         rtol=1e-3,
         what="kl_loss, as torch.distributions.kl_divergence gives it",
+        mistakes=[
+            Mistake(
+                right * n * nz,
+                "The KL divergence is summed over the batch and the latent dimensions.",
+                summed,
+            ),
+            Mistake(right * nz, "The KL divergence is summed over the latent dimensions.", summed),
+            Mistake(right * n, "The KL divergence is summed over the batch.", summed),
+            Mistake(
+                kl_divergence(prior, posterior).mean(),
+                "The KL divergence's arguments are swapped.",
+                "KL[q || p]: the posterior comes first, the prior second.",
+            ),
+            Mistake(
+                kl_divergence(posterior, Normal(0.0, math.e)).mean(),
+                "The prior's log sigma is set to one.",
+                "N(0, I) has the standard deviation 1, whose logarithm is 0.",
+            ),
+        ],
         hint="Which distribution comes first in KL[q || p]? What is log sigma of N(0, I)? Is it a mean over everything?",
     )
     rec = parts.tensor("rec_loss", (), what='parts["rec_loss"]')
