@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -161,8 +160,3 @@ def _difference(seen: Any, value: Any) -> str:
         share = (gap > 1e-3 * b.double().abs() + 1e-6).double().mean().item()
         text += f"; {share:.0%} of the values differ, by {_number(gap.max().item())} at most"
     return text
-
-
-def as_numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The entries of an observation that are numbers, as floats."""
-    return {k: float(v) for k, v in values.items() if isinstance(v, (int, float, np.floating))}
