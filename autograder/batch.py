@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from autograder import intake
 from autograder.reports.files import file_name, write_result
 from autograder.rubric import Assignment, assignment
 from autograder.sandbox.launch import Launcher, Limits, launcher
-from autograder.verdicts import Result, Visibility
+from autograder.verdicts import GRADERS_FAULT, Result, Visibility
+
+log = logging.getLogger("autograder")
 
 GPU_ADDRESS_SPACE = 1 << 46  # bytes: CUDA maps the GPU's memory and much more, without using it
 DEFAULT_SECRET = "no course secret was set"
+NOT_GRADED = "This submission could not be graded, because of a fault in the grader; grade it again."
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,44 @@ class Work:
     path: Path
     name: str
     output: Path | None
+
+
+@dataclass(frozen=True)
+class How:
+    """How a batch is graded.
+
+    isolation: the level that is asked for ("auto": the best there is).
+    reuse: whether a finished result of the same content and grader stands as it is.
+    """
+
+    questions: tuple[str, ...] | None = None
+    device: str = "cpu"
+    isolation: str | None = None
+    reuse: bool = False
+
+    def digest(self) -> str:
+        """A digest of all that verdicts hang on beside the submission: the grader, PyTorch, the secret and these settings."""
+        settings = (self.questions, self.device, self.isolation, course_secret())
+        return hashlib.sha256(f"{_grader()} {settings!r}".encode()).hexdigest()[:32]
+
+
+@cache
+def _grader() -> str:
+    """A digest of the grader's own files, the reference's, and the version of PyTorch."""
+    subject = assignment()
+    folders = [
+        Path(__file__).resolve().parent,
+        subject.checks,
+        subject.probes,
+        subject.given,
+        subject.reference,
+    ]
+    whole = hashlib.sha256(metadata.version("torch").encode())
+    for folder in dict.fromkeys(f for f in folders if f is not None):
+        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.toml")]):
+            whole.update(f"{path.relative_to(folder)}\0".encode())
+            whole.update(path.read_bytes())
+    return whole.hexdigest()
 
 
 def course_secret() -> str:
@@ -53,29 +99,39 @@ def plan(paths: Sequence[Path], out: Path, subject: Assignment) -> tuple[list[Wo
     return works, problems
 
 
-def run(
-    works: Sequence[Work], jobs: int, questions: tuple[str, ...] | None = None, device: str = "cpu"
-) -> Iterator[tuple[Work, Result]]:
+def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tuple[Work, Result]]:
     """Grades the works and yields each with its result, in the order in which they get done."""
+    how = how or How()
     if jobs <= 1 or len(works) <= 1:
         for work in works:
-            yield work, _grade(work, questions, device)
+            yield work, _grade(work, how)
         return
+    left = list(works)
     # Spawned judges share nothing with this process: no thread, lock or half-drawn progress bar is copied into them.
     with ProcessPoolExecutor(min(jobs, len(works)), mp_context=get_context("spawn")) as pool:
-        waiting: dict[Future[Result], Work] = {
-            pool.submit(_grade, work, questions, device): work for work in works
-        }
-        left = dict(waiting)
+        waiting: dict[Future[Result], Work] = {pool.submit(_grade, work, how): work for work in works}
         try:
             for future in as_completed(waiting):
                 result = future.result()
-                yield left.pop(future), result
+                left.remove(waiting[future])
+                yield waiting[future], result
         except BrokenProcessPool:
             pool.shutdown(wait=False, cancel_futures=True)
-            logging.getLogger("autograder").error("a judge process ended; the rest is graded in this one")
-            for work in left.values():
-                yield work, _grade(work, questions, device)
+            log.error("a judge process ended; what is left is graded one by one")
+    for work in left:
+        yield work, _alone(work, how)
+
+
+def _alone(work: Work, how: How) -> Result:
+    """Grades one work in a judge of its own, so that one that ends its judge ends nothing else."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(_grade, work, how).result()
+    except BrokenProcessPool:
+        log.error("%s: the judge process ended while grading it", work.path)
+        result = Result(work.name, "", "process", 0.0, (), (), complete=False, notes=(NOT_GRADED,))
+        _keep(work, result)
+        return result
 
 
 def grade_one(
@@ -88,61 +144,105 @@ def grade_one(
     device: str = "cpu",
     output: Path | None = None,
     start: str | None = None,
+    isolation: str | None = None,
 ) -> Result:
     """Grades the submission at `path` in this process.
 
     output: the JSON file that is written at first and after each question.
     start: "fork" or "spawn", to force how sandboxed processes are made.
-    Raises intake.UnusableSubmission when the path holds nothing that can be read.
+    isolation: the level that is asked for; the best there is when None.
+    Raises intake.UnusableSubmission when the path holds nothing that can be read, and launch.Unavailable (a RuntimeError)
+    when the isolation is not to be had.
     """
-    subject = assignment()
-    boxes = _launcher(start)
+    submission = intake.read(path, assignment().rubric, name)
+    limits = Limits() if device == "cpu" else Limits(memory=GPU_ADDRESS_SPACE)
+    settings = {"visibilities": visibilities, "questions": questions, "device": device, "limits": limits}
+    work = Work(path, submission.name, output)
+    return _grade_read(
+        submission, work, secret or course_secret(), _launcher(start, isolation, device), "", settings
+    )
+
+
+def _grade(work: Work, how: How) -> Result:
+    """A worker's job. Whatever the submission is, it ends in a result."""
+    settings: dict[str, Any] = {"questions": how.questions, "device": how.device}
+    grader = how.digest()
+    try:
+        submission = intake.read(work.path, assignment().rubric, work.name)
+        if how.reuse and (known := _known(work, submission, grader)):
+            return known
+        if how.device != "cpu":
+            settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
+    except intake.UnusableSubmission as error:  # graded as one of nothing, with the reason beside it
+        submission = intake.empty(work.name, str(error))
+    except Exception as error:
+        log.exception("%s: reading it failed", work.path)
+        submission = intake.empty(
+            work.name, f"{work.path.name}: cannot be read ({type(error).__name__}); send it again"
+        )
+    boxes = _launcher(None, how.isolation, how.device)
+    return _grade_read(submission, work, course_secret(), boxes, grader, settings)
+
+
+def _grade_read(
+    submission: intake.Submission,
+    work: Work,
+    secret: str,
+    boxes: Launcher,
+    grader: str,
+    settings: dict[str, Any],
+) -> Result:
     # Imported here, after the zygote's process has been started: both load torch at the same time.
     from autograder.grading import Options, grade
 
-    submission = intake.read(path, subject.rubric, name)
-    limits = Limits() if device == "cpu" else Limits(memory=GPU_ADDRESS_SPACE)
-    options = Options(secret or course_secret(), visibilities, questions, device, limits)
-
     def keep(result: Result) -> None:
-        if output is not None:
-            write_result(output, result)
+        _keep(work, replace(result, grader=grader))
 
-    result = grade(submission, subject, boxes, options, keep)
-    keep(result)
+    result = grade(submission, assignment(), boxes, Options(secret, **settings), keep)
+    result = replace(result, grader=grader)
+    _keep(work, result)
     return result
 
 
-def _grade(work: Work, questions: tuple[str, ...] | None, device: str) -> Result:
-    """A worker's job. A submission that cannot be read is graded as one of nothing, with the reason beside it."""
-    subject = assignment()
+def _keep(work: Work, result: Result) -> None:
+    if work.output is not None:
+        write_result(work.output, result)
+
+
+def _known(work: Work, submission: intake.Submission, grader: str) -> Result | None:
+    """The finished result of an earlier run, where the same grader has graded the same content; else None."""
+    if work.output is None:
+        return None
     try:
-        return grade_one(work.path, name=work.name, questions=questions, device=device, output=work.output)
-    except intake.UnusableSubmission as error:
-        boxes = _launcher(None)
-        from autograder.grading import Options, grade
-
-        nothing = intake.empty(work.name, str(error))
-        result = grade(nothing, subject, boxes, Options(course_secret(), questions=questions))
-        if work.output is not None:
-            write_result(work.output, result)
-        return result
-
-
-_launchers: dict[str | None, Launcher] = {}
+        result = Result.from_json(json.loads(work.output.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    faults = any(GRADERS_FAULT in verdict.feedback for verdict in result.checks)
+    same = (result.submission, result.sha256, result.grader) == (work.name, submission.sha256, grader)
+    if not same or not result.complete or faults:
+        return None
+    result = replace(result, notes=submission.notes)
+    _keep(work, result)
+    return result
 
 
-def _launcher(start: str | None) -> Launcher:
+_launchers: dict[tuple[str | None, str | None, str], Launcher] = {}
+
+
+def _launcher(start: str | None, isolation: str | None, device: str) -> Launcher:
     """This process's launcher, made at the first use and closed at exit."""
-    if start not in _launchers:
-        _launchers[start] = launcher(start)
-        atexit.register(_launchers[start].close)
-    return _launchers[start]
+    key = (start, isolation, device)
+    if key not in _launchers:
+        subject = assignment()
+        hidden = [folder for folder in (subject.reference, subject.checks) if folder is not None]
+        _launchers[key] = launcher(start, isolation, hidden, gpu=device != "cpu")
+        atexit.register(_launchers[key].close)
+    return _launchers[key]
 
 
-def warm_up() -> None:
+def warm_up(isolation: str | None = None, device: str = "cpu") -> None:
     """Starts this process's zygote, so that it loads torch while other things are done."""
-    _launcher(None)
+    _launcher(None, isolation, device)
 
 
 def default_jobs() -> int:

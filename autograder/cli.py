@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autograder import batch, intake
-from autograder.reports.files import write_atomically, write_gradebook
+from autograder.reports.files import remove_leftovers, write_atomically, write_gradebook
 from autograder.rubric import Rubric, assignment
+from autograder.sandbox.launch import launcher
 from autograder.verdicts import Result
 
 UNUSABLE = 2
@@ -27,6 +29,12 @@ ISOLATION = {
 }
 
 
+ISOLATION_LEVEL = click.option(
+    "--isolation",
+    type=click.Choice(["auto", "full", "user", "process"]),
+    default=None,
+    help="How student code is locked up: the best that this machine allows (auto), or this level and no other; see SECURITY.md.",
+)
 DEVICE = click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
@@ -44,6 +52,7 @@ def main() -> None:
     python -m autograder check                    the public checks, on assignment/
     python -m autograder check -q 1-4 --watch     one question, again at every save
     python -m autograder grade submissions/       all checks, on a folder of submissions
+    python -m autograder isolation                how student code is locked up on this machine
     """
     logging.basicConfig(level=logging.WARNING, format="autograder: %(message)s")
 
@@ -58,23 +67,33 @@ def main() -> None:
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write the result here."
 )
 @DEVICE
-def check(path: Path, questions: tuple[str, ...], watch: bool, json_file: Path | None, device: str) -> None:
+@ISOLATION_LEVEL
+def check(
+    path: Path,
+    questions: tuple[str, ...],
+    watch: bool,
+    json_file: Path | None,
+    device: str,
+    isolation: str | None,
+) -> None:
     """Runs the public checks on PATH (a folder or zip with your modules; assignment/ unless you say otherwise).
 
     Exit status: 0 when all public checks passed, 1 while points are missing, 2 when PATH cannot be used.
     """
-    batch.warm_up()
+    # One's own code needs no walls: what it costs to build them is better spent on the answer.
+    isolation = isolation or os.environ.get("AUTOGRADER_ISOLATION") or "process"
+    batch.warm_up(isolation, device)
     console = Console(soft_wrap=False)
     rubric = assignment().rubric
     _known(questions, rubric)
     _usable(device)
     if not watch:
-        sys.exit(_check_once(console, path, questions, json_file, device))
+        sys.exit(_check_once(console, path, questions, json_file, device, isolation))
     try:
         while True:
             # Read before the check, so that a file saved while it runs is seen too.
             stamps = _stamps(path)
-            _check_once(console, path, questions, json_file, device)
+            _check_once(console, path, questions, json_file, device, isolation)
             console.print("Watching for changes; Ctrl-C ends it.")
             while _stamps(path) == stamps:
                 time.sleep(0.3)
@@ -94,13 +113,23 @@ def _stamps(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def _check_once(
-    console: Console, path: Path, questions: tuple[str, ...], json_file: Path | None, device: str
+    console: Console,
+    path: Path,
+    questions: tuple[str, ...],
+    json_file: Path | None,
+    device: str,
+    isolation: str,
 ) -> int:
     rubric = assignment().rubric
     try:
         with console.status("Checking ..."):
             result = batch.grade_one(
-                path, visibilities=("public",), questions=questions or None, secret="public", device=device
+                path,
+                visibilities=("public",),
+                questions=questions or None,
+                secret="public",
+                device=device,
+                isolation=isolation,
             )
     except intake.UnusableSubmission as error:
         click.echo(f"autograder: {error}", err=True)
@@ -128,14 +157,23 @@ def _check_once(
 @click.option(
     "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
 )
+@click.option("--force", is_flag=True, help="Grade again what an earlier run has graded already.")
 @DEVICE
+@ISOLATION_LEVEL
 def grade(
-    paths: tuple[Path, ...], out: Path, jobs: int | None, questions: tuple[str, ...], device: str
+    paths: tuple[Path, ...],
+    out: Path,
+    jobs: int | None,
+    questions: tuple[str, ...],
+    force: bool,
+    device: str,
+    isolation: str | None,
 ) -> None:
     """Runs all checks on each PATH: a submission (folder or zip), or a folder of submissions.
 
-    Writes DIR/<submission>.json as results come, and DIR/grades.csv. Set AUTOGRADER_SECRET to your course's secret, so
-    that nobody can guess the inputs.
+    Writes DIR/<submission>.json as results come, and DIR/grades.csv. A run that was stopped goes on where it was: what is
+    finished in DIR, of the same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's
+    secret, so that nobody can guess the inputs.
 
     Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH is not there.
     """
@@ -148,10 +186,9 @@ def grade(
     if not works:
         sys.exit(UNUSABLE)
     jobs = jobs or batch.default_jobs()
-    if jobs == 1 or len(works) == 1:
-        batch.warm_up()
     try:
         out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
     except OSError as error:
         click.echo(
             f"autograder: {out}: no folder can be made there ({error.strerror}); choose another --out",
@@ -159,6 +196,7 @@ def grade(
         )
         sys.exit(UNUSABLE)
     console = Console()
+    how = batch.How(questions or None, device, isolation, reuse=not force)
     results: dict[str, Result] = {}
     columns = (
         TextColumn("Grading"),
@@ -169,7 +207,7 @@ def grade(
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(works))
-        for work, result in batch.run(works, jobs, questions or None, device):
+        for work, result in batch.run(works, jobs, how):
             results[work.name] = result
             ordered = [results[w.name] for w in works if w.name in results]
             write_gradebook(out / "grades.csv", ordered, subject.rubric)
@@ -187,6 +225,18 @@ def grade(
         console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
     console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
     sys.exit(UNUSABLE if problems else 0)
+
+
+@main.command()
+def isolation() -> None:
+    """Tells how student code would be locked up on this machine, and why not better (see SECURITY.md)."""
+    boxes = launcher()
+    try:
+        click.echo(f"Isolation: {boxes.isolation}{ISOLATION[boxes.isolation]}.")
+        for reason in boxes.unable:
+            click.echo(f"Not to be had: {reason}.")
+    finally:
+        boxes.close()
 
 
 def _usable(device: str) -> None:

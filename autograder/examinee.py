@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from autograder.judging.draw import seed_from
 from autograder.judging.observation import Observation, Unsupported
 from autograder.rubric import Assignment, Question
@@ -18,6 +20,7 @@ from autograder.verdicts import Status
 
 IMPORT_SECONDS = 20.0  # to import the student's module; a module that trains at import will not do
 ASK_SECONDS = 15.0  # for one probe, unless the check says otherwise
+GRACE_SECONDS = 20.0  # for the rest of a question once one answer did not come in time
 
 
 class NoAnswer(Exception):
@@ -69,7 +72,7 @@ class Examinee:
         self._left = 0.0
         self._asked = 0
         self._asked_once: dict[tuple[str, str, str], Observation | NoAnswer] = {}
-        self._printed = ""
+        self._printed: str | None = ""
         self.mode = "stand-ins"
         self.seed = 0
 
@@ -78,14 +81,21 @@ class Examinee:
         self._question, self._left, self._printed = question, question.seconds, ""
         self._asked_once = {}
 
-    def end(self) -> str:
-        """Kills the question's processes; returns what student code printed in them."""
-        for box in self._boxes.values():
-            self._printed += box.printed()
-            box.close()
-        self._boxes = {}
+    def end(self) -> None:
+        """Kills the question's processes."""
+        for box in list(self._boxes.values()):
+            self._forget(box)
         self._question = None
-        return plain(self._printed, 4000)
+
+    def printed(self) -> str:
+        """What student code has printed since `begin`. What it prints after this call is nobody's to see.
+
+        Hidden checks come after it, so that their inputs cannot be printed for a student to read.
+        """
+        for box in self._boxes.values():
+            self._printed = (self._printed or "") + box.printed()
+        told, self._printed = self._printed or "", None
+        return plain(told, 4000)
 
     def start_check(self, seed: int, mode: str) -> None:
         """Sets the mode and the seed from which the child's random generators are set at each ask."""
@@ -144,11 +154,17 @@ class Examinee:
             raise broken.reason
         if self.mode in self._boxes:
             return self._boxes[self.mode]
-        box = self._launcher.box(self._files, self._limits)
+        box = self._launcher.box(self._limits)
         self._boxes[self.mode] = box
         own = [n.removesuffix(".py") for n in self._files]
         prepare = {
             "op": "prepare",
+            "files": {
+                n: torch.frombuffer(bytearray(data), dtype=torch.uint8)
+                for n, data in self._files.items()
+                if data
+            },
+            "empty": [n for n, data in self._files.items() if not data],
             "sources": self._sources,
             "probes": [n for n in self._probes if n.startswith(question.module)],
             "stand_ins": list(question.stand_ins) if self.mode == "stand-ins" else [],
@@ -156,7 +172,10 @@ class Examinee:
             "own": own,
             "device": self._device,
         }
-        prepared = self._request(box, prepare, 60.0, student=False)
+        try:
+            prepared = self._request(box, prepare, 60.0, student=False)
+        except NoAnswer as trouble:  # no student code has run yet
+            raise RuntimeError(f"the sandbox does not work: {trouble}") from None
         if "ok" not in prepared:
             raise RuntimeError(f"the probes cannot be loaded: {prepared['raised']}")
         try:
@@ -193,6 +212,8 @@ class Examinee:
             answer = box.request(message, min(seconds, self._left) if student else seconds)
         except TimedOut:
             self._forget(box)
+            # Code that hangs once mostly hangs again, and others are waiting.
+            self._left = min(self._left, GRACE_SECONDS + time.monotonic() - start)
             raise NoAnswer(
                 "timeout",
                 f"{doing} did not finish within {min(seconds, self._left):.0f} s",
@@ -228,7 +249,8 @@ class Examinee:
         return dict(answer)
 
     def _forget(self, box: Box) -> None:
-        self._printed += box.printed()
+        if self._printed is not None:
+            self._printed += box.printed()
         box.close()
         self._boxes = {mode: b for mode, b in self._boxes.items() if b is not box}
 

@@ -16,21 +16,18 @@ from typing import Any
 
 import pytest
 
-from autograder.examinee import Examinee, NoAnswer, Reference
+from autograder.examinee import Examinee, NoAnswer, Reference, plain
 from autograder.intake import Submission
 from autograder.judging.draw import Draw, seed_from
 from autograder.judging.observation import Fault
 from autograder.rubric import Assignment, Question
 from autograder.sandbox.launch import Launcher, Limits
-from autograder.verdicts import Result, Verdict, Visibility, tidy
+from autograder.verdicts import GRADERS_FAULT, Result, Verdict, Visibility, tidy
 
 log = logging.getLogger("autograder")
 
-GRADERS_FAULT = (
-    "This check could not be carried out because of a fault in the grader, not in your code.\n"
-    "Try: tell your instructor the check's name; the other checks are not affected."
-)
 NOT_RUN = "This check has not run yet."
+FEEDBACK = 8000  # characters of one check's feedback: words of student code are in it, which may be many
 
 
 @dataclass(frozen=True)
@@ -83,14 +80,13 @@ class Grader:
         launcher: Launcher,
         options: Options,
         progress: Callable[[Result], None],
-        isolation: str,
     ) -> None:
         self._submission, self._assignment, self._options = submission, assignment, options
         self._examinee = Examinee(submission.files, assignment, launcher, options.limits, options.device)
         self._reference: Reference | None = None
         if assignment.reference is not None and "hidden" in options.visibilities:
             self._reference = Reference(assignment, launcher, options.limits)
-        self._progress, self._isolation = progress, isolation
+        self._progress, self._isolation = progress, launcher.isolation
         self._checks: list[Check] = []
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}
@@ -180,13 +176,18 @@ class Grader:
             for check, following in zip(checks, [*checks[1:], None], strict=True):
                 next_item = following.item if following else None
                 session.config.hook.pytest_runtest_protocol(item=check.item, nextitem=next_item)
+                last_public = following is None or following.visibility != "public"
+                if check.visibility == "public" and last_public:
+                    self._keep_printed(question)
         finally:
-            printed = self._examinee.end()
-            if self._reference:
-                self._reference.end()
-        if printed:
-            self._printed[question.id] = printed
+            for side in sides:
+                side.end()
         self._report()
+
+    def _keep_printed(self, question: Question) -> None:
+        """Keeps what the code printed during public checks, for its author; hidden checks come after them."""
+        if printed := self._examinee.printed():
+            self._printed[question.id] = printed
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
@@ -275,7 +276,7 @@ def feedback(asks: str, expected: str, seen: str, diagnosis: str | None, hint: s
         ("This looks like", diagnosis),
         ("Try", hint),
     )
-    return "\n".join(f"{label}: {text}" for label, text in parts if text)
+    return plain("\n".join(f"{label}: {text}" for label, text in parts if text), FEEDBACK)
 
 
 def grade(
@@ -284,7 +285,6 @@ def grade(
     launcher: Launcher,
     options: Options,
     progress: Callable[[Result], None] = lambda result: None,
-    isolation: str = "process",
 ) -> Result:
     """Grades one submission and returns its result; `progress` gets the result so far, at first and after each question.
 
@@ -293,7 +293,7 @@ def grade(
     import torch
 
     torch.set_num_threads(1)
-    grader = Grader(submission, assignment, launcher, options, progress, isolation)
+    grader = Grader(submission, assignment, launcher, options, progress)
     folders = [assignment.checks / v for v in options.visibilities]
     arguments = [
         *[str(folder) for folder in folders if folder.is_dir()],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import importlib.util
+import io
 import os
 import stat
 import sys
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +20,9 @@ from autograder.rubric import Rubric
 MAX_FILE = 2 << 20  # bytes of one module
 MAX_ENTRIES = 5000  # files looked at in one submission
 MAX_DEPTH = 8
+MAX_CONTENTS = 8 << 20  # bytes of a zip's table of contents: some 100,000 files
 MAX_HELPERS = 20
+MAX_NOTES = 20
 SKIPPED = {"__MACOSX", "__pycache__", "node_modules", "venv", "site-packages"}
 
 
@@ -51,31 +56,32 @@ def name_of(path: Path) -> str:
 def read(path: Path, rubric: Rubric, name: str | None = None) -> Submission:
     """Reads the submission at `path`. Raises UnusableSubmission where there is nothing to read."""
     name = name or name_of(path)
+    notes: list[str] = []
     if not path.exists():
         raise UnusableSubmission(f"{path}: there is no such file or folder; check the spelling of the path")
     if path.is_dir():
-        return _gather(name, _in_folder(path), rubric, str(path))
-    if path.suffix.lower() == ".py" and path.stem in rubric.modules:
-        return _gather(
-            name, [(PurePosixPath(path.name), path.stat().st_size, path.read_bytes)], rubric, str(path)
+        return _gather(name, _in_folder(path, notes), rubric, path.resolve().name, notes)
+    if not path.is_file():
+        raise UnusableSubmission(
+            f"{path}: neither a folder nor a file; give the folder or the zip that holds the modules"
         )
+    if path.suffix.lower() == ".py" and path.stem in rubric.modules:
+        entry = (PurePosixPath(path.name), path.stat().st_size, path.read_bytes)
+        return _gather(name, [entry], rubric, path.name, notes)
     if not zipfile.is_zipfile(path):
         raise UnusableSubmission(
             f"{path}: not a zip archive (or a damaged one); zip the folder again and send that"
         )
+    if _contents_size(path) > MAX_CONTENTS:
+        raise UnusableSubmission(
+            f"{path}: the zip archive lists far too many files; send one with the modules and notebooks alone"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
-            return _gather(name, _in_zip(archive), rubric, str(path))
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-        EOFError,
-    ) as error:
+            return _gather(name, _in_zip(archive, notes), rubric, path.name, notes)
+    except Exception as error:  # hostile archives make zipfile raise nearly anything
         raise UnusableSubmission(
-            f"{path}: the zip archive cannot be read ({_line(error)}); make it again without a password"
+            f"{path}: the zip archive cannot be read ({_line(error)}); make it again"
         ) from None
 
 
@@ -93,8 +99,17 @@ def digest(files: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
-def _in_folder(root: Path) -> Iterator[Entry]:
-    """Regular files under `root`, never through a link; nearest first."""
+def _contents_size(path: Path) -> int:
+    """Bytes of a zip's table of contents, as its last record says (it stands in the last 64 KiB); 0 where there is none."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - (1 << 16) - 22))
+        tail = stream.read()
+    place = tail.rfind(b"PK\x05\x06")
+    return int.from_bytes(tail[place + 12 : place + 16], "little") if place >= 0 else 0
+
+
+def _in_folder(root: Path, notes: list[str]) -> Iterator[Entry]:
+    """Regular files under `root`, never through a link; nearest first. What is left out is told in `notes`."""
     count = 0
     level = [root]
     for _ in range(MAX_DEPTH):
@@ -103,38 +118,67 @@ def _in_folder(root: Path) -> Iterator[Entry]:
             try:
                 entries = sorted(os.scandir(folder), key=lambda e: e.name)
             except OSError:
+                notes.append(f"{folder.name} cannot be opened; it is left out")
                 continue
             for entry in entries:
                 count += 1
                 if count > MAX_ENTRIES:
+                    notes.append(
+                        f"more than {MAX_ENTRIES} files: the ones that lie deepest are not looked at"
+                    )
                     return
                 if entry.is_symlink():
-                    continue
-                if entry.is_dir():
+                    if entry.name.endswith(".py"):
+                        notes.append(f"{entry.name} is a link, which is not followed; send the file itself")
+                elif entry.is_dir():
                     if entry.name not in SKIPPED and not entry.name.startswith("."):
                         following.append(Path(entry.path))
                 elif entry.is_file():
                     path = Path(entry.path)
-                    yield (
-                        PurePosixPath(path.relative_to(root).as_posix()),
-                        entry.stat().st_size,
-                        path.read_bytes,
-                    )
+                    size = entry.stat().st_size
+                    yield PurePosixPath(path.relative_to(root).as_posix()), size, path.read_bytes
         level = following
+    if level:
+        notes.append(f"folders more than {MAX_DEPTH} deep are not looked at")
 
 
-def _in_zip(archive: zipfile.ZipFile) -> Iterator[Entry]:
+def _in_zip(archive: zipfile.ZipFile, notes: list[str]) -> Iterator[Entry]:
     """Regular files of the archive. They are read by us, never extracted: a path in there can name no place on disk."""
-    infos = [i for i in archive.infolist()[: 4 * MAX_ENTRIES] if not i.is_dir()]
+    infos = [i for i in archive.infolist() if not i.is_dir()]
     infos.sort(key=lambda i: i.filename.count("/"))
+    if len(infos) > MAX_ENTRIES:
+        notes.append(f"more than {MAX_ENTRIES} files: the ones that lie deepest are not looked at")
+    outside = deep = 0
     for info in infos[:MAX_ENTRIES]:
-        mode = info.external_attr >> 16
-        if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            continue
         path = PurePosixPath(info.filename.replace("\\", "/"))
-        if len(path.parts) > MAX_DEPTH or any(p in SKIPPED or p.startswith(".") for p in path.parts):
+        mode = info.external_attr >> 16
+        if any(p in SKIPPED or (p.startswith(".") and p != "..") for p in path.parts):
             continue
-        yield path, info.file_size, _Member(archive, info)
+        if (
+            path.is_absolute() or ".." in path.parts or info.filename[1:2] == ":"
+        ):  # the last: a drive's letter
+            outside += 1
+        elif len(path.parts) > MAX_DEPTH:
+            deep += 1
+        elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            if path.suffix == ".py":
+                notes.append(
+                    f"{path.name} is a link or a device, which is not followed; send the file itself"
+                )
+        elif info.flag_bits & 1:
+            if path.suffix == ".py":
+                notes.append(f"{path.name} is locked; make the zip again without a password")
+        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            if path.suffix == ".py":
+                notes.append(
+                    f"{path.name} is packed in an unusual way; make the zip again with ordinary compression"
+                )
+        else:
+            yield path, info.file_size, _Member(archive, info)
+    if outside:
+        notes.append(f"{outside} files whose names point outside the archive are left out")
+    if deep:
+        notes.append(f"{deep} files more than {MAX_DEPTH} folders deep are left out")
 
 
 @dataclass(frozen=True)
@@ -147,14 +191,21 @@ class _Member:
             return stream.read(MAX_FILE + 1)
 
 
-def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str) -> Submission:
-    entries = [(p, size, read) for p, size, read in found if p.suffix == ".py" or p.name in rubric.notebooks]
+def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str, notes: list[str]) -> Submission:
+    """The submission among the files found. notes: what has been left out so far (more may come while `found` is read)."""
+    entries = [(p, size, read) for p, size, read in found if p.suffix.lower() == ".py"]
     wanted = {f"{m}.py" for m in rubric.modules}
+    for path, _, _ in entries:
+        if path.name not in wanted and path.name.lower() in wanted:
+            notes.append(
+                f"{path.name} is not looked at: its name must be {path.name.lower()}, in small letters"
+            )
     homes = {p.parent for p, _, _ in entries if p.name in wanted}
     if not homes:
-        found_nothing = f"{origin}: holds none of {', '.join(f'{m}.py' for m in rubric.modules)}"
-        return Submission(name, {}, digest({}), (f"{found_nothing}; give the folder that holds them",))
-    notes: list[str] = []
+        notes.append(
+            f"holds none of {', '.join(f'{m}.py' for m in rubric.modules)}; give the folder that holds them"
+        )
+        return Submission(name, {}, digest({}), _told(origin, notes))
     # The folder with most of the modules is the submission; of equals, the nearest to the top.
     home = min(
         homes,
@@ -162,9 +213,7 @@ def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str) -> S
     )
     others = sorted(str(h) for h in homes - {home})
     if others:
-        notes.append(
-            f"{origin}: modules in {', '.join(others[:5])} are ignored; the ones in {home} are graded"
-        )
+        notes.append(f"modules in {', '.join(others[:5])} are ignored; the ones in {home} are graded")
     files: dict[str, bytes] = {}
     helpers = 0
     for path, size, reader in entries:
@@ -176,25 +225,49 @@ def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str) -> S
         ):
             continue
         if path.name in files:
-            notes.append(f"{origin}: {path.name} is there twice; the first one is graded")
+            notes.append(f"{path.name} is there twice; the first one is graded")
             continue
         if path.name not in wanted:
             if not path.stem.isidentifier() or _taken(path.stem):
-                notes.append(
-                    f"{origin}: {path.name} is left out: its name hides a Python package; give it another"
-                )
+                notes.append(f"{path.name} is left out: its name hides a Python package; give it another")
                 continue
             helpers += 1
             if helpers > MAX_HELPERS:
                 continue
-        data = reader() if size <= MAX_FILE else None
-        if data is None or len(data) > MAX_FILE:
-            notes.append(f"{origin}: {path.name} is left out: it is larger than {MAX_FILE >> 20} MiB")
+        try:
+            data = reader() if size <= MAX_FILE else None
+        except Exception as error:  # one damaged member of a zip, or a file that may not be read
+            notes.append(f"{path.name} cannot be read ({_line(error)}); send it again")
             continue
+        if data is None or len(data) > MAX_FILE:
+            notes.append(f"{path.name} is left out: it is larger than {MAX_FILE >> 20} MiB")
+            continue
+        if encoding := _not_utf8(data):
+            notes.append(f"{path.name} is {encoding}; save it as UTF-8 text")
         files[path.name] = data
     if helpers > MAX_HELPERS:
-        notes.append(f"{origin}: more than {MAX_HELPERS} further Python files; the rest of them are left out")
-    return Submission(name, files, digest(files), tuple(notes))
+        notes.append(f"more than {MAX_HELPERS} further Python files; the rest of them are left out")
+    return Submission(name, files, digest(files), _told(origin, notes))
+
+
+def _told(origin: str, notes: Iterable[str]) -> tuple[str, ...]:
+    """The remarks, each with the name of what it is about, in characters that can be shown anywhere; not more than a page."""
+    told = ["".join(c if c.isprintable() else "?" for c in f"{origin}: {note}")[:300] for note in notes]
+    return tuple(told[:MAX_NOTES]) + (
+        (f"{len(told) - MAX_NOTES} more remarks of this kind",) if len(told) > MAX_NOTES else ()
+    )
+
+
+def _not_utf8(data: bytes) -> str:
+    """What a module's bytes look like when Python will not read them as text; "" when it will."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16 text"
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return "not UTF-8 text"
+    return "no text: it holds null bytes" if b"\0" in data else ""
 
 
 def _taken(module: str) -> bool:

@@ -33,7 +33,7 @@ class Question:
     module: str = ""
     asks: str = ""
     stand_ins: tuple[str, ...] = ()
-    seconds: float = 120.0
+    seconds: float = 60.0
     words: int = 0
 
     @property

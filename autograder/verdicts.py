@@ -8,6 +8,10 @@ from typing import Any, Literal
 
 Status = Literal["passed", "failed", "error", "timeout", "missing"]
 Visibility = Literal["public", "hidden"]
+GRADERS_FAULT = (
+    "This check could not be carried out because of a fault in the grader, not in your code.\n"
+    "Try: tell your instructor the check's name; the other checks are not affected."
+)
 STATUSES: tuple[Status, ...] = ("passed", "failed", "error", "timeout", "missing")
 
 
@@ -36,7 +40,8 @@ class Result:
 
     complete: False while checks are still to run (they stand as errors that say so).
     notes: one line for each thing about the upload that its author should know.
-    printed: what the student's code printed, by question (bounded).
+    printed: what the student's code printed during public checks, by question (bounded).
+    grader: a digest of all that the verdicts hang on beside the submission (see batch.How).
     """
 
     submission: str
@@ -48,6 +53,7 @@ class Result:
     complete: bool = True
     notes: tuple[str, ...] = ()
     printed: dict[str, str] = field(default_factory=dict)
+    grader: str = ""
 
     @property
     def score(self) -> float:
@@ -79,7 +85,33 @@ class Result:
             },
             "checks": [asdict(v) for v in self.checks],
             "printed": dict(self.printed),
+            "grader": self.grader,
         }
+
+    @classmethod
+    def from_json(cls, table: Any) -> Result:
+        """The result that `to_json` gave this of. Raises ValueError for anything else."""
+        try:
+            checks = tuple(Verdict(**row) for row in table["checks"])
+            points = tuple((str(id), float(row["max_score"])) for id, row in table["questions"].items())
+            result = cls(
+                submission=table["submission"],
+                sha256=table["sha256"],
+                isolation=table["isolation"],
+                seconds=table["seconds"],
+                checks=checks,
+                points=points,
+                complete=table["complete"],
+                notes=tuple(table["notes"]),
+                printed=dict(table["printed"]),
+                grader=table["grader"],
+            )
+            same: bool = result.to_json() == table
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a result: {error}") from None
+        if not same:
+            raise ValueError("not a result: its parts contradict each other")
+        return result
 
 
 def tidy(points: float) -> float:

@@ -179,7 +179,7 @@ def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Itera
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
             works = [batch.Work(e.write(Path(folder)), e.name, None) for e in group]
-            for work, result in batch.run(works, jobs, questions):
+            for work, result in batch.run(works, jobs, batch.How(questions)):
                 yield by_name[work.name], result
 
 

@@ -69,9 +69,20 @@ def test_a_zip_that_is_none(tmp_path: Path, rubric: Rubric) -> None:
         intake.read(path, rubric)
 
 
-def test_a_damaged_zip(tmp_path: Path, rubric: Rubric) -> None:
-    data = bytearray(archive(tmp_path / "good.zip", {"vae.py": os.urandom(5000)}).read_bytes())
+def test_a_damaged_member_costs_itself_alone(tmp_path: Path, rubric: Rubric) -> None:
+    files = {"vae.py": os.urandom(5000), "gan.py": b"g"}
+    data = bytearray(archive(tmp_path / "good.zip", files).read_bytes())
     data[60:4000] = b"\0" * 3940
+    path = folder(tmp_path, {"bad.zip": bytes(data)}) / "bad.zip"
+    submission = intake.read(path, rubric)
+    assert submission.files == {"gan.py": b"g"}
+    assert submission.notes[0].startswith("bad.zip: vae.py cannot be read (")
+
+
+def test_a_damaged_table_of_contents(tmp_path: Path, rubric: Rubric) -> None:
+    data = bytearray(archive(tmp_path / "good.zip", {"vae.py": b"v" * 500}).read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place : place + 30] = b"\xff" * 30
     path = folder(tmp_path, {"bad.zip": bytes(data)}) / "bad.zip"
     with pytest.raises(intake.UnusableSubmission, match=r"bad\.zip: the zip archive cannot be read"):
         intake.read(path, rubric)
@@ -108,13 +119,15 @@ def test_helper_modules_come_along_unless_they_hide_a_package(tmp_path: Path, ru
         )
 
 
-def test_members_of_a_zip_that_point_outside_name_no_place_on_disk(tmp_path: Path, rubric: Rubric) -> None:
+def test_members_of_a_zip_that_point_outside_are_left_out(tmp_path: Path, rubric: Rubric) -> None:
     inside = tmp_path / "in"
     inside.mkdir()
-    path = archive(inside / "slip.zip", {"../../vae.py": b"x", "/etc/gan.py": b"y"})
+    outside = {"../../vae.py": b"x", "/etc/gan.py": b"y", "C:\\hw\\cvae.py": b"z"}
+    path = archive(inside / "slip.zip", {**outside, "HW: 3/gan.py": b"g"})
     before = sorted(tmp_path.rglob("*"))
     submission = intake.read(path, rubric)
-    assert set(submission.files.values()) <= {b"x", b"y"}
+    assert submission.files == {"gan.py": b"g"}
+    assert "slip.zip: 3 files whose names point outside the archive are left out" in submission.notes
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -143,14 +156,84 @@ def test_a_huge_module_is_left_out_with_a_note(tmp_path: Path, rubric: Rubric, p
     assert "vae.py is left out: it is larger than 2 MiB" in submission.notes[0]
 
 
-def test_a_zip_with_a_password_is_refused_in_one_line(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_member_with_a_password_is_named(tmp_path: Path, rubric: Rubric) -> None:
     data = bytearray(archive(tmp_path / "locked.zip", {"vae.py": b"x" * 50}).read_bytes())
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(mark) + place] |= 1  # the "encrypted" flag
     path = folder(tmp_path, {"locked.zip": bytes(data)}) / "locked.zip"
-    with pytest.raises(intake.UnusableSubmission, match="without a password") as caught:
+    assert (
+        "locked.zip: vae.py is locked; make the zip again without a password"
+        in intake.read(path, rubric).notes
+    )
+
+
+def test_a_zip_of_unusual_compression_is_told(tmp_path: Path, rubric: Rubric) -> None:
+    path = tmp_path / "odd.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as target:
+        target.writestr("vae.py", b"v")
+        target.writestr("gan.py", b"g", zipfile.ZIP_DEFLATED)
+    submission = intake.read(path, rubric)
+    assert submission.files == {"gan.py": b"g"}
+    assert "vae.py is packed in an unusual way" in submission.notes[0]
+
+
+def test_a_table_of_contents_without_end_is_refused_unread(tmp_path: Path, rubric: Rubric) -> None:
+    data = bytearray(archive(tmp_path / "good.zip", {"vae.py": b"v"}).read_bytes())
+    place = data.rindex(b"PK\x05\x06")
+    data[place + 12 : place + 16] = (1 << 30).to_bytes(4, "little")
+    path = folder(tmp_path, {"long.zip": bytes(data)}) / "long.zip"
+    with pytest.raises(intake.UnusableSubmission, match="lists far too many files"):
         intake.read(path, rubric)
-    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_twenty_thousand_files_the_nearest_are_looked_at(
+    tmp_path: Path, rubric: Rubric, packed: bool
+) -> None:
+    many = {f"notes/{i}.txt": b"" for i in range(20_000)}
+    files = {"vae.py": b"v", **many}
+    path = archive(tmp_path / "many.zip", files) if packed else folder(tmp_path / "many", files)
+    submission = intake.read(path, rubric)
+    assert submission.files == {"vae.py": b"v"}
+    assert any("more than 5000 files" in note for note in submission.notes)
+
+
+def test_absurd_nesting_ends(tmp_path: Path, rubric: Rubric) -> None:
+    files = {"/".join(["d"] * 40) + "/gan.py": b"deep", "hw/vae.py": b"v"}
+    for path in (archive(tmp_path / "deep.zip", files), folder(tmp_path / "deep", files)):
+        submission = intake.read(path, rubric)
+        assert submission.files == {"vae.py": b"v"}
+        assert any("deep are" in note for note in submission.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("x = 'ä'\n".encode("latin-1"), "not UTF-8 text; save it as UTF-8 text"),
+        ("x = 1\n".encode("utf-16"), "UTF-16 text; save it as UTF-8 text"),
+        (b"x = 1\0\n", "holds null bytes"),
+    ],
+)
+def test_a_module_that_is_no_utf8_is_told(tmp_path: Path, rubric: Rubric, data: bytes, says: str) -> None:
+    submission = intake.read(folder(tmp_path, {"vae.py": data}), rubric)
+    assert says in submission.notes[0]
+
+
+def test_marks_and_line_ends_of_other_systems_are_no_fault(tmp_path: Path, rubric: Rubric) -> None:
+    data = b"\xef\xbb\xbfx = 1\r\ny = 2\r\n"
+    assert intake.read(folder(tmp_path, {"vae.py": data}), rubric).notes == ()
+
+
+def test_a_name_in_other_letters_is_told(tmp_path: Path, rubric: Rubric) -> None:
+    submission = intake.read(folder(tmp_path, {"VAE.py": b"v", "gan.py": b"g"}), rubric)
+    assert "its name must be vae.py, in small letters" in submission.notes[0]
+
+
+def test_remarks_can_be_shown_anywhere(tmp_path: Path, rubric: Rubric) -> None:
+    names = {f"\u202ejson\x1b[2J{i}.py": b"" for i in range(30)}
+    notes = intake.read(folder(tmp_path, {"vae.py": b"v", **names}), rubric).notes
+    assert all(note.isprintable() for note in notes)
+    assert len(notes) == intake.MAX_NOTES + 1
 
 
 def test_a_folder_of_submissions_is_told_from_a_submission(tmp_path: Path, rubric: Rubric) -> None:

@@ -17,7 +17,7 @@ from autograder.sandbox import wire
 PLAIN = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**70), 2**70)
+    | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False)
     | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -80,6 +80,10 @@ def test_too_much_is_refused_by_the_sender(value: Any) -> None:
         wire.encode(value)
 
 
+def test_a_whole_number_without_end_is_no_number() -> None:
+    assert [type(v) for v in wire.decode(wire.encode([10**400, -(2**63)]))] == [wire.Other, int]
+
+
 def test_a_cycle_is_refused() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
@@ -99,6 +103,7 @@ def test_a_cycle_is_refused() -> None:
         frame(b"\xff\xfe"),
         frame(b"[" * 100_000),
         frame(b"1" * 100_000),
+        frame(1 << 63),
         frame({"d": {}, "t": 0}),
         frame({"z": 1}),
         frame({"d": [1]}),

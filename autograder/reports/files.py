@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +22,8 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        # Half a character (a lone surrogate) is written in a readable way, rather than costing the file.
+        with os.fdopen(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -30,6 +32,13 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the unfinished files of a run that was killed while it wrote."""
+    for path in folder.glob(".*.*"):
+        if re.fullmatch(r"\..+\.(json|csv)\.\w{8}", path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_result(path: Path, result: Result) -> None:

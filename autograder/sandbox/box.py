@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
 import queue
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -16,6 +18,8 @@ from typing import Any, Protocol
 from autograder.sandbox import wire
 
 PRINTS = 20_000  # bytes of a child's output that are kept; the rest is read and thrown away
+FLOOD = 64 << 20  # bytes of output after which nobody listens any more
+WAITING = 2  # answers that are held for the judge; a child that sends more waits
 
 
 class BoxError(Exception):
@@ -46,12 +50,13 @@ class Handle(Protocol):
 class Box:
     """One child process: ask it with `request`, and close it. Every failure of the child is a BoxError."""
 
-    def __init__(self, handle: Handle, folder: Path, requests: int, answers: int, prints: int) -> None:
+    def __init__(self, handle: Handle, folder: Path | None, requests: int, answers: int, prints: int) -> None:
         self._handle, self._folder, self._requests = handle, folder, requests
         self._count = 0
         self._closed = False
-        self._answers: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._answers: queue.Queue[bytes | BaseException | None] = queue.Queue(WAITING)
         self._printed = bytearray()
+        self._prints, self._silent = prints, False
         for target, fd in ((self._collect_answers, answers), (self._collect_prints, prints)):
             threading.Thread(target=target, args=(fd,), daemon=True).start()
 
@@ -85,10 +90,13 @@ class Box:
 
     def printed(self) -> str:
         """What student code printed so far (bounded)."""
+        deadline = time.monotonic() + 0.2
+        while not self._silent and _waiting(self._prints) and time.monotonic() < deadline:
+            time.sleep(0.002)
         return bytes(self._printed).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """Kills the child and its process group, and removes its folder."""
+        """Ends the child and all that it started, and removes its folder."""
         if self._closed:
             return
         self._closed = True
@@ -96,7 +104,8 @@ class Box:
         with contextlib.suppress(OSError):
             os.close(self._requests)
         self._handle.wait(5.0)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, frame: bytes) -> None:
         view = memoryview(frame)
@@ -107,18 +116,45 @@ class Box:
     def _collect_answers(self, fd: int) -> None:
         try:
             while (frame := wire.read_frame(lambda n: os.read(fd, n))) is not None:
-                self._answers.put(frame)
-            self._answers.put(None)
+                if not self._put(frame):
+                    return
+            self._put(None)
         except (wire.WireError, OSError) as error:
-            self._answers.put(error)
+            self._put(error)
         finally:
             os.close(fd)
 
+    def _put(self, answer: bytes | BaseException | None) -> bool:
+        """Holds an answer for the judge; False when the box was closed while it waited for a place."""
+        while not self._closed:
+            with contextlib.suppress(queue.Full):
+                self._answers.put(answer, timeout=0.2)
+                return True
+        return False
+
     def _collect_prints(self, fd: int) -> None:
+        read = 0
         with contextlib.suppress(OSError):
-            while data := os.read(fd, 1 << 16):
+            while read < FLOOD and (data := os.read(fd, 1 << 16)):
+                read += len(data)
                 self._printed += data[: max(0, PRINTS - len(self._printed))]
+        self._silent = True
         os.close(fd)
+
+
+def _waiting(fd: int) -> bool:
+    """True while a pipe holds bytes that nobody has read."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+    import termios
+
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD, count)
+    except OSError:
+        return False
+    return count[0] > 0
 
 
 def _say_status(status: int | None) -> str:

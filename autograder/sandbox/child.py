@@ -1,7 +1,8 @@
 """The inside of the sandbox: imports the student's modules, calls probes, sends back what they saw.
 
 Loaded by file path, alone, in a process that holds no secret. Requests and answers are frames of `wire`:
-    {"n": 1, "op": "prepare", "sources": {probe module: text}, "stand_ins": [module, ...], "own": [module, ...]}
+    {"n": 1, "op": "prepare", "files": {name: bytes}, "sources": {probe module: text}, "stand_ins": [module, ...],
+     "own": [module, ...], ...}
     {"n": 2, "op": "import", "module": "vae"}
     {"n": 3, "op": "probe", "module": "vae", "function": "reparameterize", "inputs": {...}, "seed": 7}
 Answers: {"n": n, "ok": tree} or {"n": n, "raised": {...}}.
@@ -102,6 +103,10 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
 
 def _do(request: dict[str, Any], finder: Finder) -> Any:
     if request["op"] == "prepare":
+        for name, data in request["files"].items():
+            (finder.folder / name).write_bytes(data.numpy().tobytes())
+        for name in request["empty"]:
+            (finder.folder / name).touch()
         finder.sources, finder.own = request["sources"], set(request["own"])
         kit: Any = importlib.import_module("probes.kit")
         kit.standing_in.update(request["stand_ins"])

@@ -1,4 +1,4 @@
-"""Launchers: how sandboxed children are made, by fork from a zygote (Linux) or by spawn (everywhere).
+"""Launchers: how sandboxed children are made, by fork from a zygote (Linux) or by spawn (everywhere), at which level.
 
 Torch is not imported here, so that a launcher can start its first process before the judge loads torch itself.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -16,48 +17,91 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from autograder.sandbox.box import Box
 
 HERE = Path(__file__).parent
+NEEDED = ("torch", "torchvision", "numpy", "safetensors")  # what children import, wherever it is installed
+FIRST_USER, USERS = 210_000, 50_000  # ids that no account has: each zygote's children get their own
+NOBODY = 65_534
+
+Isolation = Literal["full", "user", "process"]
+LEVELS: tuple[Isolation, ...] = get_args(Isolation)
+
+
+class Unavailable(RuntimeError):
+    """The isolation that was asked for is not to be had here; the text says why."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one child may use, beyond what torch has mapped already."""
 
-    memory: int = 4 << 30  # bytes of address space
+    memory: int = (
+        4 << 30
+    )  # bytes of address space; at `full` and `user` also of memory, all its processes together
     file_size: int = 64 << 20  # bytes in one file
 
 
 class Launcher(Protocol):
     """Makes boxes; close it at the end."""
 
-    def box(self, files: Mapping[str, bytes], limits: Limits) -> Box:
-        """A fresh child in a fresh folder that holds `files`."""
+    @property
+    def isolation(self) -> Isolation:
+        """The level under which its children run. Known once the first one is needed."""
+        ...
+
+    @property
+    def unable(self) -> Sequence[str]:
+        """Why better levels are not to be had, a line each."""
+        ...
+
+    def box(self, limits: Limits) -> Box:
+        """A fresh child in a fresh, empty folder."""
         ...
 
     def close(self) -> None: ...
 
 
-def launcher(start: str | None = None) -> Launcher:
-    """The launcher for this machine: "fork" on Linux, "spawn" elsewhere; `start` or AUTOGRADER_START forces one."""
+def launcher(
+    start: str | None = None,
+    isolation: str | None = None,
+    hidden: Sequence[Path] = (),
+    gpu: bool = False,
+) -> Launcher:
+    """The launcher for this machine.
+
+    start: "fork" (Linux) or "spawn" (elsewhere), to force one; else AUTOGRADER_START.
+    isolation: "full", "user" or "process", when nothing less or else will do; else AUTOGRADER_ISOLATION; else the best there is.
+    hidden: folders that no child may see, wherever they lie.
+    Raises ValueError for other words, and Unavailable (then, or at the first box) where the level is not to be had.
+    """
     start = start or os.environ.get("AUTOGRADER_START") or ("fork" if sys.platform == "linux" else "spawn")
+    isolation = isolation or os.environ.get("AUTOGRADER_ISOLATION") or "auto"
     if start not in ("fork", "spawn"):
         raise ValueError(f"AUTOGRADER_START is {start!r}; it can be fork or spawn")
-    return ForkLauncher() if start == "fork" else SpawnLauncher()
+    if isolation not in ("auto", *LEVELS):
+        raise ValueError(f"the isolation {isolation!r} is not known; it can be auto, {', '.join(LEVELS)}")
+    if start == "fork":
+        return ForkLauncher(_levels(isolation), hidden, gpu)
+    if isolation not in ("auto", "process"):
+        raise Unavailable(
+            f"isolation {isolation} needs Linux and fork; on this machine there is only process"
+        )
+    return SpawnLauncher()
 
 
-def _folder(files: Mapping[str, bytes]) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="box-")).resolve()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
+def _levels(isolation: str) -> list[Isolation]:
+    """The levels to try, best first."""
+    wanted = [level for level in LEVELS if isolation in ("auto", level)]
+    if os.geteuid() != 0 and isolation == "auto":
+        wanted.remove("full")
+    return wanted
 
 
 def _clean_environment(folder: str) -> dict[str, str]:
@@ -69,22 +113,63 @@ def _clean_environment(folder: str) -> dict[str, str]:
     return {**kept, "HOME": folder, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def _import_paths() -> str:
+def _prefixes() -> list[str]:
+    """The folders that hold Python and its installed packages."""
+    found = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    for name in NEEDED:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin:
+            found.add(str(Path(spec.origin).parent.parent))
+    return sorted({path for folder in found for path in (os.path.abspath(folder), os.path.realpath(folder))})
+
+
+def _import_paths() -> list[str]:
     """The entries of sys.path that hold installed packages: not the grader's own folder, nor the working directory."""
-    own = HERE.parent.parent.resolve()
-    paths = [p for p in sys.path if p and not (Path(p).is_dir() and Path(p).resolve() == own)]
-    cwd = Path.cwd().resolve()
-    return json.dumps([p for p in paths if Path(p).resolve() != cwd])
+    prefixes = [Path(p) for p in _prefixes()]
+    own = {HERE.parent.parent.resolve(), Path.cwd().resolve()}
+    paths = [Path(p).absolute() for p in sys.path if p]
+    return [
+        str(p)
+        for p in paths
+        if p.resolve() not in own and any(p.is_relative_to(prefix) for prefix in prefixes)
+    ]
 
 
 class ForkLauncher:
     """Forks children from one zygote (see zygote.py), started at once so that torch loads while the judge gets ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: Sequence[Isolation], hidden: Sequence[Path], gpu: bool) -> None:
+        self._levels = list(levels)
+        self._hidden = sorted({str(path.resolve()) for path in (HERE.parent, Path.cwd(), *hidden)})
+        self._gpu = gpu
+        self._exited: dict[int, int] = {}
+        self.unable: list[str] = []
+        self._ready = False
+        self._generation = 0
+        self._start()
+
+    @property
+    def isolation(self) -> Isolation:
+        self._wait_until_ready()
+        return self._levels[0]
+
+    def _start(self) -> None:
+        self._generation += 1
+        self._ready = False
+        self._exited = {}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
+        libraries = [p for p in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if p.startswith("/")]
+        settings = {
+            "paths": _import_paths(),
+            "level": self._levels[0],
+            "shown": [*_prefixes(), *libraries],
+            "hidden": self._hidden,
+            "user": self._user(),
+            "gpu": self._gpu,
+        }
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(HERE / "zygote.py"), str(theirs.fileno()), _import_paths()],
+            [sys.executable, "-I", str(HERE / "zygote.py"), str(theirs.fileno()), json.dumps(settings)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -92,30 +177,62 @@ class ForkLauncher:
             start_new_session=True,
         )
         theirs.close()
-        self._ready = False
-        self._exited: dict[int, int] = {}
 
-    def box(self, files: Mapping[str, bytes], limits: Limits) -> Box:
-        if not self._ready:
-            self._receive("ready", 120.0)
-            self._ready = True
-        folder = _folder(files)
+    @staticmethod
+    def _user() -> int:
+        """An id that no account and no other zygote of this machine has; `nobody` where such ids do not exist."""
+        wanted = FIRST_USER + os.getpid() % USERS
+        try:
+            for line in Path("/proc/self/uid_map").read_text().splitlines():
+                inside, _, count = (int(word) for word in line.split())
+                if inside <= wanted < inside + count:
+                    return wanted
+        except (OSError, ValueError):
+            pass
+        return NOBODY
+
+    def _wait_until_ready(self) -> None:
+        while not self._ready:
+            message = self._receive(("ready", "unable"), 120.0)
+            if "ready" in message:
+                self._ready = True
+                return
+            self.unable.append(f"{self._levels.pop(0)}: {message['unable']}")
+            self._shut()
+            if not self._levels:
+                raise Unavailable(f"this isolation is not to be had here ({'; '.join(self.unable)})")
+            self._start()
+
+    def box(self, limits: Limits) -> Box:
+        self._wait_until_ready()
+        # At the other levels the child's folder is in memory, and only the child sees it.
+        folder = Path(tempfile.mkdtemp(prefix="box-")).resolve() if self.isolation == "process" else None
         requests_read, requests_write = os.pipe()
         answers_read, answers_write = os.pipe()
         prints_read, prints_write = os.pipe()
-        order = {"fork": {"folder": str(folder), "memory": limits.memory, "file_size": limits.file_size}}
+        order = {"memory": limits.memory, "file_size": limits.file_size, "folder": str(folder)}
         theirs = [requests_read, answers_write, prints_write]
-        self._control.sendmsg(
-            [json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", theirs))]
-        )
-        pid = self._receive("pid", 30.0)
+        try:
+            pid = self._fork(order, theirs)
+        except (OSError, RuntimeError):  # the zygote is gone (out of memory, say): once more with a new one
+            self._shut()
+            self._start()
+            self._wait_until_ready()
+            pid = self._fork(order, theirs)
         for fd in theirs:
             os.close(fd)
         from autograder.sandbox.box import Box
 
-        return Box(_Forked(self, pid), folder, requests_write, answers_read, prints_read)
+        return Box(_Forked(self, pid, self._generation), folder, requests_write, answers_read, prints_read)
+
+    def _fork(self, order: dict[str, object], descriptors: Sequence[int]) -> int:
+        self._send({"fork": order}, descriptors)
+        return int(str(self._receive(("pid",), 30.0)["pid"]))
 
     def close(self) -> None:
+        self._shut()
+
+    def _shut(self) -> None:
         self._control.close()
         try:
             self._process.wait(5.0)
@@ -123,17 +240,31 @@ class ForkLauncher:
             self._process.kill()
             self._process.wait()
 
-    def _receive(self, key: str, seconds: float) -> int:
-        """The next message with `key`; notices of ended children that come before it are kept."""
+    def kill(self, pid: int, generation: int) -> None:
+        """Asks the zygote, which alone knows whose number this is, to end a child and all that it started."""
+        if generation != self._generation:  # it ended with its zygote, and the number may be another's
+            return
+        with contextlib.suppress(OSError):
+            self._send({"kill": pid})
+
+    def _send(self, order: dict[str, object], descriptors: Sequence[int] = ()) -> None:
+        passed = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
+        self._control.settimeout(30.0)
+        self._control.sendmsg([json.dumps(order).encode()], passed)
+
+    def _receive(self, keys: Sequence[str], seconds: float) -> dict[str, object]:
+        """The next message with one of `keys`; notices of ended children that come before it are kept."""
         deadline = time.monotonic() + seconds
         while True:
             message = self._message(deadline - time.monotonic())
             if message is None:
                 raise RuntimeError("the sandbox's zygote does not answer; is torch installed and importable?")
-            if key in message:
-                return int(message[key])
+            if any(key in message for key in keys):
+                return message
 
-    def _message(self, seconds: float) -> dict[str, int] | None:
+    def _message(self, seconds: float) -> dict[str, object] | None:
         self._control.settimeout(max(0.001, seconds))
         try:
             data = self._control.recv(1 << 16)
@@ -141,12 +272,15 @@ class ForkLauncher:
             return None
         if not data:
             return None
-        message: dict[str, int] = json.loads(data)
+        message: dict[str, object] = json.loads(data)
         if "exited" in message:
-            self._exited[message["exited"]] = message["status"]
+            self._exited[int(str(message["exited"]))] = int(str(message["status"]))
         return message
 
-    def status_of(self, pid: int, seconds: float) -> int | None:
+    def status_of(self, pid: int, generation: int, seconds: float) -> int | None:
+        """The wait status of a child that ended, with all that it started; None when it has not by then."""
+        if generation != self._generation:
+            return None
         deadline = time.monotonic() + seconds
         while pid not in self._exited and (left := deadline - time.monotonic()) > 0:
             if self._message(left) is None:
@@ -156,36 +290,32 @@ class ForkLauncher:
 
 
 class _Forked:
-    def __init__(self, owner: ForkLauncher, pid: int) -> None:
-        self._owner, self._pid = owner, pid
+    def __init__(self, owner: ForkLauncher, pid: int, generation: int) -> None:
+        self._owner, self._pid, self._generation = owner, pid, generation
         self._status: int | None = None
 
     def kill(self) -> None:
-        # The group can hold grandchildren after its leader has been reaped; its number stays taken while they live.
-        # The leader's own pid is signalled only while it is not known to be reaped (it may be another's by then).
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._pid, signal.SIGKILL)
         if self.wait(0.0) is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self._pid, signal.SIGKILL)
+            self._owner.kill(self._pid, self._generation)
 
     def wait(self, seconds: float) -> int | None:
         if self._status is None:
-            self._status = self._owner.status_of(self._pid, seconds)
+            self._status = self._owner.status_of(self._pid, self._generation, seconds)
         return self._status
 
 
 class SpawnLauncher:
     """Starts a fresh interpreter per child, with one spare waiting so that torch loads while its elder works."""
 
+    isolation: Isolation = "process"
+    unable: Sequence[str] = ("full and user: they need Linux and fork",)
+
     def __init__(self) -> None:
         self._spare: tuple[subprocess.Popen[bytes], Path] | None = self._start()
 
-    def box(self, files: Mapping[str, bytes], limits: Limits) -> Box:
+    def box(self, limits: Limits) -> Box:
         process, folder = self._spare or self._start()
         self._spare = self._start()
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         ends = [os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)]
         for pipe in (process.stdin, process.stdout, process.stderr):
@@ -204,9 +334,9 @@ class SpawnLauncher:
 
     @staticmethod
     def _start() -> tuple[subprocess.Popen[bytes], Path]:
-        folder = _folder({})
+        folder = Path(tempfile.mkdtemp(prefix="box-")).resolve()
         process = subprocess.Popen(
-            [sys.executable, "-I", str(HERE / "spawned.py"), str(folder), _import_paths()],
+            [sys.executable, "-I", str(HERE / "spawned.py"), str(folder), json.dumps(_import_paths())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

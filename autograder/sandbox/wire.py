@@ -23,6 +23,7 @@ MAX_TENSORS = 128 << 20  # bytes
 MAX_COUNT = 4096  # tensors in a frame
 MAX_DIMS = 8
 MAX_DEPTH = 32
+BITS_64 = 1 << 63
 DTYPES = {
     torch.float16,
     torch.bfloat16,
@@ -57,14 +58,18 @@ def encode(tree: Any) -> bytes:
         nonlocal size
         if depth > MAX_DEPTH:
             raise WireError(f"values nested deeper than {MAX_DEPTH}")
-        if value is None or type(value) in (bool, int, str):
-            return value
-        if isinstance(
-            value, (bool, int, float, str)
+        if isinstance(value, int) and not isinstance(value, bool) and not -BITS_64 <= int(value) < BITS_64:
+            return {"o": "int of more than 64 bits"}
+        for plain in (
+            bool,
+            int,
+            float,
+            str,
         ):  # numpy's float64 is a float; subclasses travel as the plain type
-            for plain in (bool, int, float, str):
-                if isinstance(value, plain):
-                    return plain(value)
+            if isinstance(value, plain):
+                return plain(value)
+        if value is None:
+            return None
         if isinstance(value, torch.Tensor):
             return tensor(value)
         if isinstance(value, dict):
@@ -151,6 +156,8 @@ def decode(frame: bytes) -> Any:
         if isinstance(value, list):
             return [walk(v, depth + 1) for v in value]
         if not isinstance(value, dict):
+            if type(value) is int and not -BITS_64 <= value < BITS_64:
+                raise WireError("a whole number of more than 64 bits")
             return value
         if len(value) != 1:
             raise WireError("an object with unknown fields")

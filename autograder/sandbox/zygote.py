@@ -1,16 +1,18 @@
 """The zygote: a process that has torch loaded and holds no secret, forked for every question (Linux).
 
-Run by file path: python -I zygote.py FD PATHS, where FD is one end of a socket pair and PATHS a JSON list for sys.path.
-The judge sends one JSON datagram a request, with three descriptors: requests to read, answers to write, prints.
-    {"fork": {"folder": str, "memory": bytes, "file_size": bytes}}  ->  {"pid": 12}
-and, whenever a child ends, {"exited": 12, "status": wait status} comes unasked. The end of the socket ends everything.
+Run by file path: python -I zygote.py FD SETTINGS, where FD is one end of a socket pair and SETTINGS a JSON object:
+    {"paths": [for sys.path], "level": "full"|"user"|"process", "shown": [...], "hidden": [...], "user": id, "gpu": bool}
+The judge sends one JSON datagram an order; the first kind comes with three descriptors: requests to read, answers to write, prints.
+    {"fork": {"memory": bytes, "file_size": bytes, "folder": str or null}}  ->  {"pid": 12}
+    {"kill": 12}
+Unasked come {"ready": pid}, or {"unable": reason} where the level is not to be had, and, when a child and all that it started
+have ended, {"exited": 12, "status": wait status}. The end of the socket ends everything.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import importlib.util
 import json
 import os
@@ -21,6 +23,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+WATCH = 0.5  # seconds between looks at what the children use
 
 
 def load(name: str) -> ModuleType:
@@ -33,95 +37,113 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def serve(control: socket.socket) -> None:
-    wire, child = load("wire"), load("child")
-    import torch
+class Zygote:
+    """The loop that forks, kills and reaps."""
 
-    torch.set_num_threads(1)
-    warm_up(torch)
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake_write)
-    alive: set[int] = set()
-    send(control, {"ready": os.getpid()})
-    while True:
-        ready = select.select([control.fileno(), wake_read], [], [])[0]
-        if wake_read in ready:
-            os.read(wake_read, 4096)
-            for pid, status in reap():
-                alive.discard(pid)
-                send(control, {"exited": pid, "status": status})
-        if control.fileno() not in ready:
-            continue
+    def __init__(self, control: socket.socket, pen: Any, wire: ModuleType, child: ModuleType) -> None:
+        self._control, self._pen, self._wire, self._child = control, pen, wire, child
+        self._alive: dict[int, int] = {}  # children, and how much memory each may use
+        self._wake, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        self._fds = [control.fileno(), self._wake, wake_write]
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write)
+
+    def serve(self) -> None:
+        send(self._control, {"ready": os.getpid()})
+        while True:
+            timeout = WATCH if self._alive else None
+            ready = select.select([self._control.fileno(), self._wake], [], [], timeout)[0]
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+                self._reap()
+            if not ready:
+                self._watch()
+            if self._control.fileno() in ready and not self._obey():
+                break
+        for pid in list(self._alive):
+            self._pen.end(pid)
+
+    def _obey(self) -> bool:
+        """Carries out the next order; False at the end of the socket."""
         try:
             room = socket.CMSG_LEN(3 * array.array("i").itemsize)
-            message, ancillary, _, _ = control.recvmsg(1 << 16, room)
+            message, ancillary, _, _ = self._control.recvmsg(1 << 16, room)
         except OSError:  # the judge is gone, with words of ours unread
-            break
+            return False
         if not message:
-            break
+            return False
         descriptors = array.array("i")
         for _level, _kind, data in ancillary:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        order: dict[str, Any] = json.loads(message)["fork"]
-        pid = os.fork()
+        order: dict[str, Any] = json.loads(message)
+        if "kill" in order:
+            if order["kill"] in self._alive:
+                self._end(order["kill"], None)
+            return True
+        pid = self._pen.fork()
         if pid == 0:
             # Whatever happens in the child, it must never return into this loop.
             try:
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for fd in (control.fileno(), wake_read, wake_write):
-                    os.close(fd)
-                become_child(order, list(descriptors), wire, child)
+                self._become_child(order["fork"], list(descriptors))
             finally:
                 os._exit(0)
-        alive.add(pid)
+        self._alive[pid] = order["fork"]["memory"]
         for fd in descriptors:
             os.close(fd)
-        send(control, {"pid": pid})
-    for pid in alive:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+        send(self._control, {"pid": pid})
+        return True
 
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid in self._alive:
+                    self._end(pid, status)
 
-def become_child(order: dict[str, Any], descriptors: list[int], wire: ModuleType, child: ModuleType) -> None:
-    requests, answers, prints = descriptors
-    os.setsid()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no child outlives the zygote
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(prints, 1)
-    os.dup2(prints, 2)
-    for fd in (null, prints):
-        os.close(fd)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 (they stay open)
-    sys.stdout = open(1, "w", closefd=False, buffering=1, errors="replace")  # noqa: SIM115
-    sys.stderr = open(2, "w", closefd=False, buffering=1, errors="replace")  # noqa: SIM115
-    os.chdir(order["folder"])
-    os.environ.clear()
-    os.environ.update(
-        {"HOME": order["folder"], "TMPDIR": order["folder"], "PATH": os.defpath, "MPLBACKEND": "Agg"}
-    )
-    limit(order)
-    child.run(
-        lambda n: os.read(requests, n), lambda data: write_all(answers, data), wire, Path(order["folder"])
-    )
+    def _end(self, pid: int, status: int | None) -> None:
+        """Ends what is left of a child. status: as waitpid gave it; None while the child still lives."""
+        if status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                _, status = os.waitpid(pid, 0)
+        self._pen.end(pid)
+        self._alive.pop(pid, None)
+        send(self._control, {"exited": pid, "status": int(status or 0)})
 
+    def _watch(self) -> None:
+        """Ends children whose processes together use more memory than one of them may."""
+        for pid, memory in list(self._alive.items()):
+            if self._pen.memory_of(pid) > memory:
+                self._end(pid, None)
 
-def limit(order: dict[str, Any]) -> None:
-    import resource
-
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    for what, amount in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, order["file_size"]),
-        # Address space, not resident memory, is what can be limited: so beyond what torch has mapped already.
-        (resource.RLIMIT_AS, used + order["memory"]),
-    ):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (amount, amount))
+    def _become_child(self, order: dict[str, Any], descriptors: list[int]) -> None:
+        requests, answers, prints = descriptors
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for fd in self._fds:
+            os.close(fd)
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(prints, 1)
+        os.dup2(prints, 2)
+        for fd in (null, prints):
+            os.close(fd)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 (they stay open)
+        sys.stdout = open(1, "w", closefd=False, buffering=1, errors="replace")  # noqa: SIM115
+        sys.stderr = open(2, "w", closefd=False, buffering=1, errors="replace")  # noqa: SIM115
+        home = self._pen.lock(order)
+        os.environ.clear()
+        os.environ.update(
+            {"HOME": home, "TMPDIR": home, "PATH": os.defpath, "MPLBACKEND": "Agg", "USER": "student"}
+        )
+        self._child.run(
+            lambda n: os.read(requests, n), lambda data: write_all(answers, data), self._wire, Path(home)
+        )
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -130,37 +152,77 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def reap() -> list[tuple[int, int]]:
-    ended = []
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            ended.append((pid, status))
-    return ended
-
-
 def send(control: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         control.send(json.dumps(message).encode())
 
 
-def warm_up(torch: Any) -> None:
+def warm_up() -> None:
     """Imports what every child would otherwise load for itself (Adam, data loaders, safetensors).
 
     No backward pass here: autograd's threads do not survive a fork.
     """
     import safetensors.torch
+    import torch
     import torch.utils.data
 
+    torch.set_num_threads(1)
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     optimizer = torch.optim.Adam([weight])
     optimizer.zero_grad()
     torch.manual_seed(0)
     safetensors.torch.save({"0": torch.zeros(1)})
+    # Libraries that look at the processor when they are first used do so here, where /proc still shows it.
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 3),
+        torch.nn.BatchNorm2d(2),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 2),
+    )
+    with torch.no_grad():
+        layers(torch.randn(3, 1, 4, 4)).sigmoid().mul(2).sum()
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.loads(sys.argv[2])
+    linux, syscalls, jail, groups = (load(name) for name in ("linux", "syscalls", "jail", "groups"))
+    # Compiled before the room is entered, in which this folder is not to be seen.
+    sources = {
+        name: Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in ("wire", "child")
+    }
+    level = settings["level"]
+    room = jail.Room(level, settings["shown"], settings["hidden"], settings["user"], settings["gpu"])
+    try:
+        if level != "process":
+            jail.enter(room, linux)
+    except OSError as error:
+        send(control, {"unable": str(error)})
+        return
+    sys.path[:] = settings["paths"]
+    try:
+        warm_up()
+        wire, child = (from_source(name, text) for name, text in sources.items())
+    except Exception as error:
+        send(control, {"unable": f"PyTorch cannot be loaded there ({type(error).__name__}: {error})"[:500]})
+        return
+    if level == "process":
+        pen = groups.Groups(jail, linux)
+    else:
+        pen = jail.Cell(room, linux, syscalls)
+        if trouble := pen.try_out():
+            send(control, {"unable": trouble})
+            return
+    Zygote(control, pen, wire, child).serve()
+
+
+def from_source(name: str, text: str) -> ModuleType:
+    module = ModuleType(f"_{name}")
+    sys.modules[module.__name__] = module
+    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+    return module
 
 
 if __name__ == "__main__":
-    sys.path[:] = json.loads(sys.argv[2])
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    main()
