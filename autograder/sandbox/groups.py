@@ -53,9 +53,9 @@ class Groups:
         self._jail.limit(limits)
         return folder
 
-    def memory_of(self, child: int) -> int:
-        """0: at this level each process is limited, not all of them together."""
-        return 0
+    def exceeds(self, child: int, memory: int) -> bool:
+        """Never: at this level each process is limited, not all of them together."""
+        return False
 
     def _orphans(self) -> list[int]:
         own = os.getpid()

@@ -27,7 +27,6 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 GPU_DEVICES = "nvidia"
 PROCESSES = 48  # processes and threads of a submission at one time
 DESCRIPTORS = 256
-MEMORY_TO_COUNT = 2 << 30  # bytes; below that nobody is counted closely
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def enter(room: Room, linux: ModuleType) -> None:
     try:
         _furnish(room, linux)
     except OSError as error:
-        os.write(trouble_write, str(error).encode()[:500])
+        os.write(trouble_write, (error.strerror or str(error)).encode()[:500])
         os._exit(1)
     os.close(trouble_write)
     socket.sethostname("sandbox")
@@ -229,14 +228,15 @@ class Cell:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(keeper, 0)  # a namespace's first process is not gone before all others are
 
-    def memory_of(self, worker: int) -> int:
-        """Bytes that the worker's processes together keep in memory; what they share with the zygote is not counted twice."""
-        with contextlib.suppress(OSError):
-            space = os.readlink(f"/proc/{self._keepers[worker]}/ns/pid")
-            members = [p for p in os.listdir("/proc") if p.isdigit() and _namespace(p) == space]
-            if sum(_pages(p) for p in members) * resource.getpagesize() > MEMORY_TO_COUNT:
-                return sum(_share(p) for p in members)
-        return 0
+    def exceeds(self, worker: int, memory: int) -> bool:
+        """True when the worker's processes are too many, or keep more than `memory` bytes in memory together."""
+        space = _namespace(str(worker))
+        members = [p for p in os.listdir("/proc") if p.isdigit() and space and _namespace(p) == space]
+        if len(members) > 2 * PROCESSES:  # root's processes are not limited in a user namespace
+            return True
+        # What they share with the zygote is not to be counted once for each; exact counting is slow, so only when it matters.
+        pages = sum(_pages(p) for p in members)
+        return pages * resource.getpagesize() > memory and sum(_share(p) for p in members) > memory
 
     def _keep(self) -> None:
         """The namespace's first process: holds nothing, does nothing, and lets orphans be forgotten."""
@@ -317,7 +317,6 @@ def give_up_privileges(user: int | None, linux: ModuleType) -> None:
         os.setresuid(user, user, user)
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    linux.prctl(linux.PR_SET_DUMPABLE, 0)
 
 
 def limit(amounts: dict[str, int]) -> None:

@@ -63,6 +63,7 @@ class Zygote:
                 break
         for pid in list(self._alive):
             self._pen.end(pid)
+        os._exit(0)  # torch takes seconds to put its things away, and nobody needs them put away
 
     def _obey(self) -> bool:
         """Carries out the next order; False at the end of the socket."""
@@ -115,9 +116,9 @@ class Zygote:
         send(self._control, {"exited": pid, "status": int(status or 0)})
 
     def _watch(self) -> None:
-        """Ends children whose processes together use more memory than one of them may."""
+        """Ends children that together with all they started use more than one of them may."""
         for pid, memory in list(self._alive.items()):
-            if self._pen.memory_of(pid) > memory:
+            if self._pen.exceeds(pid, memory):
                 self._end(pid, None)
 
     def _become_child(self, order: dict[str, Any], descriptors: list[int]) -> None:
@@ -198,7 +199,7 @@ def main() -> None:
         if level != "process":
             jail.enter(room, linux)
     except OSError as error:
-        send(control, {"unable": str(error)})
+        send(control, {"unable": error.strerror or str(error)})
         return
     sys.path[:] = settings["paths"]
     try:

@@ -1,0 +1,314 @@
+"""The sandbox at each level that this machine allows: what code in it can see, do and leave behind."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autograder.sandbox import launch, syscalls
+from autograder.sandbox.box import Died
+from autograder.sandbox.launch import LEVELS, Launcher, Limits, Unavailable, launcher
+
+ROOT = Path(__file__).resolve().parents[1]
+JAILED = [pytest.param(level, id=level) for level in ("full", "user")]
+KIT = "standing_in = set()\ndevice = 'cpu'\n"
+
+
+class Cells:
+    """One launcher per level, made at its first use."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Launcher | Unavailable] = {}
+
+    def at(self, level: str) -> Launcher:
+        if level not in self._made:
+            try:
+                made = launcher("fork", level)
+                assert made.isolation == level
+                self._made[level] = made
+            except Unavailable as reason:
+                self._made[level] = reason
+        found = self._made[level]
+        if isinstance(found, Unavailable):
+            pytest.skip(str(found))
+        return found
+
+    def close(self) -> None:
+        for made in self._made.values():
+            if not isinstance(made, Unavailable):
+                made.close()
+
+
+@pytest.fixture(scope="module")
+def cells() -> Iterator[Cells]:
+    if sys.platform != "linux":
+        pytest.skip("levels above process need Linux")
+    made = Cells()
+    yield made
+    made.close()
+
+
+def run(boxes: Launcher, code: str, seconds: float = 30.0, limits: Limits | None = None) -> Any:
+    """What the body `code` of a function returns in a fresh box, or {"raised": ...}."""
+    box = boxes.box(limits or Limits())
+    try:
+        source = "def f():\n" + textwrap.indent(textwrap.dedent(code), "    ")
+        sources = {"probes": "", "probes.kit": KIT, "probes.p": source}
+        prepare = {
+            "op": "prepare",
+            "files": {},
+            "empty": ["x.py"],
+            "sources": sources,
+            "own": [],
+            "stand_ins": [],
+        }
+        assert "ok" in box.request({**prepare, "probes": [], "module": "x", "device": "cpu"}, 30.0)
+        answer = box.request({"op": "probe", "module": "p", "function": "f", "inputs": {}}, seconds)
+        return answer.get("ok", answer)
+    finally:
+        box.close()
+
+
+@pytest.mark.parametrize("level", JAILED)
+def test_code_has_no_privilege(cells: Cells, level: str) -> None:
+    seen = run(
+        cells.at(level),
+        """
+        import os
+        status = dict(l.split(":\\t", 1) for l in open("/proc/self/status").read().splitlines() if ":\\t" in l)
+        return {"status": status, "groups": os.getgroups(), "uid": os.getuid()}
+        """,
+    )
+    status = seen["status"]
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    assert status["NoNewPrivs"] == "1"
+    if platform.machine() in syscalls.ARCHITECTURES:
+        assert status["Seccomp"] == "2"
+    if level == "full":
+        assert seen["uid"] >= launch.FIRST_USER or seen["uid"] == launch.NOBODY
+        assert seen["groups"] == []
+
+
+@pytest.mark.parametrize("level", JAILED)
+def test_code_sees_python_and_nothing_else_of_the_machine(cells: Cells, level: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    seen = run(
+        cells.at(level),
+        f"""
+        import os
+        found = []
+        for root in ({str(ROOT)!r}, {str(tmp_path)!r}, "/home", "/tmp", "/var/tmp", "/etc", "/dev/shm", "/run"):
+            for folder, _, names in os.walk(root):
+                if ".venv" not in folder.split("/") and "site-packages" not in folder:
+                    found += [os.path.join(folder, n) for n in names]
+        return {{"files": found, "processes": [p for p in os.listdir("/proc") if p.isdigit()]}}
+        """,
+    )
+    allowed = {"/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime"}
+    others = [
+        f
+        for f in seen["files"]
+        if f not in allowed and not f.startswith(("/etc/ld.so.conf.d/", "/etc/alternatives/"))
+    ]
+    assert [f for f in others if not f.startswith(sys.prefix)] == []
+    assert len(seen["processes"]) == 2  # itself and its keeper
+
+
+@pytest.mark.parametrize("level", JAILED)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "socket.socket(socket.AF_INET, socket.SOCK_STREAM)",
+        "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
+        "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
+        "os.setuid(0) if os.getuid() else os.setuid(1)",
+        "os.chroot('/tmp')",
+        "os.mkdir('/new')",
+        "open('/usr/new', 'w')",
+        "open('/etc/passwd', 'a')",
+        "os.kill(1, 9) or libc(62 if x86 else 129, 1, 0) or open('/proc/1/environ').read()",
+        "libc(272 if x86 else 97, 0x10000000)",  # unshare
+        "libc(165 if x86 else 40, b'none', b'/tmp', b'tmpfs', 0, 0)",  # mount
+        "libc(101 if x86 else 117, 16, 1, 0, 0)",  # ptrace
+        "libc(56 if x86 else 220, 0x10000011, 0, 0, 0, 0)",  # clone with a user namespace
+        "libc(435, b'\\0' * 88, 88)",  # clone3
+        "libc(250 if x86 else 219, 0, 0, 0, 0)",  # keyctl
+        "libc(321 if x86 else 280, 0, b'\\0' * 64, 64)",  # bpf
+        "libc(425, 8, b'\\0' * 120)",  # io_uring_setup
+        "libc(248 if x86 else 217, b'user', b'note', b'x', 1, -3)",  # add_key
+    ],
+)
+def test_what_reaches_out_is_refused(cells: Cells, level: str, call: str) -> None:
+    seen = run(
+        cells.at(level),
+        f"""
+        import ctypes, errno, os, platform, socket
+        x86 = platform.machine() == "x86_64"
+        def libc(*arguments):
+            done = ctypes.CDLL(None, use_errno=True).syscall(*arguments)
+            if done < 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            return done
+        try:
+            {call}
+        except OSError as error:
+            return {{"refused": errno.errorcode[error.errno]}}
+        return {{"refused": None}}
+        """,
+    )
+    assert seen["refused"] in ("EPERM", "EACCES", "EROFS", "ENOSYS", "EINVAL")
+
+
+@pytest.mark.parametrize("level", JAILED)
+def test_nothing_is_left_for_the_next_box(cells: Cells, level: str) -> None:
+    leave = """
+        import ctypes, os
+        for folder in ("/tmp", "/dev/shm", "/box"):
+            open(f"{folder}/note", "w").write("note")
+        shared = ctypes.CDLL(None).shmget(4711, 4096, 0o1666)  # IPC_CREAT
+        return {"made": shared >= 0}
+        """
+    find = """
+        import ctypes, os
+        files = [f for f in ("/tmp", "/dev/shm", "/box") if os.path.exists(f"{f}/note")]
+        return {"files": files, "shared": ctypes.CDLL(None).shmget(4711, 4096, 0o666) >= 0}
+        """
+    boxes = cells.at(level)
+    assert run(boxes, leave) == {"made": True}
+    assert run(boxes, find) == {"files": [], "shared": False}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_process_is_dead_when_its_box_is_closed(cells: Cells, level: str) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    boxes = cells.at(level)
+    assert run(
+        boxes,
+        """
+        import os, time
+        for _ in range(5):
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    time.sleep(60)
+                os._exit(0)
+        return {"forked": True}
+        """,
+    ) == {"forked": True}
+    zygote = boxes._process.pid  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        children = psutil.Process(zygote).children(recursive=True)
+        left = [p for p in children if p.pid not in before and p.status() != psutil.STATUS_ZOMBIE]
+        # The zygote's room has one process of its own: the zygote itself, inside.
+        if len([p for p in left if "zygote" not in " ".join(p.cmdline())]) == 0 and len(left) <= 1:
+            break
+        time.sleep(0.05)
+    assert len(left) <= 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_memory_is_limited(cells: Cells, level: str) -> None:
+    code = """
+        try:
+            block = bytearray(1 << 31)
+        except MemoryError:
+            return {"refused": True}
+        return {"refused": False}
+        """
+    assert run(cells.at(level), code, limits=Limits(memory=1 << 30)) == {"refused": True}
+
+
+@pytest.mark.parametrize("level", JAILED)
+def test_many_processes_together_may_not_use_more_memory_than_one(
+    cells: Cells, level: str, monkeypatch: Any
+) -> None:
+    code = """
+        import os, time
+        for _ in range(8):
+            if os.fork() == 0:
+                block = bytearray(os.urandom(1 << 20)) * 400
+                time.sleep(20)
+                os._exit(0)
+        time.sleep(20)
+        return {"ended": False}
+        """
+    with pytest.raises(Died, match="SIGKILL"):
+        run(cells.at(level), code, limits=Limits(memory=1 << 30))
+
+
+@pytest.mark.parametrize("level", JAILED)
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        (
+            "processes",
+            "for _ in range(200):\n    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)",
+        ),
+        (
+            "threads",
+            "for _ in range(200):\n    threading.Thread(target=time.sleep, args=(5,), daemon=True).start()",
+        ),
+        ("descriptors", "kept = [open('/dev/null') for _ in range(1000)]"),
+        ("disk", "for i in range(9):\n    open(f'/tmp/{i}', 'wb').write(b'x' * (32 << 20))"),
+        ("inodes", "for i in range(9000):\n    open(f'/tmp/{i}', 'w').close()"),
+        (
+            "a file's size",
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nopen('/box/f', 'wb').truncate(1 << 30)",
+        ),
+    ],
+)
+def test_what_a_machine_has_little_of_is_limited(cells: Cells, level: str, what: str, code: str) -> None:
+    if what == "threads" and level == "user" and os.getuid() == 0:
+        pytest.skip(
+            "root's threads are not limited in a user namespace; too many processes are ended all the same"
+        )
+    body = "import os, signal, threading, time\ntry:\n" + textwrap.indent(code, "    ")
+    body += (
+        "\nexcept (OSError, RuntimeError) as error:\n    return {'refused': True}\nreturn {'refused': False}"
+    )
+    try:
+        assert run(cells.at(level), body) == {"refused": True}, what
+    except Died as death:
+        assert what == "processes" and "SIGKILL" in str(death)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+def test_a_level_that_is_not_to_be_had_is_refused_in_one_line() -> None:
+    """As in most containers: root, but without the right to make namespaces."""
+    code = (
+        "from autograder.sandbox import launch, linux\n"
+        "linux.bound_capabilities()\nlinux.drop_capabilities()\n"
+        "launch.launcher('fork', 'full').isolation\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "this isolation is not to be had here (full: unshare: Operation not permitted)" in done.stderr
+
+
+def test_unknown_levels_are_refused() -> None:
+    with pytest.raises(ValueError, match="it can be auto, full, user, process"):
+        launcher(isolation="total")
+
+
+def test_the_filter_is_well_formed_for_both_architectures() -> None:
+    """Every jump of the filter stays inside it, and every path ends in a decision."""
+    for machine in syscalls.ARCHITECTURES:
+        code = syscalls.program(machine)
+        count = len(code) // 8
+        for i in range(count):
+            kind, yes, no = code[8 * i] | code[8 * i + 1] << 8, code[8 * i + 2], code[8 * i + 3]
+            if kind & 0x07 == 0x05:
+                assert i + 1 + max(yes, no) < count
+        assert code[8 * (count - 1)] == syscalls.RETURN
