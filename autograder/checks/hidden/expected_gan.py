@@ -101,19 +101,26 @@ class Step:
         return flat_gradient(self.call.part("left").part(network), state, network)
 
 
+def parameters_of(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of a network's parameters, in their order: what is not a running average."""
+    return [name for name in state if name.endswith((".weight", ".bias"))]
+
+
 def weights(source: Observation, network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = source.part(network)
-    return {name: found.tensor(name, state[name].shape, what=f"the {network}'s {name}") for name in found}
+    return {
+        name: found.tensor(name, state[name].shape, what=f"the {network}'s {name}")
+        for name in parameters_of(state)
+    }
 
 
 def flat_gradient(found: Observation, state: Mapping[str, Tensor], network: str) -> Tensor:
-    parts = []
-    for name in found:
-        shape = state[name].shape
-        missing = found[name] is None
-        parts.append(
-            torch.zeros(shape) if missing else found.tensor(name, shape, what=f"the {network}'s gradient")
-        )
+    parts = [
+        torch.zeros(state[name].shape)
+        if found.get(name) is None
+        else found.tensor(name, state[name].shape, what=f"the {network}'s gradient")
+        for name in parameters_of(state)
+    ]
     return torch.cat([part.flatten() for part in parts])
 
 

@@ -13,6 +13,7 @@ from autograder.checks.hidden.expected_gan import (
     discriminator_losses,
     discriminator_mistakes,
     first_near,
+    flat_gradient,
     generator_gradients,
     generator_losses,
     generator_mistakes,
@@ -144,15 +145,7 @@ def leaked(step: Step) -> Tensor:
     found = step.events("discriminator step")
     if not found:
         return torch.zeros(1)
-    gradients = found[0].part("generator gradients")
-    return torch.cat(
-        [
-            torch.zeros(shape.numel())
-            if gradients.get(name) is None
-            else gradients.tensor(name, shape).flatten()
-            for name, shape in ((n, step.generator[n].shape) for n in gradients)
-        ]
-    )
+    return flat_gradient(found[0].part("generator gradients"), step.generator, "generator")
 
 
 @check(

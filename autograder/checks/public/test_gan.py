@@ -31,7 +31,13 @@ def test_networks_and_optimisers_are_made(submission, draw):
         expected="images with values in [0, 1]",
         seen=f"values from {images.min():.3g} to {images.max():.3g}",
     )
-    seen.tensor("logits", (5, 1), what="what _discriminator makes of images (5, 3, 32, 32)")
+    logits = seen.tensor("logits", (5, 1), what="what _discriminator makes of images (5, 3, 32, 32)")
+    expect(
+        bool((images != images[:1]).any() and (logits != logits[:1]).any()),
+        expected="other images for other codes, and other logits for other images",
+        seen="the same for all",
+        hint="Use the given Generator and Discriminator.",
+    )
     can_step = seen.part("can_step")
     for name in ("optimizerG", "optimizerD"):
         expect(
