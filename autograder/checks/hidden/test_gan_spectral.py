@@ -174,7 +174,9 @@ def test_initialisation_reaches_normed_layers(submission, draw):
         )
         if missed
         else None,
-        hint="The plain discriminator's convolutions are not initialised as asked either: begin there (2-1a).",
+        hint=""
+        if right_spread(plain_spreads)
+        else "The plain discriminator's convolutions are not initialised as asked either: begin there (2-1a).",
     )
 
 
