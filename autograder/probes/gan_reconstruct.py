@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,41 +11,64 @@ from torch import Tensor, nn
 from .gan import blank_model, plain
 from .gan_training import equip
 from .kit import has_graph, same, snapshot
-from .posing import mixing
-from .stand_ins.gan import Tape
+from .posing import DevicesMixed, mixing
+
+T = TypeVar("T")
 
 
 def reconstruct(
     samples: Tensor,
     generator: dict[str, Tensor] | None = None,
-    array: bool = False,
     training: list[bool] | None = None,
 ) -> dict[str, Any]:
-    """Calls `reconstruct` on images (as an array if asked) with a small generator on the DCGAN.
+    """Calls `reconstruct` on images with a small generator on the DCGAN.
 
     training: whether the generator and the discriminator are handed over in training mode.
     """
+
+    def run(given: Any) -> dict[str, Any]:
+        return one_search(given, generator, training or [True, True])
+
+    return in_either_form(run, samples)
+
+
+def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
+    """`run` with the images as a tensor and, where that raises, as an array: code that takes one of the two is right.
+
+    `run` must work on a model of its own, since a call that raises may leave anything behind.
+    """
+    try:
+        return run(samples.clone())
+    except DevicesMixed:
+        raise
+    except Exception as first:
+        try:
+            return run(samples.numpy().copy())
+        except DevicesMixed:
+            raise
+        except Exception:
+            raise first from None
+
+
+def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[bool]) -> dict[str, Any]:
+    """One call of `reconstruct` on a new model, with all that it did to the networks."""
     model = blank_model()
     tape, networks = equip(model, generator)
-    modes = training or [True, True]
-    for network, mode in zip(networks.values(), modes, strict=True):
+    for network, mode in zip(networks.values(), training, strict=True):
         network.train(mode)
     before = {name: state(network) for name, network in networks.items()}
-    given: Any = samples.numpy().copy() if array else samples.clone()
+    kept = torch.as_tensor(given).clone()
     returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
     told = [plain(snapshot(value)) for value in pair]
-    unchanged = same(samples, torch.from_numpy(given) if array else given)
     codes = [event["noise"] for event in tape if event["event"] == "generator"]
     return {
         "returned": told,
         "graph": any(has_graph(value) for value in pair),
-        "unchanged": unchanged,
+        "unchanged": same(kept, torch.as_tensor(given)),
         "first": codes[0] if codes else None,
         "last": codes[-1] if codes else None,
-        "forwards": len(codes),
         "steps": sum(event["event"].endswith("step") for event in tape),
-        "start": start(networks["generator"], samples, tape),
         "same": {
             name: {part: same(was, state(network)[part]) for part, was in before[name].items()}
             for name, network in networks.items()
@@ -69,30 +93,32 @@ def largest_gradient(network: nn.Module) -> float | None:
     return max(left, default=None)
 
 
-def start(generator: nn.Module, samples: Tensor, tape: Tape) -> Tensor:
-    """The images of the zero codes, in evaluation mode."""
-    modes = [(m, m.training) for m in generator.modules()]
-    generator.eval()
-    with torch.no_grad():
-        images: Tensor = generator(torch.zeros(samples.shape[0], 64))
-    for module, mode in modes:
-        module.training = mode
-    tape.pop()
-    return snapshot(images)
-
-
-def elsewhere(samples: Tensor) -> dict[str, Any]:
+def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
     """Calls `reconstruct` where the networks are on another device than the CPU: what collides, and where the images are."""
     images: list[str] = []
+    returned: list[Any] = []
+    last: list[Tensor] = []
 
     def run(device: torch.device) -> None:
+        in_either_form(lambda given: search(given, device), samples)
+
+    def search(given: Any, device: torch.device) -> None:
         model = blank_model(device)
-        equip(model, device=device)
-        returned = model.reconstruct(samples.clone())
-        found = returned[1] if isinstance(returned, (list, tuple)) and len(returned) == 2 else None
-        images.append(found.device.type if isinstance(found, torch.Tensor) else type(found).__name__)
+        tape, _ = equip(model, generator, device=device)
+        found = model.reconstruct(given)
+        pair = list(found) if isinstance(found, (list, tuple)) else [found]
+        image = pair[1] if len(pair) == 2 else None
+        images.append(image.device.type if isinstance(image, Tensor) else type(image).__name__)
+        returned.extend(plain(snapshot(value)) for value in pair)
+        last.extend(event["noise"] for event in tape[-1:] if event["event"] == "generator")
 
     collision = mixing(run)
     if collision is None and not images:  # it raised: let that be seen, if it is the same on the CPU
-        reconstruct(samples)
-    return {"collision": collision, "devices": images}
+        here = reconstruct(samples, generator)
+        return {"collision": None, "devices": [], "returned": here["returned"], "last": here["last"]}
+    return {
+        "collision": collision,
+        "devices": images,
+        "returned": returned,
+        "last": last[-1] if last else None,
+    }

@@ -107,6 +107,11 @@ def effective_weights(
     return {"operations": found}
 
 
+def same_class() -> dict[str, Any]:
+    """Whether a DCGAN's discriminator is of the same class with the flag as without it."""
+    return {"same": type(make("true")) is type(make("false"))}
+
+
 def initial_kernels(which: str) -> dict[str, Any]:
     """The parameters behind the convolutions' weights, and the batch normalisations' weights, in a new network."""
     network = make(which)

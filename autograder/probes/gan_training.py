@@ -79,16 +79,18 @@ def one_step(model: Any, tape: Tape, networks: dict[str, nn.Module], batch: Tens
     }
 
 
-def elsewhere(batch: Tensor) -> dict[str, Any]:
+def elsewhere(
+    batch: Tensor, generator: dict[str, Tensor], discriminator: dict[str, Tensor]
+) -> dict[str, Any]:
     """Calls `training_step` on the CPU, and then where networks and batch are on another device: what collides there."""
-    networks = steps([batch])["calls"][0]["after"]
+    here = steps([batch], generator, discriminator)["calls"][0]
 
     def run(device: torch.device) -> None:
         model = blank_model(device)
-        equip(model, device=device)
+        equip(model, generator, discriminator, device=device)
         if "gan" in standing_in:
             model._classification_loss = stained_loss
         for _ in range(2):
             model.training_step(batch.to(device))
 
-    return {"collision": mixing(run), "networks": networks}
+    return {"collision": mixing(run), "here": {"events": here["events"]}}

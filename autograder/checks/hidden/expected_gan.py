@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autograder.checks.public.gan_steps import events, order_of_steps, wrong_order
 from autograder.checks.public.small_gan import discriminator_from, generator_from
 from autograder.judging import Mistake, Observation, expect
 from autograder.probes.stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stained_loss
@@ -37,11 +38,7 @@ class Step:
     discriminator: Mapping[str, Tensor]
 
     def events(self, kind: str) -> list[Observation]:
-        return [event for event in self.call.parts("events") if event.text("event") == kind]
-
-    def order(self) -> list[str]:
-        kinds = [event.text("event") for event in self.call.parts("events")]
-        return [kind.removesuffix(" step") for kind in kinds if kind.endswith(" step")]
+        return events(self.call, kind)
 
     def optimiser_step(self, network: str) -> Observation:
         found = self.events(f"{network} step")
@@ -51,6 +48,7 @@ class Step:
             expected=f"one step of optimizer{letter} in a call of training_step",
             seen=f"{len(found)} steps",
             hint=f"Call self.optimizer{letter}.step() once.",
+            mistake=wrong_order(order_of_steps(self.call)),
         )
         return found[0]
 
@@ -65,6 +63,19 @@ class Step:
                     event.tensor("noise", (None, CODE_SIZE), what="the codes sent through the generator")
                 )
         return found
+
+    def in_evaluation_mode(self, phase: str) -> str:
+        """The network that worked in evaluation mode before a step, after the step before it; "" where none did."""
+        found = ""
+        for event in self.call.parts("events"):
+            kind = event.text("event")
+            if kind == f"{phase} step":
+                return found
+            if kind.endswith(" step"):
+                found = ""
+            elif event.get("training") is False:
+                found = kind
+        return ""
 
     def networks(self, at: str) -> tuple[SmallGenerator, SmallDiscriminator]:
         """Both networks, in training mode, as they were when an optimiser (or the call: "call") took its step."""
@@ -90,26 +101,33 @@ class Step:
         return flat_gradient(self.call.part("left").part(network), state, network)
 
 
+def parameters_of(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of a network's parameters, in their order: what is not a running average."""
+    return [name for name in state if name.endswith((".weight", ".bias"))]
+
+
 def weights(source: Observation, network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = source.part(network)
-    return {name: found.tensor(name, state[name].shape, what=f"the {network}'s {name}") for name in found}
+    return {
+        name: found.tensor(name, state[name].shape, what=f"the {network}'s {name}")
+        for name in parameters_of(state)
+    }
 
 
 def flat_gradient(found: Observation, state: Mapping[str, Tensor], network: str) -> Tensor:
-    parts = []
-    for name in found:
-        shape = state[name].shape
-        missing = found[name] is None
-        parts.append(
-            torch.zeros(shape) if missing else found.tensor(name, shape, what=f"the {network}'s gradient")
-        )
+    parts = [
+        torch.zeros(state[name].shape)
+        if found.get(name) is None
+        else found.tensor(name, state[name].shape, what=f"the {network}'s gradient")
+        for name in parameters_of(state)
+    ]
     return torch.cat([part.flatten() for part in parts])
 
 
-def flat(network: nn.Module, loss: Tensor) -> Tensor:
-    """The gradient of a loss with respect to a network's parameters, as one vector."""
+def flat(network: nn.Module, loss: Tensor, keep: bool = False) -> Tensor:
+    """The gradient of a loss with respect to a network's parameters, as one vector. keep: the graph is needed again."""
     parameters = list(network.parameters())
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=keep)
     return torch.cat(
         [torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(parameters, found, strict=True)]
     )
@@ -160,6 +178,7 @@ def discriminator_mistakes(step: Step) -> Iterable[tuple[str, str, Tensor]]:
         generator, net = step.networks("discriminator")
         fakes = generator(noise).detach()
         real, fake = net(step.real), net(fakes)
+        real_rescaled = net(2 * step.real - 1)
         for loss in LOSSES:
 
             def both(
@@ -180,6 +199,11 @@ def discriminator_mistakes(step: Step) -> Iterable[tuple[str, str, Tensor]]:
                 torch.zeros_like(fake),
             )
             right = both(ones, fake_zeros)
+            yield (
+                "The real images are changed before they are judged: they are rescaled to [-1, 1], and the fakes are not.",
+                "Leave the images as they are: in [0, 1], as the generator's sigmoid makes the fakes.",
+                pull(loss(real_rescaled, ones) + loss(fake, fake_zeros)),
+            )
             yield (
                 "The labels are flipped: real images are labelled 0 and fakes 1.",
                 "Label real images 1 and fakes 0.",
@@ -254,6 +278,46 @@ def discriminator_mistakes(step: Step) -> Iterable[tuple[str, str, Tensor]]:
             "Use _classification_loss.",
             pull(fake.mean() - real.mean()),
         )
+
+
+def smoothing(step: Step) -> Mistake | None:
+    """The mistake of labels that are neither 0 nor 1: every loss's gradient is a straight line in its labels."""
+    seen = step.gradient("discriminator")
+    for noise in step.noises("discriminator"):
+        generator, net = step.networks("discriminator")
+        real, fake = net(step.real), net(generator(noise).detach())
+        for loss in LOSSES:
+            ends = [
+                [flat(net, loss(logits, torch.full_like(logits, label)), keep=True) for label in (0.0, 1.0)]
+                for logits in (real, fake)
+            ]
+            slopes = torch.stack([one - zero for zero, one in ends], dim=1).double()
+            rest = (seen - ends[0][0] - ends[1][0]).double()
+            labels = torch.linalg.lstsq(slopes, rest.unsqueeze(1)).solution.flatten()
+            if float((slopes @ labels - rest).norm()) > NEAR * float(seen.norm()):
+                continue
+            for_real, for_fake = labels.tolist()
+            if 0.5 < for_real < 0.999 and abs(for_fake) < 0.5:
+                return Mistake(
+                    None,
+                    f"The labels are smoothed: the real images' label is {for_real:.3g} where 1 is asked.",
+                    "Label real images 1 and fakes 0.",
+                )
+    return None
+
+
+def rescaled(seen: Tensor, values: Iterable[Tensor], network: str) -> Mistake | None:
+    """The mistake of gradients that have the right direction and another length."""
+    for value in values:
+        if seen.norm() > 0 and near(seen / seen.norm(), value / value.norm()):
+            factor = float(seen.norm() / value.norm())
+            return Mistake(
+                None,
+                f"The gradients of the {network} are clipped, or its loss is scaled: they have the right direction and "
+                f"{factor:.3g} times the right length.",
+                "Leave gradients and loss as they are.",
+            )
+    return None
 
 
 # --- The generator's phase -------------------------------------------------------------------------------

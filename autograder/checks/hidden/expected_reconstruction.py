@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.judging import Fault, Observation
 from autograder.probes.stand_ins.gan import CODE_SIZE
 
 
@@ -26,31 +25,40 @@ class Course:
     loss_at_start: float
 
 
+Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
+
+
+def adam(rate: float = 1e-2, **more: Any) -> Optimiser:
+    return lambda codes: torch.optim.Adam(codes, lr=rate, **more)
+
+
 def course_of_images(
-    generator: nn.Module,
-    samples: Tensor,
-    *,
-    rate: float = 1e-2,
-    betas: tuple[float, float] = (0.9, 0.999),
-    cleared: bool = True,
+    generator: nn.Module, samples: Tensor, *, make: Optimiser | None = None, cleared: bool = True
 ) -> Iterator[tuple[Tensor, float]]:
-    """Images and loss before the first step, after it, after the second, ... : codes from zero, moved by Adam so that the
-    mean squared error falls; the generator in its present mode. cleared: whether old gradients are."""
+    """Images and loss before the first step, after it, after the second, ... : codes from zero, moved by Adam (or what
+    `make` makes) so that the mean squared error falls; the generator in its present mode. cleared: whether old gradients
+    are."""
     codes = torch.zeros(samples.shape[0], CODE_SIZE, requires_grad=True)
-    adam = torch.optim.Adam([codes], lr=rate, betas=betas)
+    optimiser = (make or adam())([codes])
     while True:
         images = generator(codes)
         loss = F.mse_loss(images, samples)
         yield images.detach(), loss.item()
         (gradient,) = torch.autograd.grad(loss, codes)
         codes.grad = gradient if cleared or codes.grad is None else codes.grad + gradient
-        adam.step()
+        optimiser.step()
 
 
 def reconstruction(generator: nn.Module, samples: Tensor, *, steps: int = 500, **how: Any) -> Course:
     """The course of a reconstruction, up to its last step."""
     first, *_, before, last = islice(course_of_images(generator, samples, **how), steps + 1)
     return Course(last[0], before[0], last[1], before[1], first[1])
+
+
+def mean_loss(generator: nn.Module, samples: Tensor) -> float:
+    """The mean of the losses of all 500 steps."""
+    losses = [loss for _, loss in islice(course_of_images(generator, samples), 500)]
+    return sum(losses) / len(losses)
 
 
 def steps_that_lead_to(images: Tensor, generator: nn.Module, samples: Tensor, most: int = 1001) -> int | None:
@@ -72,18 +80,3 @@ def apart(a: Tensor, b: Tensor) -> float:
 
 def fits(images: Tensor, course: Course) -> bool:
     return min(apart(images, course.images), apart(images, course.images_before)) <= IMAGE_GAP
-
-
-def returned_pair(seen: Observation, count: int) -> tuple[float, Tensor]:
-    """Loss and images, as reconstruct returned them."""
-    pair = seen.list("returned", 2, what="what reconstruct returned")
-    told = Observation({"loss": pair[0], "images": pair[1]})
-    if isinstance(pair[0], Tensor) and pair[0].dim() > 0 and isinstance(pair[1], (int, float)):
-        raise Fault(
-            expected="(loss, images)",
-            seen="(images, loss)",
-            hint="Return the loss first.",
-            diagnosis="The two results are returned in the wrong order.",
-        )
-    loss = told.number("loss", what="the returned loss", hint="Return loss.item().")
-    return loss, told.tensor("images", (count, 3, 32, 32), what="the returned images")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
+from autograder.checks.public.test_gan import default_bound, not_initialised
 from autograder.judging import Mistake, Observation, check, expect, expect_standard_normal
 
 STD = 0.02
@@ -18,16 +18,6 @@ INIT = (
 
 def named(layer: Observation) -> str:
     return f"{layer.text('network')}, {layer.text('name')}"
-
-
-def default_bound(weight: Tensor) -> float:
-    """PyTorch draws the weights of convolutions and linear layers from U(-b, b), b = 1 / sqrt(fan in)."""
-    return 1 / math.sqrt(weight[0].numel())
-
-
-def looks_default(weight: Tensor) -> bool:
-    largest, bound = weight.abs().max().item(), default_bound(weight)
-    return 0.95 * bound < largest <= bound * (1 + 1e-5) and abs(weight.std().item() / bound - 3**-0.5) < 0.06
 
 
 @check(
@@ -44,36 +34,25 @@ def test_convolutions_start_normal(submission):
         if layer.text("kind") == "convolution"
     ]
     expect(len(layers) >= 6, expected="six convolutions in both networks together", seen=str(len(layers)))
-    untouched = [layer for layer in layers if looks_default(layer.tensor("weight"))]
+    untouched = not_initialised(layers)
     for layer in layers:
         weight = layer.tensor("weight")
         ratio = weight.std().item() / STD
-        mistake = None
-        if len(untouched) == len(layers):
-            mistake = Mistake(
-                None,
-                "The weight initialisation is never applied, or applied to the wrong object: all convolutions still have "
-                "PyTorch's default weights.",
-                "Call it in __init__, and let it go through the modules of both networks.",
-            )
-        elif untouched:
-            which = " and ".join(sorted({u.text("network") for u in untouched}))
-            mistake = Mistake(
-                None,
-                f"Some convolutions of the {which} are not initialised: they still have PyTorch's default weights.",
-                "Think of both networks, and of Conv2d as well as ConvTranspose2d.",
-            )
-        elif abs(ratio / (math.sqrt(STD) / STD) - 1) < 0.1:
+        mistake = untouched
+        if mistake is None and abs(ratio / (math.sqrt(STD) / STD) - 1) < 0.1:
             mistake = Mistake(
                 None,
                 "0.02 is taken for the variance; it is the standard deviation.",
                 "torch.nn.init.normal_ takes the standard deviation.",
             )
-        elif 0.95 < weight.abs().max().item() / (weight.std().item() * math.sqrt(3) + 1e-12) < 1.05:
+        elif (
+            mistake is None
+            and 0.95 < weight.abs().max().item() / (weight.std().item() * math.sqrt(3) + 1e-12) < 1.05
+        ):
             mistake = Mistake(
                 None, "The weights are drawn from a uniform distribution.", "Draw them from N(0, 0.02)."
             )
-        elif abs(weight.mean().item() - 1) < 0.1:
+        elif mistake is None and abs(weight.mean().item() - 1) < 0.1:
             mistake = Mistake(
                 None,
                 "The convolutions' weights are drawn around 1.",
@@ -154,6 +133,14 @@ def test_batch_norms_start_normal(submission):
             abs(z.mean().item()) < 6 / math.sqrt(n) and low < z.square().sum().item() < high,
             expected=expected,
             seen=told,
+            mistake=Mistake(
+                None,
+                f"The batch normalisations' weights are drawn with a standard deviation of {pooled.std().item():.2g} where 0.02 "
+                "is asked.",
+                "Draw them from N(1, 0.02).",
+            )
+            if abs(pooled.mean().item() - 1) < 0.02 and abs(pooled.std().item() / STD - 1) > 0.3
+            else None,
         )
         together.append(z)
         for layer in layers:
@@ -166,6 +153,12 @@ def test_batch_norms_start_normal(submission):
                     None, "The biases of the batch normalisations are drawn too.", "Set them to 0."
                 )
                 if bias.std() > 0
+                else Mistake(
+                    None,
+                    "The biases of the batch normalisations are 1, as if they were weights.",
+                    "Set them to 0.",
+                )
+                if bool((bias == 1).all())
                 else None,
             )
     expect_standard_normal(
@@ -211,4 +204,11 @@ def test_linear_layers_keep_their_default(submission):
             bool((bias != 0).all()) and bias.abs().max().item() <= bound * (1 + 1e-5),
             expected=f"{named(layer)}: the biases that PyTorch gives it",
             seen=f"biases from {bias.min().item():.4g} to {bias.max().item():.4g}",
+            mistake=Mistake(
+                None,
+                "The biases of the linear layers are set to 0.",
+                "Change convolutions and batch normalisations only.",
+            )
+            if bool((bias == 0).all())
+            else None,
         )

@@ -7,7 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from autograder.judging import Mistake, check, expect, expect_close
+from autograder.checks.public.test_gan import loss_number, rounding
+from autograder.judging import Mistake, Observation, check, close, expect, expect_close
 
 LOSS = "_classification_loss(logits, labels): sigmoid, then binary cross-entropy, the mean over the batch."
 
@@ -25,7 +26,7 @@ def test_classification_loss_value(submission, draw):
     bce = F.binary_cross_entropy_with_logits
     right = bce(logits, labels)
     expect_close(
-        seen.number("loss", what="the loss"),
+        loss_number(seen, right.item(), "the loss"),
         right,
         what="the loss",
         mistakes=[
@@ -57,7 +58,7 @@ def test_classification_loss_value(submission, draw):
             Mistake(right / math.log(2), "The logarithm is to the base 2.", "Use the natural logarithm."),
         ],
     )
-    seen.tensor("loss", (), what="the loss", hint="Return a scalar tensor, with its graph.")
+    expect_graph(seen)
     expect_close(
         seen.tensor("gradient", (9, 1), what="the loss's gradient with respect to the logits"),
         (logits.sigmoid() - labels) / 9,
@@ -70,6 +71,23 @@ def test_classification_loss_value(submission, draw):
         expected="logits and labels left as they were",
         seen="one of them changed in place",
     )
+
+
+def expect_graph(seen: Observation) -> None:
+    """Raises a fault unless the loss, which has the right value, is a scalar tensor with a gradient."""
+    expect(
+        isinstance(seen.get("loss"), torch.Tensor) and seen.get("gradient") is not None,
+        expected="the loss: a scalar tensor, through which gradients flow",
+        seen="the right value without a graph"
+        if isinstance(seen.get("loss"), torch.Tensor)
+        else "a plain number",
+        mistake=Mistake(
+            None,
+            "The loss is cut off from its graph, so that nothing can learn from it.",
+            "Return the tensor as it is: no item(), detach() or no_grad().",
+        ),
+    )
+    seen.tensor("loss", (), what="the loss", hint="Return a scalar tensor, with its graph.")
 
 
 @check(
@@ -87,21 +105,22 @@ def test_classification_loss_at_large_logits(submission, draw):
     for labels in (1 - right_way, right_way):
         seen = submission.ask("gan.loss_value", name="_classification_loss", first=logits, second=labels)
         right = bce(logits, labels)
-        expect_close(
-            seen.number("loss", what="the loss at large logits"),
-            right,
-            what="the loss at large logits",
-            rtol=1e-3,
-            atol=1e-5,
-            hint="Use a function that takes the logits and does both at once.",
-            mistakes=[
-                Mistake(
-                    F.binary_cross_entropy(logits.sigmoid(), labels),
-                    "The sigmoid is rounded to 0 or 1 before the logarithm is taken.",
-                    "Use a function that takes the logits and does both at once.",
-                )
-            ],
-        )
+        loss = loss_number(seen, right.item(), "the loss at large logits", finite=False)
+        if not close(loss, right, rtol=1e-3, atol=1e-5):
+            small = submission.ask(
+                "gan.loss_value", name="_classification_loss", first=logits / 50, second=labels
+            )
+            value = small.number("loss", what="the loss at small logits", finite=False)
+            expect(
+                False,
+                expected=f"the loss at large logits: {right.item():.6g}",
+                seen=f"{loss:.6g}",
+                hint="Use a function that takes the logits and does both at once.",
+                # Only a loss that is right elsewhere has gone wrong because the logits are large.
+                mistake=rounding(submission)
+                if close(value, bce(logits / 50, labels), rtol=1e-3, atol=1e-5)
+                else None,
+            )
         expect_close(
             seen.tensor("gradient", (12, 1), what="the gradient at large logits"),
             (logits.sigmoid() - labels) / 12,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autograder.judging import Mistake, check, expect
+from autograder.judging import Mistake, Observation, check, expect
 from autograder.probes.gan import ENTRIES, pattern
 
 OPTIMISERS = {"optimizerG": "generator", "optimizerD": "discriminator"}
@@ -23,7 +23,7 @@ def after_steps(before: Tensor, size: int, sent: list[list[float]], make) -> Ten
     value = before.clone().requires_grad_()
     optimiser = make([value])
     for angle, offset, scale in sent:
-        value.grad = pattern(torch.zeros(size), angle, offset, scale)[:ENTRIES]
+        value.grad = pattern(torch.zeros(min(size, ENTRIES)), angle, offset, scale)
         optimiser.step()
     return value.detach()
 
@@ -71,7 +71,7 @@ def test_optimisers_are_adam_as_asked(submission, draw):
                 for p in own
             )
 
-        still = [pattern(torch.zeros(int(p.number("size"))), 1.0, 1.0, 1.0)[:ENTRIES] == 0 for p in own]
+        still = [pattern(torch.zeros(p.tensor("before").numel()), 1.0, 1.0, 1.0) == 0 for p in own]
         drifted = any(
             not torch.equal(p.tensor("before")[where], p.tensor("after")[where])
             for p, where in zip(own, still, strict=True)
@@ -104,6 +104,11 @@ def test_optimisers_are_adam_as_asked(submission, draw):
             not seen.flag("amsgrad"),
             expected=f"{optimiser}: a plain Adam",
             seen="the variant amsgrad",
+            mistake=Mistake(
+                None,
+                f"{optimiser} is the variant amsgrad.",
+                "Make a plain Adam: leave amsgrad out.",
+            ),
         )
 
 
@@ -116,7 +121,8 @@ def test_optimisers_are_adam_as_asked(submission, draw):
 )
 def test_optimisers_keep_to_their_network(submission, draw):
     for optimiser, network in OPTIMISERS.items():
-        parameters = submission.ask("gan.optimiser_steps", optimiser=optimiser, waves=waves(draw)).parts(
+        sent = waves(draw)
+        parameters = submission.ask("gan.optimiser_steps", optimiser=optimiser, waves=sent).parts(
             "parameters"
         )
         own = [p for p in parameters if p.text("network") == network]
@@ -140,9 +146,39 @@ def test_optimisers_keep_to_their_network(submission, draw):
                 f"{optimiser} is over other parameters than the {network} has: of another network, or of one made before.",
                 "Make each network once, keep it, and give its parameters to the optimiser.",
             )
+        elif still and not moved:
+            mistake = Mistake(
+                None,
+                f"{optimiser} is over a part of the {network} only: {len(still)} of its {len(own)} parameters are left out.",
+                f"Give it all parameters of the {network}.",
+            )
         expect(
             not still and not moved and bool(own),
             expected=f"{optimiser}.step() moves every parameter of the {network} and none of the other network",
             seen=f"{len(still)} of {len(own)} of its own did not move, {len(moved)} of {len(others)} others moved",
             mistake=mistake,
         )
+        follows = following(own, sent)
+        expect(
+            follows > 0.2 and not any(changed(p) for p in others),
+            expected=f"{optimiser}.step() moves the {network}'s parameters along their gradients, and nothing else",
+            seen=f"steps at a cosine of {follows:.2f} to the gradients",
+        )
+
+
+def changed(parameter: Observation) -> bool:
+    before = parameter.tensor("before", (None,))
+    return not torch.equal(before, parameter.tensor("after", before.shape))
+
+
+def following(parameters: list[Observation], sent: list[list[float]]) -> float:
+    """How far steps go along the gradients that were given, up or down: the size of the cosine between the two."""
+    steps, pulls = [], []
+    for parameter in parameters:
+        before = parameter.tensor("before", (None,))
+        size = min(before.numel(), ENTRIES)
+        steps.append(parameter.tensor("after", before.shape) - before)
+        waves_of_it = [pattern(torch.zeros(size), angle, offset, 1.0) for angle, offset, _ in sent]
+        pulls.append(torch.stack(waves_of_it).sum(0))
+    step, pull = torch.cat(steps), torch.cat(pulls)
+    return abs(float(step @ pull) / (float(step.norm() * pull.norm()) + 1e-30))

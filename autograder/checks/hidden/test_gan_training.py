@@ -13,11 +13,15 @@ from autograder.checks.hidden.expected_gan import (
     discriminator_losses,
     discriminator_mistakes,
     first_near,
+    flat_gradient,
     generator_gradients,
     generator_losses,
     generator_mistakes,
     near,
+    rescaled,
+    smoothing,
 )
+from autograder.checks.public.gan_steps import BATCH, ask_steps, expect_trained
 from autograder.checks.public.small_gan import discriminator_state, generator_state
 from autograder.judging import Fault, Mistake, Observation, check, expect
 
@@ -25,22 +29,13 @@ ASKS = (
     "training_step(real): the discriminator learns from an all-real batch labelled 1 and an all-fake batch labelled 0, kept "
     "apart, the fakes detached; then the generator learns, from fresh noise, with its fakes labelled 1."
 )
-BATCH = 128
 
 
 def run(submission, draw, sizes: list[int], training: bool = True) -> list[Step]:
     """Calls of training_step in a row on the same small networks."""
     generator, discriminator = generator_state(draw), discriminator_state(draw)
     batches = [draw.uniform(n, 3, 32, 32) ** draw.number(0.5, 2) for n in sizes]
-    seen = submission.ask(
-        "gan_training.steps",
-        batches=batches,
-        generator=generator,
-        discriminator=discriminator,
-        training=training,
-    )
-    calls = seen.parts("calls")
-    expect(len(calls) == len(sizes), expected=f"{len(sizes)} calls", seen=f"{len(calls)}")
+    calls = ask_steps(submission, batches, generator, discriminator, training=training)
     return [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
 
 
@@ -61,6 +56,18 @@ LEFT_OVER = (
 )
 
 
+def evaluated(step: Step, phase: str) -> Mistake | None:
+    """The mistake of a network that works in evaluation mode while one of the two is trained."""
+    network = step.in_evaluation_mode(phase)
+    if not network:
+        return None
+    return Mistake(
+        None,
+        f"The {network} is in evaluation mode in the {phase}'s phase.",
+        "Leave both networks in training mode for the whole step.",
+    )
+
+
 def judge_discriminator(step: Step, more: list[tuple[str, str, Tensor]]) -> None:
     """Raises a fault unless the discriminator's gradient is right; `more` are further mistakes that might explain it."""
     seen = step.gradient("discriminator")
@@ -68,7 +75,13 @@ def judge_discriminator(step: Step, more: list[tuple[str, str, Tensor]]) -> None
     expect(bool(values), expected="fakes, made by self._generator for the discriminator to see", seen="none")
     if any(near(seen, value) for value in values):
         return
-    mistake = first_near(seen, more) or first_near(seen, discriminator_mistakes(step))
+    mistake = (
+        first_near(seen, more)
+        or first_near(seen, discriminator_mistakes(step))
+        or smoothing(step)
+        or rescaled(seen, values, "discriminator")
+        or evaluated(step, "discriminator")
+    )
     expect(
         False,
         expected="at optimizerD's step, the discriminator's gradients are those of the loss of the real batch (label 1) plus "
@@ -110,7 +123,12 @@ def judge_generator(step: Step, more: list[tuple[str, str, Tensor]]) -> None:
                 for value in values
             ),
         ]
-    mistake = first_near(seen, more) or first_near(seen, generator_mistakes(step))
+    mistake = (
+        first_near(seen, more)
+        or first_near(seen, generator_mistakes(step))
+        or rescaled(seen, values, "generator")
+        or evaluated(step, "generator")
+    )
     expect(
         False,
         expected="at optimizerG's step, the generator's gradients are those of the classification loss of its fakes with label "
@@ -127,15 +145,7 @@ def leaked(step: Step) -> Tensor:
     found = step.events("discriminator step")
     if not found:
         return torch.zeros(1)
-    gradients = found[0].part("generator gradients")
-    return torch.cat(
-        [
-            torch.zeros(shape.numel())
-            if gradients.get(name) is None
-            else gradients.tensor(name, shape).flatten()
-            for name, shape in ((n, step.generator[n].shape) for n in gradients)
-        ]
-    )
+    return flat_gradient(found[0].part("generator gradients"), step.generator, "generator")
 
 
 @check(
@@ -235,7 +245,7 @@ def test_returned_losses(submission, draw):
     rubric="Training mode",
 )
 def test_training_mode(submission, draw):
-    (step,) = run(submission, draw, [40], training=False)
+    (step,) = run(submission, draw, [BATCH], training=False)
     for network in ("discriminator", "generator"):
         expect(
             step.call.part("training").flag(network),
@@ -253,4 +263,13 @@ def test_training_mode(submission, draw):
         expected="forward passes of the discriminator in training mode",
         seen="passes in evaluation mode",
         hint="Call train() before the forward passes.",
+        mistake=next(
+            (
+                mistake
+                for phase in ("discriminator", "generator")
+                if (mistake := evaluated(step, phase)) is not None
+            ),
+            None,
+        ),
     )
+    expect_trained(step.call, dict(step.generator), dict(step.discriminator), step.real)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from autograder.checks.public import given
-from autograder.judging import Draw, Mistake, check, expect
+from autograder.checks.public.gan_search import FIXED, Search, expect_searched, makes_another_number
+from autograder.checks.public.gan_steps import BATCH, expect_trained
+from autograder.checks.public.small_gan import discriminator_state, generator_state, reachable_images
+from autograder.examinee import NoAnswer
+from autograder.judging import Draw, Fault, Mistake, check, expect
 
 DEVICE = "{}: everything on the device that the model's parameters are on, wherever that is; no tensor is made on the CPU only."
 
@@ -66,7 +70,11 @@ def test_sampling_on_another_device(submission, draw: Draw) -> None:
     asks="training_step: noise and labels are made on the networks' device.",
 )
 def test_training_step_on_another_device(submission, draw):
-    seen = submission.ask("gan_training.elsewhere", batch=draw.uniform(6, 3, 32, 32))
+    generator, discriminator = generator_state(draw), discriminator_state(draw)
+    real = draw.uniform(BATCH, 3, 32, 32)
+    seen = submission.ask(
+        "gan_training.elsewhere", batch=real, generator=generator, discriminator=discriminator
+    )
     expect(
         seen.get("collision") is None,
         expected="tensors made on the device that the networks are on",
@@ -77,6 +85,7 @@ def test_training_step_on_another_device(submission, draw):
             "Give device=real.device, or use randn_like, ones_like and the like.",
         ),
     )
+    expect_trained(seen.part("here"), generator, discriminator, real)
 
 
 @check(
@@ -86,7 +95,8 @@ def test_training_step_on_another_device(submission, draw):
     asks="reconstruct: codes and samples are on the generator's device, the images come back on the CPU.",
 )
 def test_reconstruct_on_another_device(submission, draw):
-    seen = submission.ask("gan_reconstruct.elsewhere", samples=draw.uniform(2, 3, 32, 32))
+    found = elsewhere(submission, draw, 2)
+    seen = found.seen
     expect(
         seen.get("collision") is None,
         expected="codes and samples on the device that the generator is on",
@@ -103,3 +113,23 @@ def test_reconstruct_on_another_device(submission, draw):
         seen="images on the device of the networks",
         mistake=Mistake(None, "The images are not moved back to the CPU.", "Return images.cpu()."),
     )
+    expect_searched(found)
+
+
+def elsewhere(submission, draw: Draw, count: int) -> Search:
+    """The search on another device; with as many images as the code can do, if it can do one number only."""
+    state = generator_state(draw)
+    failed = None
+    for n in (count, *FIXED):
+        samples = reachable_images(state, draw, n)
+        try:
+            seen = submission.ask("gan_reconstruct.elsewhere", samples=samples, generator=state)
+        except NoAnswer as reason:
+            failed = failed or reason
+            if reason.status == "failed":
+                continue
+            raise
+        found = Search(seen, state, samples)
+        if not makes_another_number(found):
+            return found
+    raise failed or Fault(expected=f"{count} images, as many as were given", seen="another number of images")

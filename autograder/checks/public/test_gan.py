@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
-from autograder.judging import Mistake, Observation, check, expect, expect_close
+from autograder.examinee import Examinee
+from autograder.judging import Fault, Mistake, Observation, check, close, expect, expect_close
 
 # --- 2-1a ------------------------------------------------------------------------------------------------
 
@@ -29,7 +31,13 @@ def test_networks_and_optimisers_are_made(submission, draw):
         expected="images with values in [0, 1]",
         seen=f"values from {images.min():.3g} to {images.max():.3g}",
     )
-    seen.tensor("logits", (5, 1), what="what _discriminator makes of images (5, 3, 32, 32)")
+    logits = seen.tensor("logits", (5, 1), what="what _discriminator makes of images (5, 3, 32, 32)")
+    expect(
+        bool((images != images[:1]).any() and (logits != logits[:1]).any()),
+        expected="other images for other codes, and other logits for other images",
+        seen="the same for all",
+        hint="Use the given Generator and Discriminator.",
+    )
     can_step = seen.part("can_step")
     for name in ("optimizerG", "optimizerD"):
         expect(
@@ -63,13 +71,16 @@ def test_networks_and_optimisers_are_made(submission, draw):
         "learning_rate": 2e-4,
         "vis_learning_rate": 1e-2,
     }.items():
-        expect_close(
-            constants.number(name, what=f"DCGAN.{name}"),
-            value,
-            what=f"DCGAN.{name}",
-            rtol=1e-6,
-            atol=0,
-            hint="The constants are given: leave them as they are.",
+        seen_value = constants.number(name, what=f"DCGAN.{name}")
+        expect(
+            close(seen_value, value, rtol=1e-6, atol=0),
+            expected=f"DCGAN.{name}: {value:g}",
+            seen=f"{seen_value:g}",
+            mistake=Mistake(
+                None,
+                f"The constant {name} is changed; the class's constants are given.",
+                "Leave the constants as they are.",
+            ),
         )
 
 
@@ -82,6 +93,7 @@ def test_networks_and_optimisers_are_made(submission, draw):
 )
 def test_initial_weights_are_roughly_right(submission):
     layers = submission.ask("gan.initial_weights").parts("layers")
+    mistake = not_initialised(layers)
     for layer in layers:
         name = f"{layer.text('network')}, {layer.text('name')}"
         if layer.text("kind") == "convolution":
@@ -91,6 +103,7 @@ def test_initial_weights_are_roughly_right(submission):
                 expected=f"{name}: weights with a standard deviation of 0.02",
                 seen=f"{spread:.4f}",
                 hint="A method that nobody calls initialises nothing; and both networks have convolutions.",
+                mistake=mistake,
             )
         if layer.text("kind") == "batch norm":
             weight = layer.tensor("weight")
@@ -99,6 +112,14 @@ def test_initial_weights_are_roughly_right(submission):
                 expected=f"{name}: weights around 1 with a standard deviation of 0.02",
                 seen=f"mean {weight.mean().item():.4f}, standard deviation {weight.std().item():.4f}",
                 hint="Batch normalisations start at exactly 1 in PyTorch; here they are drawn.",
+                mistake=Mistake(
+                    None,
+                    f"A batch normalisation of the {layer.text('network')} is not initialised: its weights still are "
+                    "PyTorch's ones.",
+                    "Go through the modules of both networks, and think of BatchNorm2d.",
+                )
+                if bool((weight == 1).all())
+                else None,
             )
     kinds = [layer.text("kind") for layer in layers]
     expect(
@@ -107,6 +128,79 @@ def test_initial_weights_are_roughly_right(submission):
         seen=f"{kinds.count('convolution')} convolutions and {kinds.count('batch norm')} batch normalisations",
         hint="Use the given Generator and Discriminator as they are.",
     )
+
+
+def default_bound(weight: Tensor) -> float:
+    """PyTorch draws the weights of convolutions and linear layers from U(-b, b), b = 1 / sqrt(fan in)."""
+    return 1 / math.sqrt(weight[0].numel())
+
+
+def looks_default(weight: Tensor) -> bool:
+    largest, bound = weight.abs().max().item(), default_bound(weight)
+    return 0.95 * bound < largest <= bound * (1 + 1e-5) and abs(weight.std().item() / bound - 3**-0.5) < 0.06
+
+
+def not_initialised(layers: list[Observation]) -> Mistake | None:
+    """The mistake of convolutions that still have the weights that PyTorch gave them; None where there are none."""
+    convolutions = [layer for layer in layers if layer.text("kind") == "convolution"]
+    untouched = [layer for layer in convolutions if looks_default(layer.tensor("weight"))]
+    if not untouched:
+        return None
+    if len(untouched) == len(convolutions):
+        return Mistake(
+            None,
+            "The weight initialisation is never applied, or applied to the wrong object: all convolutions still have "
+            "PyTorch's default weights.",
+            "Call it in __init__, and let it go through the modules of both networks.",
+        )
+    which = " and ".join(sorted({layer.text("network") for layer in untouched}))
+    return Mistake(
+        None,
+        f"Some convolutions of the {which} are not initialised: they still have PyTorch's default weights.",
+        "Think of both networks, and of Conv2d as well as ConvTranspose2d.",
+    )
+
+
+def loss_number(seen: Observation, right: float, what: str, finite: bool = True) -> float:
+    """The loss that came back, as a number; `right` is what its mean must be if it came back without being reduced."""
+    value = seen.get("loss")
+    if (
+        isinstance(value, Tensor)
+        and value.numel() > 1
+        and value.is_floating_point()
+        and close(value.mean().item(), right, rtol=1e-3, atol=1e-6)
+    ):
+        raise Fault(
+            expected=f"{what}: a number",
+            seen=f"{value.numel()} values, of shape {tuple(value.shape)}",
+            hint="Take the mean over every element.",
+            diagnosis="The loss is not reduced: a value for every element is returned where their mean is asked.",
+        )
+    return seen.number("loss", what=what, finite=finite)
+
+
+def rounding(submission: Examinee) -> Mistake | None:
+    """What happens to a loss that is right for small logits and wrong for large ones: seen from its values at label 0."""
+    zero = torch.zeros(1, 1)
+    at = {
+        size: submission.ask(
+            "gan.loss_value", name="_classification_loss", first=torch.full((1, 1), size), second=zero
+        ).number("loss", finite=False)
+        for size in (40.0, 60.0, 100.0)
+    }
+    whole = "Use a function that takes the logits and does both at once."
+    if not math.isfinite(at[40.0]) or at[40.0] == at[60.0] == 100.0:
+        return Mistake(None, "The sigmoid is rounded to 0 or 1 before the logarithm is taken.", whole)
+    if not math.isfinite(at[100.0]):
+        return Mistake(None, "The exponential of a large logit overflows: it is infinite in float32.", whole)
+    if 0 < at[40.0] == at[60.0] == at[100.0] < 40:
+        return Mistake(
+            None,
+            "The beliefs are clamped before the logarithm (or a small number is added to them): the loss does not grow "
+            f"beyond {at[100.0]:.3g}.",
+            whole,
+        )
+    return None
 
 
 @check(
@@ -120,7 +214,7 @@ def test_classification_loss_has_known_values(submission, draw):
     ask = "gan.loss_value"
     seen = submission.ask(ask, name="_classification_loss", first=torch.zeros(6, 1), second=labels)
     expect_close(
-        seen.number("loss", what="the loss at logits of 0"),
+        loss_number(seen, math.log(2), "the loss at logits of 0"),
         math.log(2),
         what="the loss at logits of 0, where the belief is one half: ln 2",
         mistakes=[
@@ -137,13 +231,15 @@ def test_classification_loss_has_known_values(submission, draw):
     sure = torch.full((6, 1), 100.0)
     right = submission.ask(ask, name="_classification_loss", first=sure, second=torch.ones(6, 1))
     wrong = submission.ask(ask, name="_classification_loss", first=sure, second=torch.zeros(6, 1))
-    at_right = right.number("loss", what="the loss when the discriminator is sure and right")
-    at_wrong = wrong.number("loss", what="the loss when the discriminator is sure and wrong")
+    at_right = right.number("loss", what="the loss when the discriminator is sure and right", finite=False)
+    at_wrong = wrong.number("loss", what="the loss when the discriminator is sure and wrong", finite=False)
+    finite = math.isfinite(at_right) and math.isfinite(at_wrong)
     expect(
-        0 <= at_right < 1e-3 and at_wrong > 5,
-        expected="next to 0 at logits of 100 and labels 1, and large at logits of 100 and labels 0",
+        finite and 0 <= at_right < 1e-3 and at_wrong > 5,
+        expected="next to 0 at logits of 100 and labels 1, and large (but finite) at logits of 100 and labels 0",
         seen=f"{at_right:.4g} and {at_wrong:.4g}",
         hint="The logits come first and the labels second.",
+        mistake=None if finite else rounding(submission),
     )
 
 
@@ -160,12 +256,20 @@ def test_normed_discriminator_has_the_same_layers(submission, draw):
     seen = submission.ask("gan_spectral.architecture", images=draw.uniform(5, 3, 32, 32))
     seen.tensor("logits", (5, 1), what="the logits for images (5, 3, 32, 32)")
     ours, plain = seen.parts("operations"), seen.parts("plain")
+    kinds = [operation.text("kind") for operation in plain]
+    expect(
+        kinds.count("convolution") == 3 and kinds.count("batch norm") == 2 and kinds.count("leaky relu") == 3,
+        expected="the given Discriminator: three convolutions, two batch normalisations, three leaky ReLUs",
+        seen=", ".join(kinds) or "no operation at all",
+        hint="Leave the given Discriminator as it is.",
+    )
     expect(
         [dict(o) for o in ours] == [dict(o) for o in plain],
         expected="the same convolutions, batch normalisations and leaky ReLUs as in Discriminator, in the same order: "
         + ", ".join(describe(o) for o in plain),
         seen=", ".join(describe(o) for o in ours),
         hint="Only the convolutions' weights change; keep every other layer.",
+        mistake=other_layers(ours, plain),
     )
     gradients = seen.list("gradients")
     expect(
@@ -180,6 +284,27 @@ def describe(operation: Observation) -> str:
     if operation.text("kind") != "convolution":
         return operation.text("kind")
     return f"convolution {operation.get('shape')} stride {operation.get('stride')}"
+
+
+def other_layers(ours: list[Observation], plain: list[Observation]) -> Mistake | None:
+    """What was done to the layers besides norming them, where that can be told."""
+    kinds, asked = [[o.text("kind") for o in operations] for operations in (ours, plain)]
+    without = [kind for kind in asked if kind != "batch norm"]
+    if kinds == without:
+        return Mistake(
+            None,
+            "The batch normalisations are left out: spectral normalisation takes their place.",
+            "Keep both batch normalisations; only the convolutions' weights change.",
+        )
+    for number, (a, b) in enumerate(zip(ours, plain, strict=False), start=1):
+        if kinds == asked and dict(a) != dict(b) and b.text("kind") == "convolution":
+            place = kinds[:number].count("convolution")
+            return Mistake(
+                None,
+                f"Convolution {place} of 3 has other settings than in Discriminator: channels, kernel, stride or padding.",
+                "Norm the convolutions that are there in place of making others.",
+            )
+    return None
 
 
 def effective_matrices(seen: Observation) -> list[torch.Tensor]:

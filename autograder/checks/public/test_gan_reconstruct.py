@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from autograder.checks.public.small_gan import generator_state, reachable_images
-from autograder.judging import Mistake, Observation, check, expect, expect_close
+import torch
+
+from autograder.checks.public.gan_search import Search, expect_searched, search
+from autograder.checks.public.test_gan import loss_number
+from autograder.judging import Mistake, check, expect, expect_close
 
 MODES_LEFT = "The networks are left in another mode than they were handed over in."
 
@@ -19,11 +22,11 @@ def test_reconstruction_loss_has_known_values(submission, draw):
     ask = "gan.loss_value"
     equal = submission.ask(ask, name="_reconstruction_loss", first=images, second=images)
     expect_close(
-        equal.number("loss", what="the loss of equal images"), 0.0, what="the loss of equal images", atol=1e-7
+        loss_number(equal, 0.0, "the loss of equal images"), 0.0, what="the loss of equal images", atol=1e-7
     )
     moved = submission.ask(ask, name="_reconstruction_loss", first=images + shift, second=images)
     expect_close(
-        moved.number("loss", what="the loss of shifted images"),
+        loss_number(moved, shift**2, "the loss of shifted images"),
         shift**2,
         what=f"the loss when every value is off by {shift:.3f}",
         mistakes=[
@@ -50,26 +53,32 @@ def test_reconstruction_loss_has_known_values(submission, draw):
     asks="reconstruct(samples) -> (loss, images): codes from zero, 500 Adam steps; a float and images (N, 3, 32, 32).",
 )
 def test_reconstruction_comes_nearer(submission, shared_draw):
-    generator = generator_state(shared_draw)
-    samples = reachable_images(generator, shared_draw, 4)
-    seen = submission.ask_once("gan_reconstruct.reconstruct", samples=samples, generator=generator)
-    returned = seen.list("returned", 2, what="what reconstruct returned")
-    told = Observation({"loss": returned[0], "images": returned[1]})
-    loss = told.number("loss", what="the returned loss", hint="Return loss.item().")
-    images = told.tensor("images", (4, 3, 32, 32), what="the returned images")
-    at_zero = (seen.tensor("start", (4, 3, 32, 32)) - samples).square().mean().item()
+    found = search(submission, shared_draw, 4)
+    loss, images = found.returned()
+    at_zero, reached = found.error(found.start()), found.error(images)
     expect(
-        (images - samples).square().mean().item() < 0.6 * at_zero,
+        not torch.allclose(images, found.samples, atol=1e-4),
+        expected="images that the generator makes",
+        seen="the given images themselves",
+        hint="Return what the generator makes of the codes.",
+    )
+    expect(
+        reached < 0.6 * at_zero,
         expected=f"a mean squared error at least 40 % below that of the zero codes' images ({at_zero:.4f})",
-        seen=f"{(images - samples).square().mean().item():.4f}",
+        seen=f"{reached:.4f}",
         hint="Let Adam change the codes so that _reconstruction_loss falls.",
     )
     expect_close(
         loss,
-        (images - samples).square().mean().item(),
+        reached,
         what="the returned loss: that of the returned images, or from just before the last step",
         rtol=0.02,
         atol=1e-5,
+        mistakes=[
+            Mistake(
+                at_zero, "The loss of the first step is returned.", "Return the loss after the last step."
+            )
+        ],
         hint="Return the loss after the last step, not the first or the mean of all.",
     )
 
@@ -82,31 +91,42 @@ def test_reconstruction_comes_nearer(submission, shared_draw):
     "and no gradient is left on them.",
 )
 def test_networks_are_left_alone(submission, shared_draw):
-    generator = generator_state(shared_draw)
-    samples = reachable_images(generator, shared_draw, 4)
-    seen = submission.ask_once("gan_reconstruct.reconstruct", samples=samples, generator=generator)
-    expect_untouched(seen)
+    expect_untouched(search(submission, shared_draw, 4))
 
 
-def expect_untouched(seen: Observation) -> None:
-    """Raises a fault when reconstruct changed a network, or left gradients on it."""
-    hints = {
-        "parameters": ("the parameters", "Give the optimiser the codes alone."),
-        "buffers": ("batch normalisation's running averages", "Put the generator in evaluation mode."),
-        "modes": ("the mode (training or evaluation)", "Set the modes back when you are done."),
-        "trainable": ("which parameters ask for gradients", "Set requires_grad back when you are done."),
-    }
+def expect_untouched(found: Search) -> None:
+    """Raises a fault when reconstruct changed a network, left gradients on it, or searched for nothing."""
     for network in ("generator", "discriminator"):
-        same = seen.part("same").part(network)
-        for part, (words, hint) in hints.items():
+        same = found.seen.part("same").part(network)
+        for part, (words, hint, says) in {
+            "parameters": (
+                f"the parameters of the {network}",
+                "Give the optimiser the codes alone.",
+                f"The parameters of the {network} are moved along with the codes.",
+            ),
+            "buffers": (
+                f"batch normalisation's running averages in the {network}",
+                "Put the generator in evaluation mode for the length of the search.",
+                f"The {network} is in training mode during the search: batch normalisation's running averages move.",
+            ),
+            "modes": (
+                f"the mode (training or evaluation) of the {network}",
+                "Set the modes back when you are done.",
+                MODES_LEFT,
+            ),
+            "trainable": (
+                f"the parameters of the {network} ask for gradients",
+                "Set requires_grad back when you are done.",
+                f"The {network} is left frozen: its parameters no longer ask for gradients, so it cannot be trained on.",
+            ),
+        }.items():
             expect(
                 same.flag(part),
-                expected=f"{words} of the {network} as before the call",
+                expected=f"{words} as before the call",
                 seen="changed",
-                hint=hint,
-                mistake=Mistake(None, MODES_LEFT, hint) if part == "modes" else None,
+                mistake=Mistake(None, says, hint),
             )
-        largest = seen.part("gradients").get(network)
+        largest = found.seen.part("gradients").get(network)
         expect(
             largest is None or largest == 0.0,
             expected=f"no gradient left on the {network}",
@@ -117,3 +137,4 @@ def expect_untouched(seen: Observation) -> None:
                 "Use torch.autograd.grad for the codes alone, or clear the networks' gradients at the end.",
             ),
         )
+    expect_searched(found)

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from autograder.judging import Mistake, Observation, check, expect, expect_fresh, expect_standard_normal
+from autograder.checks.public.gan_steps import (
+    BATCH,
+    ask_steps,
+    events,
+    expect_trained,
+    order_of_steps,
+    wrong_order,
+)
+from autograder.checks.public.small_gan import State, discriminator_state, generator_state
+from autograder.examinee import Examinee, NoAnswer
+from autograder.judging import (
+    Draw,
+    Fault,
+    Mistake,
+    Observation,
+    check,
+    expect,
+    expect_fresh,
+    expect_standard_normal,
+)
 from autograder.judging.statistics import shared_rows
 
 
-def events(call: Observation, kind: str) -> list[Observation]:
-    return [event for event in call.parts("events") if event.text("event") == kind]
+def small_networks(draw: Draw) -> tuple[State, State]:
+    return generator_state(draw), discriminator_state(draw)
 
 
 @check(
@@ -19,38 +39,45 @@ def events(call: Observation, kind: str) -> list[Observation]:
     asks="training_step(real) -> (dis_loss, gen_loss): one optimizerD step, then one optimizerG step; two floats.",
 )
 def test_each_network_takes_one_step(submission, draw):
-    call = submission.ask("gan_training.steps", batches=[draw.uniform(128, 3, 32, 32)]).parts("calls")[0]
-    order = [event.text("event") for event in call.parts("events") if event.text("event").endswith(" step")]
+    generator, discriminator = small_networks(draw)
+    real = draw.uniform(BATCH, 3, 32, 32)
+    (call,) = ask_steps(submission, [real], generator, discriminator)
+    order = order_of_steps(call)
     expect(
-        order == ["discriminator step", "generator step"],
+        order == ["discriminator", "generator"],
         expected="one optimizerD step, then one optimizerG step",
-        seen=", then ".join(order) if order else "no optimiser step at all",
-        mistake=Mistake(
-            None,
-            "The generator is trained before the discriminator.",
-            "Train the discriminator first; the generator then learns from the better one.",
-        )
-        if order == ["generator step", "discriminator step"]
-        else None,
+        seen="a step of the " + ", then one of the ".join(order) if order else "no optimiser step at all",
+        mistake=wrong_order(order),
         hint="Call step() once on each of self.optimizerD and self.optimizerG.",
     )
-    for network in ("generator", "discriminator"):
+    for network, state in (("generator", generator), ("discriminator", discriminator)):
         before, after = call.part("before").part(network), call.part("after").part(network)
+        names = [name for name in state if name.endswith((".weight", ".bias"))]
         still = [
-            name for name in before if torch.equal(before.tensor(name), after.tensor(name, finite=False))
+            name
+            for name in names
+            if torch.equal(before.tensor(name, state[name].shape), after.tensor(name, finite=False))
         ]
         expect(
             not still,
             expected=f"every parameter of the {network} moved",
-            seen=f"{len(still)} of {len(before)} did not move: {', '.join(still[:4])}",
+            seen=f"{len(still)} of {len(names)} did not move: {', '.join(still[:4])}",
             hint="A parameter that gets no gradient is not moved: look for a detach() or no_grad() too many.",
         )
         stepped = events(call, f"{network} step")[0].part("after").part(network)
+        pairs = [(stepped.tensor(name), after.tensor(name, stepped[name].shape)) for name in names]
         expect(
-            all(torch.equal(after.tensor(name), stepped.tensor(name)) for name in after),
+            all(torch.equal(a, b) for a, b in pairs),
             expected=f"nothing but its optimiser's step changes the {network}",
             seen=f"a {network} that was changed afterwards",
             hint="Leave the weights to the optimisers: no clipping, no scaling.",
+            mistake=Mistake(
+                None,
+                f"The weights of the {network} are clipped after its step.",
+                "Leave the weights to the optimisers; clipping belongs to the Wasserstein GAN.",
+            )
+            if clipped(pairs)
+            else None,
         )
     returned = call.list("returned", 2, what="what training_step returned")
     told = Observation({"dis_loss": returned[0], "gen_loss": returned[1]})
@@ -70,7 +97,19 @@ def test_each_network_takes_one_step(submission, draw):
         call.flag("unchanged"),
         expected="the batch of real images left as it was",
         seen="a batch that was changed in place",
+        mistake=Mistake(
+            None,
+            "The real images are changed in place, in the caller's own batch.",
+            "Make a new tensor, or leave the images as they are: they are in [0, 1], as the fakes are.",
+        ),
     )
+    expect_trained(call, generator, discriminator, real)
+
+
+def clipped(pairs: list[tuple[Tensor, Tensor]]) -> bool:
+    """True when the second tensor of every pair is the first one, cut off at one and the same bound."""
+    bound = max(after.abs().max().item() for _, after in pairs)
+    return all(torch.equal(after, stepped.clamp(-bound, bound)) for stepped, after in pairs)
 
 
 @check(
@@ -80,14 +119,16 @@ def test_each_network_takes_one_step(submission, draw):
     asks="training_step: the fakes are detached in the discriminator's phase.",
 )
 def test_fakes_are_detached(submission, draw):
-    call = submission.ask("gan_training.steps", batches=[draw.uniform(128, 3, 32, 32)]).parts("calls")[0]
+    generator, discriminator = small_networks(draw)
+    real = draw.uniform(BATCH, 3, 32, 32)
+    (call,) = ask_steps(submission, [real], generator, discriminator)
     found = events(call, "discriminator step")
-    expect(bool(found), expected="an optimizerD step", seen="none")
+    order = order_of_steps(call)
+    expect(bool(found), expected="an optimizerD step", seen="none", mistake=wrong_order(order))
     gradients = found[0].part("generator gradients")
     pulled = [
         name for name in gradients if gradients[name] is not None and gradients.tensor(name).abs().max() > 0
     ]
-    first = [event.text("event") for event in call.parts("events") if event.text("event").endswith(" step")]
     expect(
         not pulled,
         expected="no gradient on the generator's parameters when optimizerD takes its step",
@@ -97,10 +138,11 @@ def test_fakes_are_detached(submission, draw):
             "The fakes are not detached: the discriminator's loss sends gradients into the generator.",
             "Detach the fakes, or make them under torch.no_grad().",
         )
-        if first[:1] == ["discriminator step"] and len(events(before_step(call), "discriminator")) <= 2
+        if order[:1] == ["discriminator"] and len(events(before_step(call), "discriminator")) <= 2
         else None,
         hint="Detach the fakes in the discriminator's phase, and do the generator's backward pass after it.",
     )
+    expect_trained(call, generator, discriminator, real)
 
 
 def before_step(call: Observation) -> Observation:
@@ -119,8 +161,23 @@ def before_step(call: Observation) -> Observation:
 )
 def test_any_batch_size(submission, draw):
     sizes = [7, draw.integer(20, 60), 2]
-    answer = submission.ask("gan_training.steps", batches=[draw.uniform(n, 3, 32, 32) for n in sizes])
-    for n, call in zip(sizes, answer.parts("calls"), strict=False):
+    generator, discriminator = small_networks(draw)
+    batches = [draw.uniform(n, 3, 32, 32) for n in sizes]
+    try:
+        calls = ask_steps(submission, batches, generator, discriminator)
+    except NoAnswer as reason:
+        full = draw.uniform(BATCH, 3, 32, 32)
+        alone = [works(submission, batch, generator, discriminator) for batch in (*batches[:2], full)]
+        if reason.status == "failed" and alone == [False, False, True]:
+            raise Fault(
+                expected=f"training_step works for a batch of {sizes[0]} images as for one of {BATCH}",
+                seen=f"with {sizes[0]} images {reason.seen}",
+                hint="Take it from the batch: len(real), or ones_like(logits) for the labels.",
+                diagnosis=f"The number of images is fixed at {BATCH} where it should follow the batch.",
+            ) from None
+        raise
+    expect_trained(calls[0], generator, discriminator, batches[0])
+    for n, call in zip(sizes, calls, strict=True):
         made = [event.tensor("noise", (None, 64)).shape[0] for event in events(call, "generator")]
         expect(
             bool(made) and all(m == n for m in made),
@@ -142,6 +199,15 @@ def test_any_batch_size(submission, draw):
         )
 
 
+def works(submission: Examinee, batch: Tensor, generator: State, discriminator: State) -> bool:
+    """True when training_step can be called with this batch."""
+    try:
+        ask_steps(submission, [batch], generator, discriminator)
+    except NoAnswer:
+        return False
+    return True
+
+
 @check(
     "2-1b",
     points=1,
@@ -149,8 +215,9 @@ def test_any_batch_size(submission, draw):
     asks="training_step: noise z ~ N(0, I) of shape (N, code_size), drawn anew at every call.",
 )
 def test_noise_is_standard_normal_and_fresh(submission, draw):
-    batches = [draw.uniform(48, 3, 32, 32), draw.uniform(48, 3, 32, 32)]
-    calls = submission.ask("gan_training.steps", batches=batches).parts("calls")
+    generator, discriminator = small_networks(draw)
+    batches = [draw.uniform(BATCH, 3, 32, 32), draw.uniform(BATCH, 3, 32, 32)]
+    calls = ask_steps(submission, batches, generator, discriminator)
     noises = [[event.tensor("noise", (None, 64)) for event in events(call, "generator")] for call in calls]
     expect(
         len(noises) == 2 and all(noises),
@@ -164,7 +231,31 @@ def test_noise_is_standard_normal_and_fresh(submission, draw):
             seen="the same code in every row",
             mistake=Mistake(None, "One code is shared by the whole batch.", "Draw (N, code_size) numbers."),
         )
+        spread = noise.double().std().item()
+        expect(
+            not another_spread(noise),
+            expected="the generator's noise: independent draws from N(0, 1)",
+            seen=f"normal noise with a standard deviation of {spread:.3f}",
+            mistake=Mistake(
+                None,
+                f"The noise is scaled: its standard deviation is {spread:.2g} where 1 is asked.",
+                "Leave torch.randn as it is.",
+            ),
+        )
         expect_standard_normal(noise, what="the generator's noise", hint="Use torch.randn.")
     for first in noises[0]:
         for second in noises[1]:
             expect_fresh(first, second, what="the noise of two calls of training_step")
+    expect_trained(calls[0], generator, discriminator, batches[0])
+
+
+def another_spread(noise: Tensor) -> bool:
+    """True when the noise is normal with mean 0, and its standard deviation is far from 1."""
+    spread = noise.double().std().item()
+    if not spread > 0 or abs(spread - 1) < 0.1:
+        return False
+    try:
+        expect_standard_normal(noise / spread, what="the noise")
+    except Fault:
+        return False
+    return True

@@ -418,7 +418,8 @@ class DCGAN(nn.Module):
         same modes, no gradient left behind.
 
         Args:
-            samples: images (N, 3, 32, 32), float32 in [0, 1], an array or a tensor, on any device.
+            samples: images (N, 3, 32, 32), float32 in [0, 1]: a tensor on any device, or an array (code that
+                takes only one of the two will do).
 
         Returns:
             The loss at the final codes as a float, and their images (N, 3, 32, 32) on the CPU, without a
