@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from autograder.checks.hidden import expected_layers as layers
 from autograder.checks.hidden.expected_vae import expect_gradient
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Mistake,
@@ -37,7 +37,16 @@ def test_encoder_layers(submission, draw: Draw) -> None:
     for leading in [(draw.integer(3, 8), 1), (draw.integer(3, 8),)]:
         nz, size = draw.integer(3, 40), draw.integer(70, 250)
         x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
-        seen = submission.ask("autoencoder.encoder", nz=nz, input_size=size, x=x, pull=pull)
+        usual = {"input_size": 784, "x": draw.normal(*leading, 784)}
+        seen = telling.ask_telling(
+            submission,
+            "autoencoder.encoder",
+            [(usual, telling.FIXED_PIXELS)],
+            nz=nz,
+            input_size=size,
+            x=x,
+            pull=pull,
+        )
         what = f"Encoder({nz}, {size})"
         _expect_layers(seen, (size, 256, 64, nz), x, pull, "encoder", what, (*leading, nz))
 
@@ -62,7 +71,12 @@ def _expect_layers(
     what: str,
     shape: tuple[int, ...],
 ) -> None:
-    out = seen.tensor("out", shape, what=f"the output of {what} for an input of shape {tuple(x.shape)}")
+    out = seen.tensor(
+        "out",
+        shape,
+        what=f"the output of {what} for an input of shape {tuple(x.shape)}",
+        mistakes=telling.fixed_size(shape) if part == "decoder" else telling.misshapen(shape),
+    )
     found = layers.need(seen, sizes, what)
     layers.expect_output(out, found, x, part, f"the output of {what}")
     layers.expect_gradients(found, x, pull, part, what)
@@ -114,7 +128,11 @@ def test_loader_serves_each_image_once(submission, draw: Draw) -> None:
                 len(numbers.unique()) == len(numbers),
                 expected="every image at most once an epoch",
                 seen="images that come more than once",
-                hint="Draw without replacement.",
+                mistake=Mistake(
+                    None,
+                    "Images are drawn with replacement: some come several times an epoch.",
+                    "Let the DataLoader shuffle.",
+                ),
             )
             expect(
                 torch.equal(numbers % classes, labels),
@@ -132,8 +150,19 @@ def test_loader_serves_each_image_once(submission, draw: Draw) -> None:
 def test_loader_settings(submission, draw: Draw) -> None:
     n = 64 * 2 + draw.integer(1, 64)
     epoch = given.loader_epochs(submission.ask("autoencoder.loader", n=n, classes=5, epochs=1), 1)[0]
+    sizes = [b.shape[0] for b in epoch]
     expect_equal(
-        [b.shape[0] for b in epoch], [64, 64], what=f"batch sizes for {n} images, batch_size not given"
+        sizes,
+        [64, 64],
+        what=f"batch sizes for {n} images, batch_size not given",
+        mistakes=[
+            Mistake(
+                [k] * (n // k),
+                f"The default of batch_size is {k}, not 64.",
+                "batch_size=64 in the first line.",
+            )
+            for k in {*sizes} - {64}
+        ],
     )
     workers = draw.integer(1, 5)
     seen = submission.ask("autoencoder.loader_workers", n=20, batch_size=4, num_workers=workers)
@@ -172,10 +201,12 @@ def test_loss_values(submission, draw: Draw) -> None:
     n = draw.integer(3, 8)
     for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
         x_hat, x = draw.uniform(n, 1, 784, low=0.05, high=0.95), draw.uniform(*shape, low=0.02, high=0.98)
-        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
-        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
+        trials = telling.loss_trials(x_hat, x)
+        seen = telling.ask_telling(submission, "autoencoder.reconstruction_loss", trials, x_hat=x_hat, x=x)
         flat = x.reshape(x_hat.shape)
         right = F.binary_cross_entropy(x_hat, flat)
+        telling.expect_reduced(seen, right, f"the loss for x of shape {shape}")
+        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
         mistakes = [
             Mistake(
                 F.binary_cross_entropy(flat, x_hat),
@@ -235,7 +266,11 @@ def test_loss_gradient(submission, draw: Draw) -> None:
             seen.flag("kept"),
             expected="arguments that are left as they are",
             seen="x_hat or x was changed",
-            hint="Functions that end in _ work in place.",
+            mistake=Mistake(
+                None,
+                "The loss changes its arguments in place.",
+                "Functions that end in _ work in place: leave the _ out.",
+            ),
         )
         if not close(loss.double(), right, 1e-3, 1e-6):
             fail(expected=f"{what}: {right.item():.6f}", seen=f"{loss.item():.6f}")
@@ -247,8 +282,11 @@ def test_loss_at_the_ends(submission, draw: Draw) -> None:
     x = draw.integers(0, 2, 4, 1, 784).float()
     wrong = x.clone()
     wrong[:, :, :5] = 1 - x[:, :, :5]
-    seen = submission.ask("autoencoder.losses", pairs=[{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}])
-    part = Observation(dict(zip(("right", "wrong"), seen.list("losses", 2), strict=True)))
+    pairs = [{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}, {"x_hat": 0.1 + 0.8 * x, "x": x}]
+    of_64 = {"pairs": [{k: telling.by_64(v) for k, v in pair.items()} for pair in pairs]}
+    seen = telling.ask_telling(submission, "autoencoder.losses", [(of_64, given.SIXTY_FOUR)], pairs=pairs)
+    part = Observation(dict(zip(("right", "wrong", "inside"), seen.list("losses", 3), strict=True)))
+    _name_logarithm_of_0(part)
     hint = "log(0) is minus infinity, and 0 times that is NaN: PyTorch's own function takes care of both."
     right = part.tensor("right", (), what="the loss of a perfect prediction of zeros and ones", hint=hint)
     wrong_loss = part.tensor(
@@ -261,4 +299,21 @@ def test_loss_at_the_ends(submission, draw: Draw) -> None:
         wrong_loss.item() > 0.02,
         expected="a large loss where a prediction is certain and wrong",
         seen=f"{wrong_loss.item():.4g}",
+    )
+
+
+def _name_logarithm_of_0(losses: Observation) -> None:
+    """Ends the check when the loss is finite where every prediction lies inside (0, 1), and not at its ends."""
+    inside, *ends = (
+        losses.tensor(k, (), what="the loss", finite=False) for k in ("inside", "right", "wrong")
+    )
+    expect(
+        not bool(inside.isfinite()) or all(bool(end.isfinite()) for end in ends),
+        expected="a finite loss where predictions are exactly 0 or 1",
+        seen=" and ".join(f"{end.item():g}" for end in ends),
+        mistake=Mistake(
+            None,
+            "The logarithm of 0 is taken: it is minus infinity, and 0 times that is NaN.",
+            "PyTorch's own function takes care of both; or clamp what the logarithm is taken of.",
+        ),
     )
