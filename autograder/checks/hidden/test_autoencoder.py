@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +23,7 @@ from autograder.judging import (
     expect_equal,
     fail,
 )
+from autograder.judging.properties import for_all
 
 ENCODER = "Encoder(nz, input_size): Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)."
 DECODER = "Decoder(nz, output_size): Linear(nz, 64), ReLU, Linear(64, 256), ReLU, Linear(256, output_size), Sigmoid."
@@ -109,36 +111,49 @@ def test_loader_reshuffles(submission, draw: Draw) -> None:
 
 @check("1-1", points=0.5, title="Every image comes at most once an epoch, with its own label", asks=LOADER)
 def test_loader_serves_each_image_once(submission, draw: Draw) -> None:
-    for _ in range(2):
-        size, classes = draw.integer(3, 9), draw.integer(3, 12)
-        n = size * draw.integer(2, 6) + draw.integer(0, size)
+    def body(size: int, full: int, rest: int, classes: int) -> None:
+        n = size * full + rest % size
         seen = submission.ask("autoencoder.loader", n=n, classes=classes, epochs=2, batch_size=size)
         expect_equal(
             seen.number("length", what="len(loader)"),
-            float(n // size),
+            float(full),
             what=f"len(loader), {n} images by {size}",
         )
         for epoch in given.loader_epochs(seen, 2):
-            expect_equal(len(epoch), n // size, what=f"number of batches of {size} from {n} images")
-            for batch in epoch:
-                expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
-            numbers = torch.cat([b.numbers for b in epoch])
-            labels = torch.cat([b.labels for b in epoch])
-            expect(
-                len(numbers.unique()) == len(numbers),
-                expected="every image at most once an epoch",
-                seen="images that come more than once",
-                mistake=Mistake(
-                    None,
-                    "Images are drawn with replacement: some come several times an epoch.",
-                    "Let the DataLoader shuffle.",
-                ),
-            )
-            expect(
-                torch.equal(numbers % classes, labels),
-                expected="every image with its own label",
-                seen="labels that belong to other images",
-            )
+            expect_equal(len(epoch), full, what=f"number of batches of {size} from {n} images")
+            _expect_own_images(epoch, size, classes)
+
+    for_all(
+        draw,
+        body,
+        size=st.integers(3, 12),
+        full=st.integers(1, 7),
+        rest=st.integers(0, 11),
+        classes=st.integers(3, 12),
+    )
+
+
+def _expect_own_images(epoch: list[given.LoaderBatch], size: int, classes: int) -> None:
+    """Batches of `size`, every image at most once and with its own label."""
+    for batch in epoch:
+        expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
+    numbers = torch.cat([b.numbers for b in epoch])
+    labels = torch.cat([b.labels for b in epoch])
+    expect(
+        len(numbers.unique()) == len(numbers),
+        expected="every image at most once an epoch",
+        seen="images that come more than once",
+        mistake=Mistake(
+            None,
+            "Images are drawn with replacement: some come several times an epoch.",
+            "Let the DataLoader shuffle.",
+        ),
+    )
+    expect(
+        torch.equal(numbers % classes, labels),
+        expected="every image with its own label",
+        seen="labels that belong to other images",
+    )
 
 
 @check(
@@ -183,24 +198,32 @@ def test_loader_settings(submission, draw: Draw) -> None:
     asks=f"{ENCODER} {DECODER}",
 )
 def test_other_sizes(submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 70)):
-        nz, size = draw.integer(1, 70), draw.integer(1, 1200)
-        for name, sizes, inside, outside in [
-            ("Encoder", [nz, size], size, nz),
-            ("Decoder", [nz, size], nz, size),
-        ]:
-            x = draw.normal(n, 1, inside)
-            out = submission.ask("autoencoder.shapes", name=name, sizes=sizes, x=x)
-            out.tensor("out", (n, 1, outside), what=f"{name}({nz}, {size}) on a batch of {n}")
+    def body(n: int, nz: int, size: int, middle: bool) -> None:
+        for name, inside, outside in [("Encoder", size, nz), ("Decoder", nz, size)]:
+            x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))
+            asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
+            seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
+            what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"
+            seen.tensor("out", asked, what=what, mistakes=telling.misshapen(asked))
+
+    for_all(
+        draw,
+        body,
+        n=st.integers(1, 70),
+        nz=st.integers(1, 70),
+        size=st.integers(1, 1200),
+        middle=st.booleans(),
+    )
 
 
 @check(
     "1-2", points=0.5, title="The loss is the binary cross-entropy, averaged over every element", asks=LOSS
 )
 def test_loss_values(submission, draw: Draw) -> None:
-    n = draw.integer(3, 8)
-    for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
-        x_hat, x = draw.uniform(n, 1, 784, low=0.05, high=0.95), draw.uniform(*shape, low=0.02, high=0.98)
+    def body(n: int, form: tuple[int, ...], seed: int) -> None:
+        inputs, shape = Draw(seed), (n, *form)
+        x_hat = inputs.uniform(n, 1, 784, low=0.05, high=0.95)
+        x = inputs.uniform(*shape, low=0.02, high=0.98)
         trials = telling.loss_trials(x_hat, x)
         seen = telling.ask_telling(submission, "autoencoder.reconstruction_loss", trials, x_hat=x_hat, x=x)
         flat = x.reshape(x_hat.shape)
@@ -248,6 +271,11 @@ def test_loss_values(submission, draw: Draw) -> None:
             ),
         ]
         expect_close(loss, right, rtol=1e-3, what=f"the loss for x of shape {shape}", mistakes=mistakes)
+
+    forms = st.sampled_from([(1, 28, 28), (1, 784), (784,)])
+    # A single image and few images hide what is summed over the batch: the size at which the search begins is 3.
+    for_all(draw, body, n=st.integers(3, 40), form=forms, seed=st.integers(0, 1 << 40))
+    body(1, draw.choice([(1, 28, 28), (1, 784), (784,)]), draw.integer(0, 1 << 40))
 
 
 @check("1-2", points=0.5, title="The loss has the right gradient and leaves its arguments alone", asks=LOSS)

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from autograder.checks.hidden import expected_layers as layers
@@ -25,6 +26,7 @@ from autograder.judging import (
     expect_close,
     expect_equal,
 )
+from autograder.judging.properties import for_all
 from autograder.probes.stand_ins import models
 from autograder.probes.stand_ins.vae import mixed
 
@@ -50,17 +52,18 @@ TRAIN = (
     "1-8", points=0.5, title="idx2onehot is right at every size, and refuses what is no label", asks=ONEHOT
 )
 def test_onehot_edges(submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 30)):
-        count = draw.integer(2, 9)
-        labels = draw.integers(0, n, count)
-        labels[0], labels[-1] = 0, n - 1
-        inputs = [labels, labels[:, None], labels[:1], labels[:1, None]]
+    def right(n: int, labels: list[int]) -> None:
+        idx = torch.tensor(labels).clamp(max=n - 1)
+        idx = torch.cat([idx, torch.tensor([n - 1])])
+        inputs = [idx, idx[:, None], idx[:1], idx[:1, None]]
         seen = submission.ask("cvae.idx2onehot", labels=inputs, n=n)
-        for idx, value in zip(inputs, seen.list("values", len(inputs)), strict=True):
-            telling.expect_onehot(value, idx, n)
+        for told, value in zip(inputs, seen.list("values", len(inputs)), strict=True):
+            telling.expect_onehot(value, told, n)
         expect(
             seen.flag("kept"), expected="labels that are left as they are", seen="labels that were changed"
         )
+
+    for_all(draw, right, n=st.integers(1, 30), labels=st.lists(st.integers(0, 29), min_size=1, max_size=8))
     seen = submission.ask("cvae.idx2onehot_elsewhere", idx=draw.integers(0, 5, 4), n=5)
     given.expect_no_collision(seen, "idx2onehot")
     expect(
