@@ -38,7 +38,7 @@ def ask_telling(submission: Examinee, probe: str, trials: Sequence[Trial], /, **
     try:
         return submission.ask(probe, **inputs)
     except NoAnswer as none:
-        if none.status == "failed" and none.diagnosis is None:
+        if none.status == "failed" and none.own_words and none.diagnosis is None:
             for changed, mistake in trials:
                 if _answers(submission, probe, {**inputs, **changed}):
                     none.diagnosis, none.hint = mistake.says, mistake.try_
@@ -59,7 +59,7 @@ def ask_naming(submission: Examinee, probe: str, mistake: Mistake, /, **inputs: 
     try:
         return submission.ask(probe, **inputs)
     except NoAnswer as none:
-        if none.status == "failed" and none.diagnosis is None:
+        if none.status == "failed" and none.own_words and none.diagnosis is None:
             none.diagnosis, none.hint = mistake.says, mistake.try_
         raise
 
@@ -187,7 +187,9 @@ def expect_gradient_flow(seen: Observation, whose: str) -> None:
         expected=f"gradients that flow from the drawings of {whose} through z into every parameter of the encoder",
         seen="encoder parameters without a gradient",
         hint="Nothing may be detached between the encoder and the decoder.",
-        mistake=Mistake(None, "z is cut off from the encoder before it is decoded.") if both else None,
+        mistake=Mistake(None, "z is cut off from the encoder, or from a part of it, before it is decoded.")
+        if both
+        else None,
     )
     for name in ("encoder", "decoder"):
         expect(
