@@ -99,13 +99,19 @@ def test_onehot_edges(submission, draw: Draw) -> None:
 def _wrongly_taken(name: str, value: Any, labels: Tensor, good: Tensor, n: int) -> Mistake | None:
     """What the answer to labels that should be refused says of how they were read."""
     check_first = "Raise ValueError unless every label is at least 0 and below n."
-    if "(5, 2)" in name:
-        return Mistake(None, "Labels of shape (N, 2) become rows with two ones.")
     if not isinstance(value, Tensor) or value.shape != (len(good), n):
         return None
+    if "(5, 2)" in name:
+        both = torch.eye(n, dtype=torch.float64)[labels].sum(1)
+        two_hot = any(torch.equal(value.double(), rows) for rows in (both, both.clamp(max=1)))
+        return Mistake(None, "Labels of shape (N, 2) become rows with two ones.") if two_hot else None
     if name.startswith("floats") and torch.equal(value.double(), torch.eye(n)[good].double()):
-        return Mistake(None, "Labels of a float type are taken, and cut off to whole numbers.")
-    if labels.is_floating_point() or not torch.equal(value.double(), torch.eye(n)[labels % n].double()):
+        return Mistake(None, "Labels of a float type are taken as if they were whole numbers.")
+    if (
+        labels.is_floating_point()
+        or labels.dim() != 1
+        or not torch.equal(value.double(), torch.eye(n)[labels % n].double())
+    ):
         return None
     if name.startswith("a negative"):
         return Mistake(None, "Negative labels count from the end.", check_first)

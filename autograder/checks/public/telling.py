@@ -119,11 +119,10 @@ def expect_onehot(value: Any, labels: Tensor, n: int) -> Tensor:
     """The rows that idx2onehot made of the labels, (N,) or (N, 1), after checking shape, dtype and where the ones stand."""
     count, largest = len(labels), int(labels.max()) + 1
     what = f"idx2onehot of labels of shape {tuple(labels.shape)} with n = {n}"
-    wrong = [
-        Mistake(
-            (count, 1, n), "Labels of shape (N, 1) give vectors with an axis too many.", "idx.reshape(-1)."
-        )
-    ]
+    wrong: list[Mistake] = []
+    if labels.dim() == 2:
+        says = "Labels of shape (N, 1) give vectors with an axis too many."
+        wrong.append(Mistake((count, 1, n), says, "Bring the labels to shape (N,) first."))
     if n != 10:
         says = "The number of classes, 10, is written into the code."
         wrong.append(Mistake((count, 10), says, "Make vectors of n numbers."))
