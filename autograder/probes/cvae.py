@@ -117,9 +117,9 @@ def whole(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, An
 
 @with_label_rows
 def own_reconstruct(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
-    """A CVAE as constructed (conditional when there are labels): reconstruct."""
+    """A CVAE as constructed (conditional when there are labels): reconstruct, twice."""
     model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
-    return {"first": snapshot(model.reconstruct(x, *([] if c is None else [c])))}
+    return variational.reconstruct_twice(model, nz, x, *([] if c is None else [c]))
 
 
 def forward(weights: dict[str, Tensor], x: Tensor, c: Tensor | None, dye: bool) -> dict[str, Any]:
@@ -129,7 +129,8 @@ def forward(weights: dict[str, Tensor], x: Tensor, c: Tensor | None, dye: bool) 
 
 def reconstruct(weights: dict[str, Tensor], x: Tensor, c: Tensor | None) -> dict[str, Any]:
     """CVAE.reconstruct, twice, between given one-layer networks."""
-    return variational.reconstruct_twice(_overlaid(weights, False), x, *([] if c is None else [c]))
+    nz = weights["decoder_weight"].shape[1]
+    return variational.reconstruct_twice(_overlaid(weights, False), nz, x, *([] if c is None else [c]))
 
 
 def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:

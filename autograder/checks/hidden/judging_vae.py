@@ -244,13 +244,7 @@ def expect_reconstruction(
 ) -> None:
     """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call."""
     n = len(x)
-    if seen.flag("both_halves"):
-        fail(
-            expected="the decoder called with the posterior mean, nz numbers for each image",
-            seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
-            hint="The encoder returns [mean, log sigma]: decode its first half alone.",
-            diagnosis="reconstruct decodes both halves of q, not the mean alone.",
-        )
+    telling.expect_one_half(seen)
     first, second = (
         seen.tensor(
             k, (n, 28, 28), what=f"reconstruct of {n} images", mistakes=telling.misshapen((n, 28, 28))

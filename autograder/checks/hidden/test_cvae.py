@@ -80,7 +80,9 @@ def test_onehot_edges(submission, draw: Draw) -> None:
         f"a label {n} with n = {n}": beyond,
         "a negative label": below,
         "labels of shape (5, 2)": draw.integers(0, n, 5, 2),
+        "labels of shape (5, 0)": good.new_zeros(5, 0),
         "labels of shape (2, 3, 1)": draw.integers(0, n, 2, 3, 1),
+        "labels of shape (5, 1, 2)": draw.integers(0, n, 5, 1, 2),
         "a label without axes, shape ()": good[0],
         "floats": good.float(),
         "floats that are not whole": good + 0.5,
@@ -253,8 +255,11 @@ def test_forward_uses_labels(submission, draw: Draw) -> None:
         seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, dye=True)
         also = [] if labels else [mixed(given.encoded(weights, x), 0.9, 0.4)]
         judging.expect_posterior_sample(seen, weights, x, c, also)
-    x, c, weights = draw.uniform(5, 1, 784), draw.integers(0, count, 5), given.weights(draw, nz, labels=count)
-    _expect_new_sample(submission.ask("cvae.forward", weights=weights, x=x, c=c, dye=False), weights, x, c)
+    x, c, weights = draw.uniform(n, 1, 784), draw.integers(0, count, n), given.weights(draw, nz, labels=count)
+    seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, dye=False)
+    judging.expect_posterior_sample(seen, weights, x, c)
+    _expect_new_sample(seen, weights, x, c)
+    x, c = x[:5], c[:5]
     seen = submission.ask("cvae.elsewhere", nz=nz, num_labels=count, x=x, c=c)
     given.expect_no_collision(seen, "forward, loss and reconstruct of CVAE")
 

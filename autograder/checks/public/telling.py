@@ -178,6 +178,17 @@ def expect_flattened(seen: Observation) -> None:
         )
 
 
+def expect_one_half(seen: Observation) -> None:
+    """Ends the check when reconstruct handed all of q to the decoder, which raised."""
+    if seen.flag("both_halves"):
+        fail(
+            expected="the decoder called with the posterior mean, nz numbers for each image",
+            seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
+            hint="The encoder returns [mean, log sigma]: decode its first half alone.",
+            diagnosis="reconstruct decodes both halves of q, not the mean alone.",
+        )
+
+
 def expect_gradient_flow(seen: Observation, whose: str) -> None:
     """Ends the check unless the drawings reach the encoder through z, and the loss every parameter of both networks."""
     both = seen.flag("encoder_reached") and seen.flag("decoder_reached")

@@ -53,20 +53,26 @@ def test_cvae_with_and_without_labels(submission, draw: Draw) -> None:
         outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
         telling.expect_gradient_flow(seen, how)
         seen = telling.ask_naming(submission, "cvae.own_reconstruct", telling.NEVER_RUN, **inputs)
+        telling.expect_one_half(seen)
         asked = (n, 28, 28)
         seen.tensor("first", asked, what=f"reconstruct of {how}", mistakes=telling.misshapen(asked))
-    raised = submission.ask("cvae.refused", nz=nz, counts=[0, -1]).list("raised", 2)
+    raised = submission.ask("cvae.refused", nz=nz, counts=[1, 0, -1]).list("raised", 3)
     expect_equal(
         raised,
-        ["ValueError"] * 2,
-        what="CVAE(nz, conditional=True, num_labels=0 or -1)",
+        ["", "ValueError", "ValueError"],
+        what="what CVAE(nz, conditional=True, num_labels=1, 0 and -1) raise",
         mistakes=[
             Mistake(
                 accepted,
                 "A conditional model without any labels is accepted.",
                 "raise ValueError in __init__ when conditional and num_labels < 1.",
             )
-            for accepted in (["", ""], ["", "ValueError"], ["ValueError", ""])
+            for accepted in (["", "", ""], ["", "", "ValueError"], ["", "ValueError", ""])
+        ]
+        + [
+            Mistake(
+                ["ValueError"] * 3, "A conditional model with one label is refused.", "1 label is enough."
+            ),
         ],
     )
 

@@ -211,6 +211,7 @@ def test_kl_agrees_with_torch(submission, draw: Draw) -> None:
 def test_reconstruct_is_deterministic(submission, draw: Draw) -> None:
     for n in (1, draw.integer(2, 9)):
         seen = submission.ask("vae.own_reconstruct", nz=draw.integer(3, 12), x=draw.uniform(n, 1, 784))
+        telling.expect_one_half(seen)
         first = seen.tensor(
             "first", (n, 28, 28), what=f"reconstruct of {n} images", mistakes=telling.misshapen((n, 28, 28))
         )
