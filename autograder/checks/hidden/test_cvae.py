@@ -101,12 +101,17 @@ def test_onehot_edges(submission, draw: Draw) -> None:
 def _wrongly_taken(name: str, value: Any, labels: Tensor, good: Tensor, n: int) -> Mistake | None:
     """What the answer to labels that should be refused says of how they were read."""
     check_first = "Raise ValueError unless every label is at least 0 and below n."
-    if not isinstance(value, Tensor) or value.shape != (len(good), n):
-        return None
-    if "(5, 2)" in name:
+    if "(5, 2)" in name and isinstance(value, Tensor) and value.shape == (len(good), n):
         both = torch.eye(n, dtype=torch.float64)[labels].sum(1)
         two_hot = any(torch.equal(value.double(), rows) for rows in (both, both.clamp(max=1)))
-        return Mistake(None, "Labels of shape (N, 2) become rows with two ones.") if two_hot else None
+        if two_hot:
+            return Mistake(None, "Labels of shape (N, 2) become rows with two ones.")
+    if name.startswith(("labels of shape", "a label without")):
+        return Mistake(
+            None, "Labels of a shape other than (N,) and (N, 1) are taken.", "Look at idx.shape first."
+        )
+    if not isinstance(value, Tensor) or value.shape != (len(good), n):
+        return None
     if name.startswith("floats") and torch.equal(value.double(), torch.eye(n)[good].double()):
         return Mistake(None, "Labels of a float type are taken as if they were whole numbers.")
     if (
