@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autograder.judging.observation import Fault, Observation
+from autograder.judging.observation import Fault, Mistake, Observation
 
 __all__ = ["Fault", "Mistake", "Observation", "expect", "expect_close", "expect_equal", "fail", "say"]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A known mistake: the value it would give, what it is, and what to try.
-
-    value: a tensor, a number, or None when the check itself has recognised the mistake.
-    """
-
-    value: Any
-    says: str
-    try_: str = ""
 
 
 def say(value: Any) -> str:

@@ -25,6 +25,19 @@ class Fault(AssertionError):
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A known mistake: the value it would give, what it is, and what to try.
+
+    value: a tensor, a number, a shape or a length (where those are judged), or None when the check itself has recognised
+        the mistake.
+    """
+
+    value: Any
+    says: str
+    try_: str = ""
+
+
+@dataclass(frozen=True)
 class Unsupported:
     """Stands for an object that cannot cross the wire (a function, a custom class): only its type's name did."""
 
@@ -82,11 +95,13 @@ class Observation(Mapping[str, Any]):
         finite: bool = True,
         floating: bool = True,
         hint: str = "",
+        mistakes: Sequence[Mistake] = (),
     ) -> Tensor:
         """The tensor under `key`.
 
         shape: what is asked; None in a place allows any length there.
         finite: a NaN or an infinity is a fault.
+        mistakes: what a known wrong shape (their value) is surely a sign of.
         Raises Fault in every other case, so a check can work with the value at once.
         """
         what = what or self.name(key)
@@ -98,7 +113,9 @@ class Observation(Mapping[str, Any]):
             value.dim() != len(shape)
             or any(n is not None and n != m for n, m in zip(shape, value.shape, strict=True))
         ):
-            raise Fault(expected=f"{what}: {asked}", seen=f"shape {tuple(value.shape)}", hint=hint)
+            raise _wrong(
+                f"{what}: {asked}", f"shape {tuple(value.shape)}", tuple(value.shape), hint, mistakes
+            )
         if floating and value.dtype not in FLOATS:
             raise Fault(expected=f"{what}: {asked} of floats", seen=kind(value), hint=hint)
         if finite and value.dtype in FLOATS and not bool(torch.isfinite(value).all()):
@@ -119,25 +136,37 @@ class Observation(Mapping[str, Any]):
         return float(value)
 
     def numbers(
-        self, key: str, length: int | None = None, *, what: str = "", hint: str = ""
+        self,
+        key: str,
+        length: int | None = None,
+        *,
+        what: str = "",
+        hint: str = "",
+        mistakes: Sequence[Mistake] = (),
     ) -> builtins.list[float]:
-        """The list of numbers under `key`; `length` as asked."""
+        """The list of numbers under `key`; `length` and `mistakes` as for `list`."""
         what = what or self.name(key)
-        items = self.list(key, length, what=what, hint=hint)
+        items = self.list(key, length, what=what, hint=hint, mistakes=mistakes)
         part = Observation({str(i): v for i, v in enumerate(items)})
         return [part.number(str(i), what=f"{what}, entry {i}", hint=hint) for i in range(len(items))]
 
     def list(
-        self, key: str, length: int | None = None, *, what: str = "", hint: str = ""
+        self,
+        key: str,
+        length: int | None = None,
+        *,
+        what: str = "",
+        hint: str = "",
+        mistakes: Sequence[Mistake] = (),
     ) -> builtins.list[Any]:
-        """The list under `key`; `length` as asked."""
+        """The list under `key`; `length` as asked. mistakes: what a known wrong length is surely a sign of."""
         what = what or self.name(key)
         value = self.found.get(key)
         asked = "a list" if length is None else f"a list of {length}"
         if not isinstance(value, (list, tuple)):
             raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint)
         if length is not None and len(value) != length:
-            raise Fault(expected=f"{what}: {asked}", seen=f"a list of {len(value)}", hint=hint)
+            raise _wrong(f"{what}: {asked}", f"a list of {len(value)}", len(value), hint, mistakes)
         return builtins.list(value)
 
     def flag(self, key: str) -> bool:
@@ -158,6 +187,14 @@ class Observation(Mapping[str, Any]):
     def parts(self, key: str) -> builtins.list[Observation]:
         """The list of mappings under `key` (entries that are none of them become empty)."""
         return [Observation(v if isinstance(v, Mapping) else {}) for v in self.list(key)]
+
+
+def _wrong(expected: str, seen: str, value: Any, hint: str, mistakes: Sequence[Mistake]) -> Fault:
+    """The fault of a wrong shape or length; it names the one mistake that gives `value`, if there is one."""
+    fitting = [m for m in mistakes if m.value == value]
+    if len(fitting) != 1:
+        return Fault(expected=expected, seen=seen, hint=hint)
+    return Fault(expected=expected, seen=seen, hint=fitting[0].try_ or hint, diagnosis=fitting[0].says)
 
 
 def _shape(shape: Sequence[int | None]) -> str:

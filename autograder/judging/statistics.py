@@ -45,6 +45,31 @@ def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
     expect(-7 <= (fourth - 3) / math.sqrt(96 / n) <= 15, expected=expected, seen=seen, hint=hint)
 
 
+def expect_unit_spread(noise: Tensor, *, what: str) -> None:
+    """Raises a fault when the values are surely normal draws around 0 with another standard deviation than 1.
+
+    Named only where the spread is 8 standard errors off and the shape is a normal distribution's: its kurtosis is 3, with
+    a standard error of sqrt(24 / n); a uniform distribution's is 1.8.
+    """
+    values = noise.double().flatten()
+    n, std = values.numel(), values.std().item()
+    if not std > 0:
+        return
+    scaled = values / std
+    normal = abs(scaled.pow(4).mean().item() - 3) < 4 * math.sqrt(24 / n)
+    centred = abs(scaled.mean().item()) < 6 / math.sqrt(n)
+    expect(
+        not (centred and normal and abs(std - 1) > 8 / math.sqrt(2 * n)),
+        expected=f"{what}: independent draws from N(0, 1)",
+        seen=f"{n} values with mean {values.mean().item():.3f} and standard deviation {std:.3f}",
+        mistake=Mistake(
+            None,
+            f"The draws are normal, but their standard deviation is about {std:.2g}, not 1.",
+            "Decode the draws of torch.randn as they are.",
+        ),
+    )
+
+
 def shared_rows(noise: Tensor) -> bool:
     """True when every row of `noise` (n, d) is the same: one draw shared by the whole batch."""
     return noise.shape[0] > 1 and bool(torch.allclose(noise, noise[:1].expand_as(noise), atol=1e-4))

@@ -106,13 +106,20 @@ def refused(nz: int, counts: list[int]) -> dict[str, Any]:
 
 @with_label_rows
 def whole(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
-    """A CVAE as constructed (conditional when there are labels): forward, a backward pass, reconstruct, twice."""
+    """A CVAE as constructed (conditional when there are labels): forward, and a backward pass."""
     model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
     labels = () if c is None else (c,)
     answer = variational.forward_twice(model, x, *labels)
-    answer |= variational.backward_pass(model, x, *labels)
-    rebuilt = [model.reconstruct(x, *labels) for _ in range(2)]
-    return {**answer, "first": snapshot(rebuilt[0]), "second": snapshot(rebuilt[1])}
+    if answer.get("only_64"):
+        return answer
+    return answer | variational.backward_pass(model, x, *labels)
+
+
+@with_label_rows
+def own_reconstruct(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
+    """A CVAE as constructed (conditional when there are labels): reconstruct, twice."""
+    model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
+    return variational.reconstruct_twice(model, nz, x, *([] if c is None else [c]))
 
 
 def forward(weights: dict[str, Tensor], x: Tensor, c: Tensor | None, dye: bool) -> dict[str, Any]:
@@ -122,7 +129,8 @@ def forward(weights: dict[str, Tensor], x: Tensor, c: Tensor | None, dye: bool) 
 
 def reconstruct(weights: dict[str, Tensor], x: Tensor, c: Tensor | None) -> dict[str, Any]:
     """CVAE.reconstruct, twice, between given one-layer networks."""
-    return variational.reconstruct_twice(_overlaid(weights, False), x, *([] if c is None else [c]))
+    nz = weights["decoder_weight"].shape[1]
+    return variational.reconstruct_twice(_overlaid(weights, False), nz, x, *([] if c is None else [c]))
 
 
 def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader, TensorDataset
 
 from .kit import has_graph, parameters, snapshot, watching
@@ -52,24 +53,59 @@ def watch(
         if torch.is_grad_enabled():  # a loss that is only looked at may be computed in any mode
             decoder_modes.append(decoder.training)
 
-    handle = model.decoder.register_forward_hook(note)
+    widths: list[list[int]] = []
+
+    def note_width(_: nn.Module, args: tuple[Any, ...]) -> None:
+        widths[:] = [list(args[0].shape)] if args and isinstance(args[0], Tensor) else []
+
+    handles = [
+        model.decoder.register_forward_hook(note),
+        model.encoder.register_forward_pre_hook(note_width),
+    ]
     seed = torch.initial_seed()
     more = {"device": "cpu"} if pass_device else {}
     try:
-        with watching(model.encoder) as calls:
+        with watching(model.encoder) as calls, watching_rates() as rates:
             returned = function(model, loader, epochs, learning_rate, **more)
         after = {p["name"]: p["value"] for p in parameters(model)}
         history = _history(returned)
+    except RuntimeError as error:
+        # Images that came as squares tell which mistake it is; any other exception speaks for itself.
+        if not widths or widths[0][1:] != list(images.shape[1:]):
+            raise
+        return {"squares": str(tuple(widths[0])), "error": str(error)[:300]}
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     graded = [call for call in calls if call["grad_enabled"]][:MOST]
     return {
         "batches": [_batch(call["inputs"]) for call in graded],
         "training": all(call["training"] for call in graded) and all(decoder_modes) and bool(graded),
         "parameters": after,
+        "rates": rates[:MOST],
         "seed_kept": torch.initial_seed() == seed,
         **history,
     }
+
+
+@contextmanager
+def watching_rates() -> Iterator[list[float]]:
+    """Records the learning rate of every step, as long as a single optimiser with a single rate takes them all."""
+    rates: list[float] = []
+    steppers: set[int] = set()
+
+    def record(optimizer: Optimizer, *_: object) -> None:
+        steppers.add(id(optimizer))
+        if len(steppers) > 1 or len(optimizer.param_groups) > 1:
+            rates.clear()
+        else:
+            rates.append(float(optimizer.param_groups[0].get("lr", 0.0)))
+
+    handle = register_optimizer_step_pre_hook(record)
+    try:
+        yield rates
+    finally:
+        handle.remove()
 
 
 def collision(

@@ -40,8 +40,7 @@ def own_forward(nz: int, x: Tensor) -> dict[str, Any]:
 
 def own_reconstruct(nz: int, x: Tensor) -> dict[str, Any]:
     """VAE(nz) as constructed: reconstruct, twice."""
-    model = need("vae", "VAE")(nz)
-    return {"first": snapshot(model.reconstruct(x)), "second": snapshot(model.reconstruct(x))}
+    return variational.reconstruct_twice(need("vae", "VAE")(nz), nz, x)
 
 
 def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def reconstruct(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:
     """VAE.reconstruct, twice, between given one-layer networks."""
     nz = weights["decoder_weight"].shape[1]
     model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights)
-    return variational.reconstruct_twice(model, x)
+    return variational.reconstruct_twice(model, nz, x)
 
 
 def elsewhere(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:

@@ -150,25 +150,29 @@ def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict
     }
 
 
-def reconstruct_twice(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
-    """model.reconstruct(x, *labels), twice, between given networks."""
+def reconstruct_twice(model: Any, nz: int, x: Tensor, *labels: Tensor) -> dict[str, Any]:
+    """model.reconstruct(x, *labels), twice, of a model whose decoder takes nz numbers."""
     before = snapshot(x)
     widths: list[int] = []
 
     def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         widths.extend(a.shape[-1] for a in [*args, *kwargs.values()][:1] if isinstance(a, Tensor) and a.dim())
 
-    handle = model.decoder.register_forward_pre_hook(note, with_kwargs=True)
+    decoder = attribute(model, "decoder", type(model).__name__)
+    handle = (
+        decoder.register_forward_pre_hook(note, with_kwargs=True) if isinstance(decoder, nn.Module) else None
+    )
     try:
         first = model.reconstruct(x, *labels)
         second = model.reconstruct(x, *labels)
     except RuntimeError as error:
         # A decoder that was given all of q tells which mistake it is; any other exception speaks for itself.
-        if not widths or widths[-1] != 2 * model.decoder.net[0].in_features:
+        if not widths or widths[-1] != 2 * nz:
             raise
         return {"both_halves": True, "error": str(error)[:300]}
     finally:
-        handle.remove()
+        if handle is not None:
+            handle.remove()
     return {"first": snapshot(first), "second": snapshot(second), "x_kept": same(before, x)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import torch
 from torch import Tensor
@@ -85,14 +85,37 @@ def need(seen: Observation, sizes: Sequence[int], what: str) -> Layers:
     found = find(seen, sizes)
     if found is None:
         asked = ", ".join(f"Linear({a}, {b})" for a, b in pairwise(sizes))
-        shapes = [tuple(v.shape) for p in seen.parts("parameters") if isinstance(v := p.get("value"), Tensor)]
+        shapes = _shapes(seen)
         fail(
             expected=f"{what}: the layers {asked}, each with a weight and a bias",
             seen=f"parameters of shapes {shapes}" if shapes else "no parameters",
             hint="Compare the sizes of the layers, one by one, with those that the question names.",
+            diagnosis=_wrong_widths(shapes, sizes),
         )
     assert found is not None
     return found
+
+
+def _shapes(seen: Observation) -> list[tuple[int, ...]]:
+    return [tuple(v.shape) for p in seen.parts("parameters") if isinstance(v := p.get("value"), Tensor)]
+
+
+def _wrong_widths(shapes: Sequence[tuple[int, ...]], sizes: Sequence[int]) -> str | None:
+    """Names hidden layers of other widths, when the layers are three and lead from the asked input to the asked output."""
+    weights = [s for s in shapes if len(s) == 2]
+    biases = [s for s in shapes if len(s) == 1]
+    if len(weights) != 3 or len(biases) != 3 or len(shapes) != 6:
+        return None
+    inside, *_, outside = sizes
+    chains = {
+        (a[0], b[0])
+        for a, b, c in permutations(weights)
+        if a[1] == inside and b[1] == a[0] and c[1] == b[0] and c[0] == outside
+    }
+    if len(chains) != 1 or chains == {tuple(sizes[1:3])}:
+        return None
+    ((first, second),) = chains
+    return f"The hidden layers have the widths {first} and {second}, not {sizes[1]} and {sizes[2]}."
 
 
 def mistakes(layers: Layers, x: Tensor, part: str, shape: Sequence[int]) -> list[Mistake]:

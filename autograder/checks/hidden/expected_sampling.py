@@ -11,6 +11,7 @@ from autograder.judging import (
     expect,
     expect_fresh,
     expect_standard_normal,
+    expect_unit_spread,
     fail,
     shared_columns,
     shared_rows,
@@ -32,7 +33,9 @@ def codes(weights: dict[str, Tensor], images: Tensor, c: Tensor | None, what: st
     if z is not None:
         return z
     diagnosis = None
-    if c is not None:
+    if bool(((images == 0) | (images == 1)).all()):
+        diagnosis = "The images are rounded to black and white."
+    elif c is not None:
         if given.codes_in(weights, images) is not None:
             diagnosis = "The labels are not handed to the decoder."
         elif any(given.codes_in(weights, images, o) is not None for o in (c.flip(0), c.sort().values)):
@@ -91,4 +94,5 @@ def expect_prior_draws(first: Tensor, second: Tensor, what: str) -> None:
     expect_new_draws(first, second, what)
     both = torch.cat([first, second])
     expect_own_draws(both, what)  # first: a few numbers, repeated, can look like any distribution
+    expect_unit_spread(both, what=what)
     expect_standard_normal(both, what=what, hint="Use torch.randn.")

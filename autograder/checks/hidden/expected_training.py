@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autograder.checks.hidden.expected_steps import Batch, Loss, Losses, Parameters, simulate
 from autograder.checks.public.given import Sizes, expect_no_seed
+from autograder.checks.public.telling import expect_flattened
 from autograder.judging import Mistake, Observation, expect, expect_equal, fail
 
 # Share of the parameters that may be elsewhere: where a gradient is nearly 0, Adam follows its rounding. Right loops
@@ -32,6 +33,9 @@ class Run:
     losses: Mapping[str, Loss]  # every loss that a right loop may minimise; only one can fit
     tell_labels: bool = False
     known: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expect_flattened(self.seen)
 
     def batches(self) -> list[Batch]:
         """The batches that the model was given, after checking that they are the loader's, epoch by epoch."""
@@ -90,11 +94,15 @@ class Run:
                     diagnosis="The labels are not passed: the CVAE is trained as if it were the plain VAE.",
                 )
                 return
+            own = self.labels[self._rows(x)]
+            told = c.flatten().long()
+            torn = Mistake(None, "The labels are torn from their images: they come in another order.")
             expect(
-                c.numel() == len(x) and torch.equal(c.flatten().long(), self.labels[self._rows(x)]),
+                torch.equal(told, own),
                 expected=f"each image's own label at iteration {number}",
-                seen=f"labels {c.flatten().tolist()[:8]}",
+                seen=f"labels {told.tolist()[:8]}",
                 hint="Pass the labels of the batch as the loader gives them.",
+                mistake=torn if torch.equal(told.sort().values, own.sort().values) else None,
             )
 
     def expect_mode(self) -> None:
@@ -127,6 +135,9 @@ class Run:
             for name, says in self._wrong_totals.items()
             if self._fits(self._simulated(name)[0])
         ]
+        rates = self.seen.get("rates")
+        if not mistakes and isinstance(rates, list) and len(set(rates)) > 1:
+            mistakes = [("The learning rate changes on the way.", "Train with one rate from first to last.")]
         fail(
             expected=f"{what}: the parameters that one Adam with learning rate {self.size.rate:g} reaches "
             f"in {self.size.iterations} steps",

@@ -12,7 +12,7 @@ from autograder.checks.hidden import expected_vae as expected
 from autograder.checks.hidden.expected_sampling import expect_own_draws
 from autograder.checks.hidden.expected_training import Run
 from autograder.checks.hidden.judging_noise import name_wrong_spread
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Mistake,
@@ -44,7 +44,12 @@ def _posterior(
     right = given.encoded(weights, x, c)
     mistakes = []
     if c is not None:
-        mistakes.append(Mistake(given.encoded(weights, x), "The labels are not handed to the encoder."))
+        mistakes += [
+            Mistake(given.encoded(weights, x), "The labels are not handed to the encoder."),
+            Mistake(
+                given.encoded(weights, x, 0 * c), "Every image is encoded with label 0, not with its own."
+            ),
+        ]
     expect_close(
         q.double().reshape(n, -1),
         right,
@@ -121,19 +126,7 @@ def expect_own_parts(seen: Observation, x: Tensor) -> None:
         code.reshape(len(x), -1),
         what='outputs["q"], which is what the encoder returns',
     )
-    expect(
-        seen.flag("drawings_reach_encoder"),
-        expected="gradients that flow from the drawings through z into every parameter of the encoder",
-        seen="encoder parameters without a gradient",
-        hint="Nothing may be detached between the encoder and the decoder.",
-    )
-    for name in ("encoder", "decoder"):
-        expect(
-            seen.flag(f"{name}_reached"),
-            expected=f"gradients of the loss in every parameter of the {name}",
-            seen="parameters without a gradient, or that are none of the model's",
-            hint="Build encoder and decoder in __init__, and let nothing detach what flows through them.",
-        )
+    telling.expect_gradient_flow(seen, "the model as constructed")
 
 
 def loss_case(draw: Draw, n: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
@@ -251,15 +244,12 @@ def expect_reconstruction(
 ) -> None:
     """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call."""
     n = len(x)
-    if seen.flag("both_halves"):
-        fail(
-            expected="the decoder called with the posterior mean, nz numbers for each image",
-            seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
-            hint="The encoder returns [mean, log sigma]: decode its first half alone.",
-            diagnosis="reconstruct decodes both halves of q, not the mean alone.",
-        )
+    telling.expect_one_half(seen)
     first, second = (
-        seen.tensor(k, (n, 28, 28), what=f"reconstruct of {n} images") for k in ("first", "second")
+        seen.tensor(
+            k, (n, 28, 28), what=f"reconstruct of {n} images", mistakes=telling.misshapen((n, 28, 28))
+        )
+        for k in ("first", "second")
     )
     expect(
         torch.allclose(first, second, atol=1e-6),
@@ -290,6 +280,10 @@ def expect_reconstruction(
                 given.decoded(weights, no_label, c), "reconstruct does not hand the labels to the encoder."
             ),
             Mistake(given.decoded(weights, no_label), "reconstruct does not use the labels."),
+            Mistake(
+                given.decoded(weights, mu, 0 * c),
+                "reconstruct decodes every image with label 0, not with its own.",
+            ),
         ]
     expect_close(
         first.double().flatten(1),
@@ -313,5 +307,8 @@ def expect_histories(run: Run) -> None:
         hint="Use .item().",
     )
     for name in ("rec_loss", "kl_loss"):
-        values = history.numbers(name, run.size.iterations, what=f'history["{name}"]')
+        one_per_epoch = Mistake(run.size.epochs, telling.ONE_PER_EPOCH)
+        values = history.numbers(
+            name, run.size.iterations, what=f'history["{name}"]', mistakes=[one_per_epoch]
+        )
         run.expect_history(name, values, f'history["{name}"]')

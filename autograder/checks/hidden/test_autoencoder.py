@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
 from autograder.checks.hidden import expected_layers as layers
 from autograder.checks.hidden.expected_vae import expect_gradient
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Mistake,
@@ -22,6 +23,7 @@ from autograder.judging import (
     expect_equal,
     fail,
 )
+from autograder.judging.properties import for_all
 
 ENCODER = "Encoder(nz, input_size): Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)."
 DECODER = "Decoder(nz, output_size): Linear(nz, 64), ReLU, Linear(64, 256), ReLU, Linear(256, output_size), Sigmoid."
@@ -37,7 +39,16 @@ def test_encoder_layers(submission, draw: Draw) -> None:
     for leading in [(draw.integer(3, 8), 1), (draw.integer(3, 8),)]:
         nz, size = draw.integer(3, 40), draw.integer(70, 250)
         x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
-        seen = submission.ask("autoencoder.encoder", nz=nz, input_size=size, x=x, pull=pull)
+        usual = {"input_size": 784, "x": draw.normal(*leading, 784)}
+        seen = telling.ask_telling(
+            submission,
+            "autoencoder.encoder",
+            [(usual, telling.FIXED_PIXELS)],
+            nz=nz,
+            input_size=size,
+            x=x,
+            pull=pull,
+        )
         what = f"Encoder({nz}, {size})"
         _expect_layers(seen, (size, 256, 64, nz), x, pull, "encoder", what, (*leading, nz))
 
@@ -62,7 +73,12 @@ def _expect_layers(
     what: str,
     shape: tuple[int, ...],
 ) -> None:
-    out = seen.tensor("out", shape, what=f"the output of {what} for an input of shape {tuple(x.shape)}")
+    out = seen.tensor(
+        "out",
+        shape,
+        what=f"the output of {what} for an input of shape {tuple(x.shape)}",
+        mistakes=telling.fixed_size(shape) if part == "decoder" else telling.misshapen(shape),
+    )
     found = layers.need(seen, sizes, what)
     layers.expect_output(out, found, x, part, f"the output of {what}")
     layers.expect_gradients(found, x, pull, part, what)
@@ -95,32 +111,49 @@ def test_loader_reshuffles(submission, draw: Draw) -> None:
 
 @check("1-1", points=0.5, title="Every image comes at most once an epoch, with its own label", asks=LOADER)
 def test_loader_serves_each_image_once(submission, draw: Draw) -> None:
-    for _ in range(2):
-        size, classes = draw.integer(3, 9), draw.integer(3, 12)
-        n = size * draw.integer(2, 6) + draw.integer(0, size)
+    def body(size: int, full: int, rest: int, classes: int) -> None:
+        n = size * full + rest % size
         seen = submission.ask("autoencoder.loader", n=n, classes=classes, epochs=2, batch_size=size)
         expect_equal(
             seen.number("length", what="len(loader)"),
-            float(n // size),
+            float(full),
             what=f"len(loader), {n} images by {size}",
         )
         for epoch in given.loader_epochs(seen, 2):
-            expect_equal(len(epoch), n // size, what=f"number of batches of {size} from {n} images")
-            for batch in epoch:
-                expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
-            numbers = torch.cat([b.numbers for b in epoch])
-            labels = torch.cat([b.labels for b in epoch])
-            expect(
-                len(numbers.unique()) == len(numbers),
-                expected="every image at most once an epoch",
-                seen="images that come more than once",
-                hint="Draw without replacement.",
-            )
-            expect(
-                torch.equal(numbers % classes, labels),
-                expected="every image with its own label",
-                seen="labels that belong to other images",
-            )
+            expect_equal(len(epoch), full, what=f"number of batches of {size} from {n} images")
+            _expect_own_images(epoch, size, classes)
+
+    for_all(
+        draw,
+        body,
+        size=st.integers(3, 12),
+        full=st.integers(1, 7),
+        rest=st.integers(0, 11),
+        classes=st.integers(3, 12),
+    )
+
+
+def _expect_own_images(epoch: list[given.LoaderBatch], size: int, classes: int) -> None:
+    """Batches of `size`, every image at most once and with its own label."""
+    for batch in epoch:
+        expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
+    numbers = torch.cat([b.numbers for b in epoch])
+    labels = torch.cat([b.labels for b in epoch])
+    expect(
+        len(numbers.unique()) == len(numbers),
+        expected="every image at most once an epoch",
+        seen="images that come more than once",
+        mistake=Mistake(
+            None,
+            "Images are drawn with replacement: some come several times an epoch.",
+            "Let the DataLoader shuffle.",
+        ),
+    )
+    expect(
+        torch.equal(numbers % classes, labels),
+        expected="every image with its own label",
+        seen="labels that belong to other images",
+    )
 
 
 @check(
@@ -132,8 +165,19 @@ def test_loader_serves_each_image_once(submission, draw: Draw) -> None:
 def test_loader_settings(submission, draw: Draw) -> None:
     n = 64 * 2 + draw.integer(1, 64)
     epoch = given.loader_epochs(submission.ask("autoencoder.loader", n=n, classes=5, epochs=1), 1)[0]
+    sizes = [b.shape[0] for b in epoch]
     expect_equal(
-        [b.shape[0] for b in epoch], [64, 64], what=f"batch sizes for {n} images, batch_size not given"
+        sizes,
+        [64, 64],
+        what=f"batch sizes for {n} images, batch_size not given",
+        mistakes=[
+            Mistake(
+                [k] * (n // k),
+                f"The default of batch_size is {k}, not 64.",
+                "batch_size=64 in the first line.",
+            )
+            for k in {*sizes} - {64}
+        ],
     )
     workers = draw.integer(1, 5)
     seen = submission.ask("autoencoder.loader_workers", n=20, batch_size=4, num_workers=workers)
@@ -154,28 +198,38 @@ def test_loader_settings(submission, draw: Draw) -> None:
     asks=f"{ENCODER} {DECODER}",
 )
 def test_other_sizes(submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 70)):
-        nz, size = draw.integer(1, 70), draw.integer(1, 1200)
-        for name, sizes, inside, outside in [
-            ("Encoder", [nz, size], size, nz),
-            ("Decoder", [nz, size], nz, size),
-        ]:
-            x = draw.normal(n, 1, inside)
-            out = submission.ask("autoencoder.shapes", name=name, sizes=sizes, x=x)
-            out.tensor("out", (n, 1, outside), what=f"{name}({nz}, {size}) on a batch of {n}")
+    def body(n: int, nz: int, size: int, middle: bool) -> None:
+        for name, inside, outside in [("Encoder", size, nz), ("Decoder", nz, size)]:
+            x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))
+            asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
+            seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
+            what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"
+            seen.tensor("out", asked, what=what, mistakes=telling.misshapen(asked))
+
+    for_all(
+        draw,
+        body,
+        n=st.integers(1, 70),
+        nz=st.integers(1, 70),
+        size=st.integers(1, 1200),
+        middle=st.booleans(),
+    )
 
 
 @check(
     "1-2", points=0.5, title="The loss is the binary cross-entropy, averaged over every element", asks=LOSS
 )
 def test_loss_values(submission, draw: Draw) -> None:
-    n = draw.integer(3, 8)
-    for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
-        x_hat, x = draw.uniform(n, 1, 784, low=0.05, high=0.95), draw.uniform(*shape, low=0.02, high=0.98)
-        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
-        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
+    def body(n: int, form: tuple[int, ...], seed: int) -> None:
+        inputs, shape = Draw(seed), (n, *form)
+        x_hat = inputs.uniform(n, 1, 784, low=0.05, high=0.95)
+        x = inputs.uniform(*shape, low=0.02, high=0.98)
+        trials = telling.loss_trials(x_hat, x)
+        seen = telling.ask_telling(submission, "autoencoder.reconstruction_loss", trials, x_hat=x_hat, x=x)
         flat = x.reshape(x_hat.shape)
         right = F.binary_cross_entropy(x_hat, flat)
+        telling.expect_reduced(seen, right, f"the loss for x of shape {shape}")
+        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
         mistakes = [
             Mistake(
                 F.binary_cross_entropy(flat, x_hat),
@@ -218,6 +272,11 @@ def test_loss_values(submission, draw: Draw) -> None:
         ]
         expect_close(loss, right, rtol=1e-3, what=f"the loss for x of shape {shape}", mistakes=mistakes)
 
+    forms = st.sampled_from([(1, 28, 28), (1, 784), (784,)])
+    # A single image and few images hide what is summed over the batch: the size at which the search begins is 3.
+    for_all(draw, body, n=st.integers(3, 40), form=forms, seed=st.integers(0, 1 << 40))
+    body(1, draw.choice([(1, 28, 28), (1, 784), (784,)]), draw.integer(0, 1 << 40))
+
 
 @check("1-2", points=0.5, title="The loss has the right gradient and leaves its arguments alone", asks=LOSS)
 def test_loss_gradient(submission, draw: Draw) -> None:
@@ -235,7 +294,11 @@ def test_loss_gradient(submission, draw: Draw) -> None:
             seen.flag("kept"),
             expected="arguments that are left as they are",
             seen="x_hat or x was changed",
-            hint="Functions that end in _ work in place.",
+            mistake=Mistake(
+                None,
+                "The loss changes its arguments in place.",
+                "Functions that end in _ work in place: leave the _ out.",
+            ),
         )
         if not close(loss.double(), right, 1e-3, 1e-6):
             fail(expected=f"{what}: {right.item():.6f}", seen=f"{loss.item():.6f}")
@@ -247,8 +310,11 @@ def test_loss_at_the_ends(submission, draw: Draw) -> None:
     x = draw.integers(0, 2, 4, 1, 784).float()
     wrong = x.clone()
     wrong[:, :, :5] = 1 - x[:, :, :5]
-    seen = submission.ask("autoencoder.losses", pairs=[{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}])
-    part = Observation(dict(zip(("right", "wrong"), seen.list("losses", 2), strict=True)))
+    pairs = [{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}, {"x_hat": 0.1 + 0.8 * x, "x": x}]
+    of_64 = {"pairs": [{k: telling.by_64(v) for k, v in pair.items()} for pair in pairs]}
+    seen = telling.ask_telling(submission, "autoencoder.losses", [(of_64, given.SIXTY_FOUR)], pairs=pairs)
+    part = Observation(dict(zip(("right", "wrong", "inside"), seen.list("losses", 3), strict=True)))
+    _name_logarithm_of_0(part)
     hint = "log(0) is minus infinity, and 0 times that is NaN: PyTorch's own function takes care of both."
     right = part.tensor("right", (), what="the loss of a perfect prediction of zeros and ones", hint=hint)
     wrong_loss = part.tensor(
@@ -261,4 +327,21 @@ def test_loss_at_the_ends(submission, draw: Draw) -> None:
         wrong_loss.item() > 0.02,
         expected="a large loss where a prediction is certain and wrong",
         seen=f"{wrong_loss.item():.4g}",
+    )
+
+
+def _name_logarithm_of_0(losses: Observation) -> None:
+    """Ends the check when the loss is finite where every prediction lies inside (0, 1), and not at its ends."""
+    inside, *ends = (
+        losses.tensor(k, (), what="the loss", finite=False) for k in ("inside", "right", "wrong")
+    )
+    expect(
+        not bool(inside.isfinite()) or all(bool(end.isfinite()) for end in ends),
+        expected="a finite loss where predictions are exactly 0 or 1",
+        seen=" and ".join(f"{end.item():g}" for end in ends),
+        mistake=Mistake(
+            None,
+            "The logarithm of 0 is taken: it is minus infinity, and 0 times that is NaN.",
+            "PyTorch's own function takes care of both; or clamp what the logarithm is taken of.",
+        ),
     )

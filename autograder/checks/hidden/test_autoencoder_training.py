@@ -7,7 +7,7 @@ from torch import Tensor
 from autograder.checks.hidden import expected_sampling as sampling
 from autograder.checks.hidden import expected_steps as steps
 from autograder.checks.hidden import expected_training as training
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Mistake,
@@ -68,7 +68,10 @@ def test_training_batches(submission, draw: Draw) -> None:
 @check("1-2", points=0.5, title="The list holds the loss of every iteration", asks=TRAIN)
 def test_training_history(submission, draw: Draw) -> None:
     run = _train(submission, draw)
-    losses = run.seen.numbers("history", run.size.iterations, what="the list of losses")
+    one_per_epoch = Mistake(run.size.epochs, telling.ONE_PER_EPOCH)
+    losses = run.seen.numbers(
+        "history", run.size.iterations, what="the list of losses", mistakes=[one_per_epoch]
+    )
     expect(
         not run.seen.flag("graph"),
         expected="plain floats",
@@ -87,13 +90,17 @@ def _sample(submission, draw: Draw, count: int) -> tuple[Observation, dict[str, 
     return seen, weights, nz
 
 
+def _images(seen: Observation, key: str, count: int) -> Tensor:
+    asked = (count, 1, 28, 28)
+    return seen.tensor(key, asked, what="the samples", mistakes=telling.misshapen(asked))
+
+
 @check("1-3", points=0.5, title="The codes are fresh draws from N(0, I)", asks=SAMPLE)
 def test_codes_are_normal(submission, draw: Draw) -> None:
     count = draw.integer(250, 300)
     seen, weights, _ = _sample(submission, draw, count)
     first, second = (
-        sampling.codes(weights, seen.tensor(k, (count, 1, 28, 28), what="the samples"), None, "the samples")
-        for k in ("first", "second")
+        sampling.codes(weights, _images(seen, k, count), None, "the samples") for k in ("first", "second")
     )
     sampling.expect_prior_draws(first, second, "the codes")
     given.expect_no_seed(seen.flag("seed_kept"), "sample_images")
@@ -103,7 +110,7 @@ def test_codes_are_normal(submission, draw: Draw) -> None:
 def test_codes_are_independent(submission, draw: Draw) -> None:
     count = draw.integer(20, 40)
     seen, weights, _ = _sample(submission, draw, count)
-    images = seen.tensor("first", (count, 1, 28, 28), what="the samples")
+    images = _images(seen, "first", count)
     sampling.expect_own_draws(sampling.codes(weights, images, None, "the samples"), "the codes")
 
 
@@ -111,7 +118,7 @@ def test_codes_are_independent(submission, draw: Draw) -> None:
 def test_samples_are_decoded(submission, draw: Draw) -> None:
     count = draw.integer(3, 9)
     seen, weights, _ = _sample(submission, draw, count)
-    images = seen.tensor("first", (count, 1, 28, 28), what="the samples")
+    images = _images(seen, "first", count)
     sampling.codes(weights, images, None, "the samples")
     expect(
         not seen.flag("graph"),

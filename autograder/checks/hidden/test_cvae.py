@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from autograder.checks.hidden import expected_layers as layers
@@ -13,17 +14,19 @@ from autograder.checks.hidden import expected_steps as steps
 from autograder.checks.hidden import expected_training as training
 from autograder.checks.hidden import expected_vae as expected
 from autograder.checks.hidden import judging_vae as judging
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Fault,
     Mistake,
     Observation,
     check,
+    close,
     expect,
     expect_close,
     expect_equal,
 )
+from autograder.judging.properties import for_all
 from autograder.probes.stand_ins import models
 from autograder.probes.stand_ins.vae import mixed
 
@@ -49,20 +52,18 @@ TRAIN = (
     "1-8", points=0.5, title="idx2onehot is right at every size, and refuses what is no label", asks=ONEHOT
 )
 def test_onehot_edges(submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 30)):
-        count = draw.integer(2, 9)
-        labels = draw.integers(0, n, count)
-        labels[0], labels[-1] = 0, n - 1
-        inputs = [labels, labels[:, None], labels[:1], labels[:1, None]]
+    def right(n: int, labels: list[int]) -> None:
+        idx = torch.tensor(labels).clamp(max=n - 1)
+        idx = torch.cat([idx, torch.tensor([n - 1])])
+        inputs = [idx, idx[:, None], idx[:1], idx[:1, None]]
         seen = submission.ask("cvae.idx2onehot", labels=inputs, n=n)
-        for idx, value in zip(inputs, seen.list("values", len(inputs)), strict=True):
-            what = f"idx2onehot of labels of shape {tuple(idx.shape)} with n = {n}"
-            rows = Observation({"rows": value}).tensor("rows", (len(idx), n), what=what)
-            expect_equal(str(rows.dtype), "torch.float32", what=f"dtype of {what}")
-            expect_close(rows, torch.eye(n)[idx.flatten()], what=what)
+        for told, value in zip(inputs, seen.list("values", len(inputs)), strict=True):
+            telling.expect_onehot(value, told, n)
         expect(
             seen.flag("kept"), expected="labels that are left as they are", seen="labels that were changed"
         )
+
+    for_all(draw, right, n=st.integers(1, 30), labels=st.lists(st.integers(0, 29), min_size=1, max_size=8))
     seen = submission.ask("cvae.idx2onehot_elsewhere", idx=draw.integers(0, 5, 4), n=5)
     given.expect_no_collision(seen, "idx2onehot")
     expect(
@@ -79,7 +80,9 @@ def test_onehot_edges(submission, draw: Draw) -> None:
         f"a label {n} with n = {n}": beyond,
         "a negative label": below,
         "labels of shape (5, 2)": draw.integers(0, n, 5, 2),
+        "labels of shape (5, 0)": good.new_zeros(5, 0),
         "labels of shape (2, 3, 1)": draw.integers(0, n, 2, 3, 1),
+        "labels of shape (5, 1, 2)": draw.integers(0, n, 5, 1, 2),
         "a label without axes, shape ()": good[0],
         "floats": good.float(),
         "floats that are not whole": good + 0.5,
@@ -91,10 +94,35 @@ def test_onehot_edges(submission, draw: Draw) -> None:
             expected=f"an exception for {name}",
             seen="an answer",
             hint="Look at idx.shape, at the dtype, and at the smallest and largest label before anything else.",
-            mistake=Mistake(None, "Labels of shape (N, 2) become rows with two ones.")
-            if "(5, 2)" in name
-            else None,
+            mistake=_wrongly_taken(name, answer.get("value"), bad[name], good, n),
         )
+
+
+def _wrongly_taken(name: str, value: Any, labels: Tensor, good: Tensor, n: int) -> Mistake | None:
+    """What the answer to labels that should be refused says of how they were read."""
+    check_first = "Raise ValueError unless every label is at least 0 and below n."
+    if "(5, 2)" in name and isinstance(value, Tensor) and value.shape == (len(good), n):
+        both = torch.eye(n, dtype=torch.float64)[labels].sum(1)
+        two_hot = any(torch.equal(value.double(), rows) for rows in (both, both.clamp(max=1)))
+        if two_hot:
+            return Mistake(None, "Labels of shape (N, 2) become rows with two ones.")
+    if name.startswith(("labels of shape", "a label without")):
+        return Mistake(
+            None, "Labels of a shape other than (N,) and (N, 1) are taken.", "Look at idx.shape first."
+        )
+    if not isinstance(value, Tensor) or value.shape != (len(good), n):
+        return None
+    if name.startswith("floats") and torch.equal(value.double(), torch.eye(n)[good].double()):
+        return Mistake(None, "Labels of a float type are taken as if they were whole numbers.")
+    if (
+        labels.is_floating_point()
+        or labels.dim() != 1
+        or not torch.equal(value.double(), torch.eye(n)[labels % n].double())
+    ):
+        return None
+    if name.startswith("a negative"):
+        return Mistake(None, "Negative labels count from the end.", check_first)
+    return Mistake(None, "Labels of n and more are taken modulo n.", check_first)
 
 
 @check("1-8", points=0.5, title="The conditional encoder reads [x, onehot(c)], in this order", asks=ENCODER)
@@ -120,22 +148,27 @@ def _expect_part(submission: Any, draw: Draw, name: str, conditional: bool) -> N
     )
     inside, outside = (pixels, nz) if part == "encoder" else (nz, pixels)
     x, c = draw.normal(n, 1, inside, std=2.0), draw.integers(0, count, n)
-    seen = submission.ask(
-        "cvae.part",
-        name=name,
-        width=nz,
-        size=pixels,
-        conditional=conditional,
-        num_labels=count if conditional else draw.choice([0, count]),
-        inputs=[x, x.reshape(n, inside)] if part == "decoder" else [x],
-        c=c if conditional else None,
-    )
+    inputs = {
+        "name": name,
+        "width": nz,
+        "size": pixels,
+        "conditional": conditional,
+        "num_labels": count if conditional else draw.choice([0, count]),
+        "inputs": [x, x.reshape(n, inside)] if part == "decoder" else [x],
+        "c": c if conditional else None,
+    }
+    if conditional:
+        seen = submission.ask("cvae.part", **inputs)
+    else:  # the conditional one has just worked
+        seen = telling.ask_naming(submission, "cvae.part", telling.NEEDS_LABELS, **inputs)
     flat = x.reshape(n, inside)
     # With the stand-in's label rows where idx2onehot is called, and with real ones where it is not.
     rows = [models.label_rows(c, count), torch.eye(count)[c]] if conditional else [torch.zeros(n, 0)]
     what = f"{name}({nz}, {pixels}, {conditional}, {count if conditional else 0})"
     # One of the two shapes in which a code may be handed on inside is enough.
     faults = []
+    if conditional:
+        _name_number(seen, flat, c, part, (n, 1, outside))
     for answer, labels in product(seen.parts("answers"), rows):
         try:
             out = answer.tensor("value", (n, 1, outside), what=f"the output of {what}")
@@ -144,6 +177,28 @@ def _expect_part(submission: Any, draw: Draw, name: str, conditional: bool) -> N
         except Fault as fault:
             faults.append(fault)
     raise next((fault for fault in faults if fault.diagnosis), faults[0])
+
+
+def _name_number(seen: Observation, flat: Tensor, c: Tensor, part: str, shape: tuple[int, ...]) -> None:
+    """Ends the check when the part's layers explain its output with the label as one number behind the input."""
+    number = torch.cat([flat, c[:, None].to(flat.dtype)], -1)
+    sizes = (
+        (number.shape[1], 256, 64, shape[-1]) if part == "encoder" else (number.shape[1], 64, 256, shape[-1])
+    )
+    found = layers.find(seen, sizes)
+    made = layers.dyed(seen, number.shape[1], shape[-1], number, part)
+    if found is not None:
+        made = found.run(number, layers.RIGHT[part])
+    if made is not None:
+        for answer in seen.parts("answers"):
+            value = answer.get("value")
+            expect(
+                not isinstance(value, Tensor) or not close(value.double(), made.reshape(shape), 1e-3, 1e-5),
+                expected="one more input for each label, of which one is 1",
+                seen="one more input, which holds the label",
+                hint="Join onehot(c) to the input, not c.",
+                mistake=Mistake(None, "The label goes in as one number, not as a one-hot vector."),
+            )
 
 
 def _expect_output(
@@ -205,8 +260,11 @@ def test_forward_uses_labels(submission, draw: Draw) -> None:
         seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, dye=True)
         also = [] if labels else [mixed(given.encoded(weights, x), 0.9, 0.4)]
         judging.expect_posterior_sample(seen, weights, x, c, also)
-    x, c, weights = draw.uniform(5, 1, 784), draw.integers(0, count, 5), given.weights(draw, nz, labels=count)
-    _expect_new_sample(submission.ask("cvae.forward", weights=weights, x=x, c=c, dye=False), weights, x, c)
+    x, c, weights = draw.uniform(n, 1, 784), draw.integers(0, count, n), given.weights(draw, nz, labels=count)
+    seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, dye=False)
+    judging.expect_posterior_sample(seen, weights, x, c)
+    _expect_new_sample(seen, weights, x, c)
+    x, c = x[:5], c[:5]
     seen = submission.ask("cvae.elsewhere", nz=nz, num_labels=count, x=x, c=c)
     given.expect_no_collision(seen, "forward, loss and reconstruct of CVAE")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from autograder.checks.hidden import expected_sampling as sampling
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Mistake,
@@ -28,7 +28,8 @@ def _sample(submission: Any, draw: Draw, labels: Tensor, count: int) -> tuple[Ob
 
 
 def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tensor) -> Tensor:
-    images = seen.tensor(key, (len(labels), 28, 28), what="the samples")
+    asked = (len(labels), 28, 28)
+    images = seen.tensor(key, asked, what="the samples", mistakes=telling.misshapen(asked))
     return sampling.codes(weights, images, labels, "the samples")
 
 

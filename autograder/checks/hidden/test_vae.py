@@ -9,7 +9,7 @@ from autograder.checks.hidden import expected_training as training
 from autograder.checks.hidden import judging_noise as noise
 from autograder.checks.hidden import judging_vae as judging
 from autograder.checks.public import given
-from autograder.judging import Draw, check, expect
+from autograder.judging import Draw, Mistake, check, expect
 from autograder.probes.stand_ins import models
 
 REPARAMETERIZE = (
@@ -171,4 +171,10 @@ def test_beta_is_tuned(submission) -> None:
         + ("which hardly keeps the posterior near the prior" if beta < LOW else "which is too strong"),
         hint="Train with a few values on a logarithmic scale, and look at reconstructions and samples of each. "
         "Losses here are means: what weight makes the total proportional to the evidence lower bound?",
+        mistake=Mistake(
+            None,
+            "BETA is too small: the posterior is hardly kept near the prior, so samples are poor."
+            if beta < LOW
+            else "BETA is too large: the posterior is pressed onto the prior, so reconstructions are poor.",
+        ),
     )

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import Draw, Mistake, check, expect, expect_close, expect_equal
 
 
@@ -21,9 +21,18 @@ def test_encoder_shapes(submission, draw: Draw) -> None:
         n, nz, size = draw.integer(2, 7), draw.integer(3, 40), draw.integer(100, 800)
         for shape in [(n, 1, size), (n, size)]:
             x = draw.uniform(*shape)
-            seen = submission.ask("autoencoder.shapes", name="Encoder", sizes=[nz, size], x=x)
+            usual = {"sizes": [nz, 784], "x": draw.uniform(*shape[:-1], 784)}
+            seen = telling.ask_telling(
+                submission,
+                "autoencoder.shapes",
+                [(usual, telling.FIXED_PIXELS)],
+                name="Encoder",
+                sizes=[nz, size],
+                x=x,
+            )
             what = f"Encoder({nz}, {size}) on x of shape {shape}"
-            out = seen.tensor("out", (*shape[:-1], nz), what=what)
+            asked = (*shape[:-1], nz)
+            out = seen.tensor("out", asked, what=what, mistakes=telling.misshapen(asked))
             expect(
                 float((out - out[:1]).abs().max()) > 0,
                 expected=f"{what}: different codes for different images",
@@ -46,7 +55,11 @@ def test_decoder_shapes_and_range(submission, draw: Draw) -> None:
             seen = submission.ask("autoencoder.shapes", name="Decoder", sizes=[nz, size], x=z)
             what = f"Decoder({nz}, {size}) on z of shape {shape}"
             out = seen.tensor(
-                "out", (n, 1, size), what=what, hint="unsqueeze(1) or reshape adds the middle axis."
+                "out",
+                (n, 1, size),
+                what=what,
+                hint="unsqueeze(1) or reshape adds the middle axis.",
+                mistakes=telling.fixed_size((n, 1, size)),
             )
             low, high = float(out.min()), float(out.max())
             expect(
@@ -66,7 +79,7 @@ def test_decoder_shapes_and_range(submission, draw: Draw) -> None:
 )
 def test_loader_serves_full_batches(submission, draw: Draw) -> None:
     size = draw.integer(5, 12)
-    n = size * draw.integer(3, 6) + draw.integer(1, size)
+    n = size * draw.integer(13, 16) + draw.integer(1, size)  # more than 64, so that a fixed size shows
     seen = submission.ask("autoencoder.loader", n=n, classes=7, epochs=1, batch_size=size)
     expect(
         seen.flag("is_loader"),
@@ -75,6 +88,14 @@ def test_loader_serves_full_batches(submission, draw: Draw) -> None:
         hint="Import DataLoader from torch.utils.data and return one.",
     )
     batches = given.loader_epochs(seen, 1)[0]
+    expect(
+        any(batch.shape[0] != 64 for batch in batches),
+        expected=f"batches of {size} images",
+        seen="batches of 64",
+        mistake=Mistake(
+            None, "The batch size 64 is written into the code.", "Hand batch_size on to the DataLoader."
+        ),
+    )
     expect_equal(
         len(batches),
         n // size,
@@ -110,7 +131,10 @@ def test_grey_costs_ln_2(submission, draw: Draw) -> None:
     x_hat = torch.full((n, 1, 784), 0.5)
     for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
         x = draw.uniform(*shape, low=0.02, high=0.98)
-        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
+        seen = telling.ask_telling(
+            submission, "autoencoder.reconstruction_loss", telling.loss_trials(x_hat, x), x_hat=x_hat, x=x
+        )
+        telling.expect_reduced(seen, math.log(2), f"the loss for x of shape {shape}")
         loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
         expect_close(
             loss,
@@ -147,7 +171,8 @@ def test_truth_costs_least(submission, draw: Draw) -> None:
     x = draw.uniform(5, 1, 784, low=0.1, high=0.9)
     step = draw.normal(5, 1, 784, std=0.03).clamp(-0.08, 0.08)
     pairs = [{"x_hat": x + amount * step, "x": x} for amount in (0.0, 1.0, -1.0)]
-    seen = submission.ask("autoencoder.losses", pairs=pairs)
+    of_64 = {"pairs": [{k: telling.by_64(v) for k, v in pair.items()} for pair in pairs]}
+    seen = telling.ask_telling(submission, "autoencoder.losses", [(of_64, given.SIXTY_FOUR)], pairs=pairs)
     at_truth, above, below = seen.numbers("losses", 3, what="the losses")
     # The average of x log x_hat over 3920 pixels in [0.1, 0.9]: the entropy of such pixels lies near 0.58.
     expect(
@@ -178,7 +203,14 @@ def test_training_brings_the_loss_down(submission, draw: Draw) -> None:
         learning_rate=5e-3,
     )
     iterations = 8 * size.iterations // size.epochs
-    losses = seen.numbers("history", iterations, what=f"the losses of 8 epochs of {iterations // 8} batches")
+    telling.expect_flattened(seen)
+    losses = seen.numbers(
+        "history",
+        iterations,
+        what=f"the losses of 8 epochs of {iterations // 8} batches",
+        hint="Note the loss inside the inner loop, at every batch.",
+        mistakes=[Mistake(8, telling.ONE_PER_EPOCH)],
+    )
     expect(
         not seen.flag("graph"),
         expected="plain floats",
@@ -202,11 +234,28 @@ def test_training_brings_the_loss_down(submission, draw: Draw) -> None:
     "(num_samples, 1, 28, 28).",
 )
 def test_samples_are_images(submission, draw: Draw) -> None:
-    for count in (1, draw.integer(2, 9)):
-        nz = draw.integer(3, 9)
+    counts = (draw.integer(2, 9), 1)
+    answers = []
+    for count, nz in zip(counts, (draw.integer(3, 6), draw.integer(6, 10)), strict=True):
         weights = given.weights(draw, nz, outputs=nz)
-        seen = submission.ask("autoencoder.sample_images", weights=weights, num_samples=count, nz=nz)
-        first = seen.tensor("first", (count, 1, 28, 28), what=f"sample_images(model, {count}, {nz})")
+        answers.append(submission.ask("autoencoder.sample_images", weights=weights, num_samples=count, nz=nz))
+    numbers = [
+        len(v) for seen in answers if isinstance(v := seen.get("first"), torch.Tensor) and v.dim() == 4
+    ]
+    expect(
+        len(numbers) < 2 or numbers[0] != numbers[1],
+        expected=f"{counts[0]} images for num_samples={counts[0]}, and {counts[1]} for num_samples={counts[1]}",
+        seen=f"{numbers[0]} images both times" if numbers else "",
+        mistake=Mistake(
+            None,
+            "The number of images is the same whatever num_samples says.",
+            "Draw codes of shape (num_samples, nz).",
+        ),
+    )
+    for count, seen in zip(counts, answers, strict=True):
+        asked = (count, 1, 28, 28)
+        what = f"sample_images(model, {count}, nz)"
+        first = seen.tensor("first", asked, what=what, mistakes=telling.misshapen(asked))
         second = seen.tensor("second", (count, 1, 28, 28), what="the same, called again")
         expect(
             float(first.min()) >= 0 and float(first.max()) <= 1,

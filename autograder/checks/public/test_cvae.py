@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.checks.public.test_vae import expect_histories
 from autograder.judging import Draw, Mistake, check, expect, expect_close, expect_equal
 
@@ -16,18 +16,12 @@ from autograder.judging import Draw, Mistake, check, expect, expect_close, expec
     asks="idx2onehot(idx, n): integer labels (N,) or (N, 1), 0 <= idx < n -> (N, n) float32.",
 )
 def test_onehot_rows(submission, draw: Draw) -> None:
-    n, count = draw.integer(3, 15), draw.integer(4, 20)
-    labels = draw.integers(0, n, count)
-    seen = submission.ask("cvae.idx2onehot", labels=[labels, labels[:, None]], n=n)
-    for value, shape in zip(seen.list("values", 2), [(count,), (count, 1)], strict=True):
-        what = f"idx2onehot of labels of shape {shape} with n = {n}"
-        rows = type(seen)({"rows": value}).tensor("rows", (count, n), what=what, hint="Asked is float32.")
-        expect(rows.dtype == torch.float32, expected=f"{what}: float32", seen=str(rows.dtype))
-        expect(
-            torch.equal(rows.sum(1), torch.ones(count)) and torch.equal(rows.argmax(1), labels),
-            expected=f"{what}: zeros and a single 1 in each row, in the column of its label",
-            seen=f"rows that sum to {rows.sum(1).tolist()[:5]}, largest in columns {rows.argmax(1).tolist()[:5]}",
-        )
+    for n in (draw.integer(3, 10), draw.integer(11, 16)):
+        count = draw.integer(4, 20)
+        labels = draw.integers(0, n, count)
+        seen = submission.ask("cvae.idx2onehot", labels=[labels, labels[:, None]], n=n)
+        for value, shape in zip(seen.list("values", 2), [(count,), (count, 1)], strict=True):
+            telling.expect_onehot(value, labels.reshape(shape), n)
 
 
 @check(
@@ -42,7 +36,12 @@ def test_cvae_with_and_without_labels(submission, draw: Draw) -> None:
     x, c = draw.uniform(n, 1, 784), draw.integers(0, count, n)
     for labels in (c, None):
         how = "a conditional CVAE" if labels is not None else "an unconditional CVAE, called without labels"
-        seen = submission.ask("cvae.whole", nz=nz, x=x, c=labels, num_labels=0 if labels is None else count)
+        inputs = {"nz": nz, "x": x, "c": labels, "num_labels": 0 if labels is None else count}
+        if labels is None:
+            # The conditional model has just worked.
+            seen = telling.ask_naming(submission, "cvae.whole", telling.NEEDS_LABELS, **inputs)
+        else:
+            seen = submission.ask("cvae.whole", **inputs)
         given.refuse_64(seen, n)
         outputs = seen.part("outputs", what=f"what forward of {how} returned")
         q = outputs.tensor("q", what='outputs["q"]')
@@ -52,16 +51,30 @@ def test_cvae_with_and_without_labels(submission, draw: Draw) -> None:
             seen=f"shape {tuple(q.shape)}",
         )
         outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
-        seen.tensor("first", (n, 28, 28), what=f"reconstruct of {how}")
-        expect(
-            seen.flag("encoder_reached")
-            and seen.flag("drawings_reach_encoder")
-            and seen.flag("decoder_reached"),
-            expected=f"gradients of the loss in every parameter of encoder and decoder of {how}",
-            seen="parameters without a gradient",
-        )
-    raised = submission.ask("cvae.refused", nz=nz, counts=[0, -1]).list("raised", 2)
-    expect_equal(raised, ["ValueError"] * 2, what="CVAE(nz, conditional=True, num_labels=0 or -1)")
+        telling.expect_gradient_flow(seen, how)
+        seen = telling.ask_naming(submission, "cvae.own_reconstruct", telling.NEVER_RUN, **inputs)
+        telling.expect_one_half(seen)
+        asked = (n, 28, 28)
+        seen.tensor("first", asked, what=f"reconstruct of {how}", mistakes=telling.misshapen(asked))
+    raised = submission.ask("cvae.refused", nz=nz, counts=[1, 0, -1]).list("raised", 3)
+    expect_equal(
+        raised,
+        ["", "ValueError", "ValueError"],
+        what="what CVAE(nz, conditional=True, num_labels=1, 0 and -1) raise",
+        mistakes=[
+            Mistake(
+                accepted,
+                "A conditional model without any labels is accepted.",
+                "raise ValueError in __init__ when conditional and num_labels < 1.",
+            )
+            for accepted in (["", "", ""], ["", "", "ValueError"], ["", "ValueError", ""])
+        ]
+        + [
+            Mistake(
+                ["ValueError"] * 3, "A conditional model with one label is refused.", "1 label is enough."
+            ),
+        ],
+    )
 
 
 @check(
@@ -84,7 +97,7 @@ def test_training_brings_the_losses_down(submission, draw: Draw) -> None:
             epochs=8,
             learning_rate=5e-3,
         )
-        expect_histories(seen, 8 * size.iterations // size.epochs)
+        expect_histories(seen, 8, size.iterations // size.epochs)
 
 
 @check(
@@ -103,7 +116,12 @@ def test_one_image_for_each_label(submission, draw: Draw) -> None:
             labels=draw.integers(0, count, n),
             nz=nz,
         )
-        first = seen.tensor("first", (n, 28, 28), what=f"sample_conditional with {n} labels")
+        first = seen.tensor(
+            "first",
+            (n, 28, 28),
+            what=f"sample_conditional with {n} labels",
+            mistakes=telling.misshapen((n, 28, 28)),
+        )
         given.expect_other_images(first, seen.tensor("second", (n, 28, 28), what="the second call"))
         expect(
             not seen.flag("graph"),

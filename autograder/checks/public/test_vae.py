@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from autograder.checks.public import given
+from autograder.checks.public import given, telling
 from autograder.judging import (
     Draw,
     Mistake,
@@ -16,7 +16,6 @@ from autograder.judging import (
     check,
     expect,
     expect_close,
-    expect_equal,
     expect_fresh,
     fail,
     shared_columns,
@@ -45,6 +44,9 @@ def test_parts(submission, draw: Draw) -> None:
             expected=f"the encoder's output for {n} images: shape ({n}, 1, {2 * nz}), mean and log sigma",
             seen=f"shape {tuple(code.shape)}",
             hint="One number for each mean and one for each log sigma: 2 nz outputs.",
+            mistake=Mistake(None, "The encoder has nz outputs where 2 nz are asked.")
+            if code.shape in [(n, 1, nz), (n, nz)]
+            else None,
         )
         seen.tensor("image", (n, 1, 784), what=f"the decoder's output for {n} codes")
 
@@ -209,7 +211,10 @@ def test_kl_agrees_with_torch(submission, draw: Draw) -> None:
 def test_reconstruct_is_deterministic(submission, draw: Draw) -> None:
     for n in (1, draw.integer(2, 9)):
         seen = submission.ask("vae.own_reconstruct", nz=draw.integer(3, 12), x=draw.uniform(n, 1, 784))
-        first = seen.tensor("first", (n, 28, 28), what=f"reconstruct of {n} images")
+        telling.expect_one_half(seen)
+        first = seen.tensor(
+            "first", (n, 28, 28), what=f"reconstruct of {n} images", mistakes=telling.misshapen((n, 28, 28))
+        )
         second = seen.tensor("second", (n, 28, 28), what=f"reconstruct of {n} images, called again")
         expect(
             torch.allclose(first, second, atol=1e-6),
@@ -241,14 +246,23 @@ def test_training_brings_the_losses_down(submission, draw: Draw) -> None:
         epochs=8,
         learning_rate=5e-3,
     )
-    expect_histories(seen, 8 * size.iterations // size.epochs)
+    expect_histories(seen, 8, size.iterations // size.epochs)
 
 
-def expect_histories(seen: Observation, iterations: int) -> None:
+def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
     """Two lists of plain floats, one entry per iteration, and a reconstruction loss that falls."""
+    telling.expect_flattened(seen)
     history = seen.part("history", what="what the training returned")
-    losses = history.numbers("rec_loss", iterations, what='history["rec_loss"]')
-    history.numbers("kl_loss", iterations, what='history["kl_loss"]')
+    losses, _ = (
+        history.numbers(
+            name,
+            epochs * per_epoch,
+            what=f'history["{name}"] of {epochs} epochs of {per_epoch} batches',
+            hint="Note both losses inside the inner loop, at every batch.",
+            mistakes=[Mistake(epochs, telling.ONE_PER_EPOCH)],
+        )
+        for name in ("rec_loss", "kl_loss")
+    )
     expect(
         not seen.flag("graph"),
         expected="plain floats",
@@ -271,7 +285,14 @@ def expect_histories(seen: Observation, iterations: int) -> None:
     asks="BETA: the tuned weight of the KL term, a plain number.",
 )
 def test_beta_is_a_number(submission) -> None:
-    value = submission.ask("vae.beta").number("beta", what="BETA")
+    seen = submission.ask("vae.beta")
+    expect(
+        not isinstance(seen.get("beta"), str),
+        expected="BETA: a plain number",
+        seen=kind(seen.get("beta")),
+        mistake=Mistake(None, "BETA is a text that holds a number.", "Write the number without quotes."),
+    )
+    value = seen.number("beta", what="BETA")
     expect(value > 0, expected="BETA: a positive number", seen=f"{value:g}")
 
 
@@ -283,7 +304,18 @@ def test_beta_is_a_number(submission) -> None:
     "its reverse.",
 )
 def test_interpolations(submission) -> None:
-    pairs = submission.ask("vae.interpolations").list("pairs", 2, what="INTERPOLATIONS")
+    seen = submission.ask("vae.interpolations")
+    found = seen.list("pairs", what="INTERPOLATIONS")
+    expect(
+        not found or not all(isinstance(label, int) for label in found),
+        expected="INTERPOLATIONS: two pairs of labels",
+        seen=f"{len(found)} single labels",
+        mistake=Mistake(
+            None, "The labels stand in one flat list, not in pairs.", "Write each pair as (a, b)."
+        ),
+    )
+    says = f"INTERPOLATIONS holds {len(found)} pairs, not two."
+    pairs = seen.list("pairs", 2, what="INTERPOLATIONS", mistakes=_if_pairs(found, says))
     for number, pair in enumerate(pairs, 1):
         what = f"pair {number} of INTERPOLATIONS"
         if not isinstance(pair, list) or len(pair) != 2:
@@ -291,11 +323,26 @@ def test_interpolations(submission) -> None:
         for label in pair:
             if not isinstance(label, int) or isinstance(label, bool):
                 fail(expected=f"{what}: whole numbers", seen=kind(label))
-            expect(0 <= label <= 9, expected=f"{what}: labels from 0 to 9", seen=str(label))
-        expect(pair[0] != pair[1], expected=f"{what}: two different digits", seen=f"{pair[0]} twice")
+            expect(
+                0 <= label <= 9,
+                expected=f"{what}: labels from 0 to 9",
+                seen=str(label),
+                mistake=Mistake(None, "A label is no digit.", "MNIST's labels are the digits 0 to 9."),
+            )
+        expect(
+            pair[0] != pair[1],
+            expected=f"{what}: two different digits",
+            seen=f"{pair[0]} twice",
+            mistake=Mistake(None, "A pair holds the same digit twice.", "There is no way to look at."),
+        )
     expect(
         set(pairs[0]) != set(pairs[1]),
         expected="a second pair that is neither the first nor its reverse",
         seen=f"{tuple(pairs[0])} and {tuple(pairs[1])}",
+        mistake=Mistake(None, "The second pair is the first one again.", "Choose another way to look at."),
     )
-    expect_equal(len(pairs), 2, what="number of pairs")
+
+
+def _if_pairs(found: list[object], says: str) -> list[Mistake]:
+    """The mistake of a wrong number of pairs, when it is pairs that were found."""
+    return [Mistake(len(found), says)] if all(isinstance(p, list) and len(p) == 2 for p in found) else []

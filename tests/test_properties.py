@@ -1,0 +1,156 @@
+"""Checks over many inputs report the smallest case that fails, and never take a student's randomness for a grader's fault."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from autograder.examinee import NoAnswer
+from autograder.judging import Draw, Fault
+from autograder.judging.properties import SHRINKS, for_all
+
+
+def fault(seen: object, diagnosis: str | None = None) -> Fault:
+    return Fault(expected="another", seen=str(seen), diagnosis=diagnosis)
+
+
+def test_the_smallest_failing_case_is_reported() -> None:
+    def body(n: int, rows: list[int]) -> None:
+        if n >= 17 and len(rows) >= 2:
+            raise fault((n, rows))
+
+    numbers = st.integers(0, 1000)
+    with pytest.raises(Fault) as caught:
+        for_all(Draw(1), body, examples=50, n=numbers, rows=st.lists(numbers, max_size=9))
+    assert caught.value.seen == "(17, [0, 0])"
+
+
+def cases(seed: int) -> list[int]:
+    tried: list[int] = []
+    for_all(Draw(seed), lambda n: tried.append(n), n=st.integers(0, 10**6))
+    return tried
+
+
+def test_the_same_seed_gives_the_same_cases() -> None:
+    assert cases(1) == cases(1)
+    assert cases(1) != cases(2)
+    assert len(cases(1)) > 8
+
+
+def test_two_searches_of_one_check_have_different_cases() -> None:
+    draw, first, second = Draw(1), [0], [0]
+    for tried in (first, second):
+        for_all(draw, lambda n, tried=tried: tried.append(n), n=st.integers(0, 10**6))
+    assert first != second
+
+
+def test_cases_do_not_depend_on_the_modules_that_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hypothesis.internal.conjecture import providers
+
+    def refuse() -> None:
+        raise AssertionError("the sources of loaded modules were read")
+
+    monkeypatch.setattr(providers, "_get_local_constants", refuse, raising=False)
+    for_all(Draw(1), lambda n: None, examples=100, n=st.integers(0, 10**6))
+
+
+def test_what_always_holds_passes_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for_all(Draw(1), lambda n: None, n=st.integers())
+    with pytest.raises(Fault):
+        for_all(Draw(1), lambda n: fail_at(n), n=st.integers(0, 10**6))
+    assert capfd.readouterr() == ("", "")
+
+
+def fail_at(n: int) -> None:
+    raise fault(n)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_failure_is_reported_as_it_was_seen(seed: int) -> None:
+    chance = random.Random(seed)
+
+    def body(n: int) -> None:
+        if chance.random() < 0.4:
+            raise fault(n)
+
+    with pytest.raises(Fault, match="expected another; seen"):
+        for_all(Draw(seed), body, examples=50, n=st.integers(0, 1000))
+
+
+def test_a_failure_that_comes_once_is_reported() -> None:
+    calls: list[int] = []
+
+    def body(n: int) -> None:
+        calls.append(n)
+        if len(calls) == 3:
+            raise fault(n)
+
+    with pytest.raises(Fault):
+        for_all(Draw(1), body, n=st.integers(0, 1000))
+
+
+@pytest.mark.parametrize("status", ["timeout", "error", "missing"])
+def test_the_search_ends_at_once_where_there_is_no_answer(status: Any) -> None:
+    calls: list[int] = []
+
+    def body(n: int) -> None:
+        calls.append(n)
+        if len(calls) > 2:
+            raise NoAnswer(status, "no answer", "")
+
+    with pytest.raises(NoAnswer) as caught:
+        for_all(Draw(1), body, n=st.integers(0, 1000))
+    assert caught.value.status == status
+    assert len(calls) == 3
+
+
+def test_an_exception_of_the_students_is_made_smaller_too() -> None:
+    def body(n: int) -> None:
+        if n > 5:
+            raise NoAnswer("failed", f"the code raised at {n}", "")
+
+    with pytest.raises(NoAnswer, match="raised at 6"):
+        for_all(Draw(1), body, examples=50, n=st.integers(0, 1000))
+
+
+def test_the_search_for_a_smaller_case_is_bounded() -> None:
+    calls: list[int] = []
+
+    def body(rows: list[int]) -> None:
+        calls.append(len(rows))
+        if sum(rows) > 10**7:
+            raise fault(rows)
+
+    with pytest.raises(Fault):
+        for_all(Draw(1), body, examples=10, rows=st.lists(st.integers(0, 10**9), min_size=30, max_size=60))
+    assert len(calls) <= 10 + SHRINKS + 1
+
+
+def test_a_mistake_that_was_recognised_stays_named() -> None:
+    def body(n: int) -> None:
+        if n > 400:
+            raise fault(n, "The number is large.")
+        if n > 380:
+            raise fault(n)
+
+    with pytest.raises(Fault) as caught:
+        for_all(Draw(3), body, examples=50, n=st.integers(0, 1000))
+    assert (caught.value.diagnosis, caught.value.seen) == ("The number is large.", "401")
+
+
+def test_an_error_of_the_check_itself_is_not_hidden() -> None:
+    def body(n: int) -> None:
+        raise KeyError(n)
+
+    with pytest.raises(KeyError):
+        for_all(Draw(1), body, n=st.integers(0, 1000))
+
+
+def test_nothing_is_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Fault):
+        for_all(Draw(1), fail_at, n=st.integers(0, 10**6))
+    assert list(tmp_path.iterdir()) == []
