@@ -7,13 +7,15 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +109,7 @@ def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tu
             yield work, _grade(work, how)
         return
     left = list(works)
-    # Spawned judges share nothing with this process: no thread, lock or half-drawn progress bar is copied into them.
-    with ProcessPoolExecutor(min(jobs, len(works)), mp_context=get_context("spawn")) as pool:
+    with _pool(min(jobs, len(works))) as pool:
         waiting: dict[Future[Result], Work] = {pool.submit(_grade, work, how): work for work in works}
         try:
             for future in as_completed(waiting):
@@ -122,10 +123,27 @@ def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tu
         yield work, _alone(work, how)
 
 
+def _pool(size: int) -> ProcessPoolExecutor:
+    """Judges that share nothing with this process (no thread, lock or half-drawn progress bar) and do not outlive it."""
+    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """In a judge: ends it when the process that started it is gone, killed perhaps, and could not say so."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _alone(work: Work, how: How) -> Result:
     """Grades one work in a judge of its own, so that one that ends its judge ends nothing else."""
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with _pool(1) as pool:
             return pool.submit(_grade, work, how).result()
     except BrokenProcessPool:
         log.error("%s: the judge process ended while grading it", work.path)

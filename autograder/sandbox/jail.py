@@ -221,7 +221,10 @@ class Cell:
         return trouble
 
     def end(self, worker: int) -> None:
-        """Ends every process of the worker's namespace; returns when none of them is left."""
+        """Ends every process of the worker's namespace; returns when none of them is left.
+
+        The worker itself must have been waited for: its namespace's first process waits for that too.
+        """
         keeper = self._keepers.pop(worker, None)
         if keeper is not None:
             os.kill(keeper, signal.SIGKILL)

@@ -62,7 +62,7 @@ class Zygote:
             if self._control.fileno() in ready and not self._obey():
                 break
         for pid in list(self._alive):
-            self._pen.end(pid)
+            self._end(pid, None)
         os._exit(0)  # torch takes seconds to put its things away, and nobody needs them put away
 
     def _obey(self) -> bool:
