@@ -15,6 +15,7 @@ from autograder.judging import Draw, Fault, Observation
 
 MODULES = (
     "public.test_gan",
+    "public.test_gan_spectral",
     "public.test_gan_training",
     "public.test_gan_reconstruct",
     "public.test_devices",

@@ -107,13 +107,12 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
         tape, _ = equip(model, generator, device=device)
         found = model.reconstruct(given)
         pair = list(found) if isinstance(found, (list, tuple)) else [found]
-        image = pair[1] if len(pair) == 2 else None
-        images.append(image.device.type if isinstance(image, Tensor) else type(image).__name__)
+        images.extend(v.device.type for v in pair if isinstance(v, Tensor) and v.dim() == 4)
         returned.extend(plain(snapshot(value)) for value in pair)
         last.extend(event["noise"] for event in tape[-1:] if event["event"] == "generator")
 
     collision = mixing(run)
-    if collision is None and not images:  # it raised: let that be seen, if it is the same on the CPU
+    if collision is None and not returned:  # it raised: let that be seen, if it is the same on the CPU
         here = reconstruct(samples, generator)
         return {"collision": None, "devices": [], "returned": here["returned"], "last": here["last"]}
     return {

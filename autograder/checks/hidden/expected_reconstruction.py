@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autograder.checks.public.gan_search import Search
+from autograder.checks.public.small_gan import generator_from
+from autograder.judging import Mistake
 from autograder.probes.stand_ins.gan import CODE_SIZE
 
 
@@ -80,3 +83,94 @@ def apart(a: Tensor, b: Tensor) -> float:
 
 def fits(images: Tensor, course: Course) -> bool:
     return min(apart(images, course.images), apart(images, course.images_before)) <= IMAGE_GAP
+
+
+CHANGED = Mistake(
+    None, "The samples are changed in place.", "Make a new tensor of them, or leave them as they are."
+)
+# Other optimisers and settings than the ones asked: what it is, what to try, the optimiser.
+OTHERS: tuple[tuple[str, str, Optimiser], ...] = (
+    ("The codes' learning rate is the one of the training.", "Use self.vis_learning_rate.", adam(2e-4)),
+    (
+        "Adam's learning rate is left out: it takes its default, 1e-3.",
+        "Use self.vis_learning_rate.",
+        adam(1e-3),
+    ),
+    (
+        "Adam has the betas of the training, (0.5, 0.999); the default is asked here.",
+        "Leave the betas out here.",
+        adam(betas=(0.5, 0.999)),
+    ),
+    *(
+        (
+            "Adam has weight decay, which pulls the codes back to 0.",
+            "Make a plain Adam.",
+            adam(weight_decay=w),
+        )
+        for w in (1e-2, 1e-3, 1e-4, 1e-5)
+    ),
+    (
+        "Adam has weight decay (AdamW has it by default), which pulls the codes back to 0.",
+        "Make a plain Adam.",
+        lambda codes: torch.optim.AdamW(codes, lr=1e-2),
+    ),
+)
+
+
+def explain(images: Tensor, found: Search) -> Mistake | None:
+    """The mistake that leads to these images, if one of the known ones does."""
+    if not found.seen.flag("unchanged"):
+        return CHANGED
+    first, last = found.seen.get("first"), found.seen.get("last")
+    if isinstance(first, Tensor) and first.is_floating_point() and bool(first.abs().max() > 0.05):
+        uniform = bool(first.min() >= 0 and first.max() <= 1)
+        return Mistake(
+            None,
+            "The codes start at random values" + (" (uniform ones)" if uniform else "") + ".",
+            "Start at torch.zeros, so that the result is the same every time.",
+        )
+    samples = found.samples
+    generator = generator_from(found.state).eval()
+    descent = reconstruction(generator, samples, make=lambda codes: torch.optim.SGD(codes, lr=1e-2))
+    # It hardly moves the images, so more is asked here than to be near.
+    if apart(images, descent.images) < 0.2 * apart(images, found.start()):
+        return Mistake(
+            None,
+            "Plain gradient descent takes the place of Adam: the codes hardly move.",
+            "Make a torch.optim.Adam over the codes.",
+        )
+    number = steps_that_lead_to(images, generator, samples)
+    if number == 0:
+        return Mistake(
+            None,
+            "The images are those of the zero codes: the codes never moved, or the first images are returned.",
+            "Give the codes to Adam, and make the images of the codes after the last step.",
+        )
+    if number is not None and number not in (499, 500):
+        return Mistake(
+            None, f"The codes are moved by {number} steps; exactly 500 are asked.", "Take 500 steps."
+        )
+    if isinstance(last, Tensor) and last.is_floating_point() and last.numel() > 0:
+        bound = last.abs().max()
+        if bound > 0.1 and int((last.abs() == bound).sum()) > 2:
+            return Mistake(
+                None,
+                f"The codes are clamped to [-{bound:.3g}, {bound:.3g}].",
+                "Leave the codes to Adam: they may go wherever the loss falls.",
+            )
+    for says, try_, make in OTHERS:
+        if fits(images, reconstruction(generator, samples, make=make)):
+            return Mistake(None, says, try_)
+    if fits(images, reconstruction(generator, samples, cleared=False)):
+        return Mistake(
+            None,
+            "The codes' gradients are not cleared between the steps.",
+            "Call zero_grad() on the codes' optimiser in every step.",
+        )
+    if fits(images, reconstruction(generator_from(found.state).train(), samples)):
+        return Mistake(
+            None,
+            "The generator is in training mode: batch normalisation takes the statistics of the batch.",
+            "Call eval() on the generator for the length of the search.",
+        )
+    return None

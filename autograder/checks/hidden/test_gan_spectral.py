@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from autograder.checks.public.test_gan import effective_matrices
+from autograder.checks.public.test_gan_spectral import effective_matrices
 from autograder.judging import Mistake, check, expect
 
 ASKS = (

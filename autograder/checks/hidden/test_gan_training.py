@@ -11,13 +11,15 @@ from autograder.checks.hidden.expected_gan import (
     Step,
     discriminator_gradients,
     discriminator_losses,
-    discriminator_mistakes,
-    first_near,
     flat_gradient,
     generator_gradients,
     generator_losses,
-    generator_mistakes,
     near,
+)
+from autograder.checks.hidden.mistakes_gan import (
+    discriminator_mistakes,
+    first_near,
+    generator_mistakes,
     rescaled,
     smoothing,
 )
