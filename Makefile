@@ -15,7 +15,7 @@ Q ?=
 PATH_TO_CHECK ?= assignment
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -28,6 +28,7 @@ help:  ## list the targets
 	@echo "make mutants        mutation testing of the reference: what the checks let through, and why"
 	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
 	@echo "make kills          the grader killed at thirty moments: valid results, and a next run that goes on"
+	@echo "make cost           what isolation costs: the solutions graded at every level, in turn"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -73,6 +74,9 @@ adequacy: $(READY)
 
 mutants: $(READY)
 	@$(PY) -m tests.mutation
+
+cost: $(READY)
+	@$(PY) -m tests.cost
 
 kills: $(READY)
 	@KILLS=30 $(PY) -m pytest tests/test_kills.py -n 2 -q

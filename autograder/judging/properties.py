@@ -12,7 +12,6 @@ from typing import Any
 
 import hypothesis
 from hypothesis.errors import HypothesisException
-from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import SearchStrategy
 
 from autograder.examinee import NoAnswer
@@ -103,8 +102,11 @@ class _Search:
 def _no_constants_of_modules() -> Iterator[None]:
     """Keeps hypothesis from trying numbers that it reads in the source of loaded modules: which are loaded varies."""
     name = "_get_local_constants"
-    own = getattr(providers, name, None)
-    if own is None:  # versions that have no such thing
+    try:
+        from hypothesis.internal.conjecture import providers
+
+        own = getattr(providers, name)
+    except (ImportError, AttributeError):  # versions that have no such thing
         yield
         return
     nothing = vars(providers)["Constants"]()
