@@ -197,6 +197,7 @@ def grade(
         sys.exit(UNUSABLE)
     console = Console()
     how = batch.How(questions or None, device, isolation, reuse=not force)
+    before = {work.name: _written(work) for work in works}
     results: dict[str, Result] = {}
     columns = (
         TextColumn("Grading"),
@@ -217,6 +218,10 @@ def grade(
     from autograder.reports.terminal import print_grades
 
     print_grades(console, [results[w.name] for w in works], subject.rubric)
+    if known := sum(before[work.name] == _written(work) for work in works):
+        console.print(
+            f"{known} of {len(works)} stood in {out} already; --force grades them again.", soft_wrap=True
+        )
     if batch.course_secret() == batch.DEFAULT_SECRET:
         console.print(
             "AUTOGRADER_SECRET is not set: inputs of checks can be guessed by whoever has this package."
@@ -225,6 +230,14 @@ def grade(
         console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
     console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
     sys.exit(UNUSABLE if problems else 0)
+
+
+def _written(work: batch.Work) -> int:
+    """When a work's result was last written; 0 when it has none."""
+    try:
+        return work.output.stat().st_mtime_ns if work.output else 0
+    except OSError:
+        return 0
 
 
 @main.command()

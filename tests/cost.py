@@ -17,7 +17,9 @@ SOLUTIONS = Path(__file__).resolve().parents[1] / "solutions"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     times: dict[str, list[float]] = {level: [] for level in LEVELS}

@@ -17,7 +17,9 @@ NOT_WRITTEN = "not written yet"
 
 def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequence[str] | None = None) -> None:
     """A student's table: questions, public points, and under each failing question what to do next."""
-    table = Table(title=f"Public checks of {result.submission}", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=Text(f"Public checks of {result.submission}"), title_justify="left", box=box.SIMPLE_HEAD
+    )
     table.add_column("Question", no_wrap=True)
     table.add_column("What is asked, and what to do next", overflow="fold", ratio=1)
     table.add_column("Points", justify="right", no_wrap=True)
