@@ -208,22 +208,14 @@ class Examinee:
                 "Look for loops that do not end, and for work that grows with the data.",
             )
         start = time.monotonic()
+        allowed = min(seconds, self._left) if student else seconds
         try:
-            answer = box.request(message, min(seconds, self._left) if student else seconds)
+            answer = box.request(message, allowed)
+            raised = answer.get("raised")
+            if isinstance(raised, dict) and raised.get("kind") == "hang":
+                raise self._too_slow(box, doing, allowed, start, importing, raised)
         except TimedOut:
-            self._forget(box)
-            # Code that hangs once mostly hangs again, and others are waiting.
-            self._left = min(self._left, GRACE_SECONDS + time.monotonic() - start)
-            raise NoAnswer(
-                "timeout",
-                f"{doing} did not finish within {min(seconds, self._left):.0f} s",
-                "Look for a loop that does not end"
-                + (
-                    ", or training that runs when the module is imported: put it under `if __name__ == '__main__':`."
-                    if importing
-                    else "; tiny inputs are used here, so it should take well under a second."
-                ),
-            ) from None
+            raise self._too_slow(box, doing, allowed, start, importing, {}) from None
         except Died as death:
             self._forget(box)
             raise NoAnswer(
@@ -247,6 +239,25 @@ class Examinee:
             self._forget(box)
             raise NoAnswer("error", "the answer could not be read", "Return plain tensors and numbers.")
         return dict(answer)
+
+    def _too_slow(
+        self, box: Box, doing: str, allowed: float, start: float, importing: bool, told: Mapping[str, Any]
+    ) -> NoAnswer:
+        """Ends the process; what to say of it. told: where the code was, when it could still be asked."""
+        self._forget(box)
+        # Code that hangs once mostly hangs again, and others are waiting.
+        self._left = min(self._left, GRACE_SECONDS + time.monotonic() - start)
+        at = f"; it was at {where}" if (where := _where(told)) else ""
+        return NoAnswer(
+            "timeout",
+            f"{doing} did not finish within {allowed:.0f} s{at}",
+            "Look for a loop that does not end"
+            + (
+                ", or training that runs when the module is imported: put it under `if __name__ == '__main__':`."
+                if importing
+                else "; tiny inputs are used here, so it should take well under a second."
+            ),
+        )
 
     def _forget(self, box: Box) -> None:
         if self._printed is not None:

@@ -274,3 +274,32 @@ def _until(stream: IO[str], text: str) -> str:
         if text in line:
             return "".join(lines)
     raise AssertionError(f"the output ended without {text!r}:\n{''.join(lines)}")
+
+
+def test_a_second_run_grades_only_what_is_new_or_changed(tmp_path: Path) -> None:
+    mine = tmp_path / "class"
+    for name in ("ana", "ben"):
+        shutil.copytree(ROOT / "solutions", mine / name)
+    out = tmp_path / "grades"
+
+    def run(*more: str, **environment: str) -> str:
+        done = autograder(
+            "grade", str(mine), "-q", "1-7", "--out", str(out), "--jobs", "1", *more, **environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "stood in" not in run()
+    (out / ".ben.json.abcd1234").write_text("half of a resu")
+    assert "2 of 2 stood in" in run()
+    assert not (out / ".ben.json.abcd1234").exists()
+    vae = mine / "ben" / "vae.py"
+    vae.write_text(vae.read_text(encoding="utf-8") + "\nINTERPOLATIONS = []\n", encoding="utf-8")
+    assert "1 of 2 stood in" in run()
+    scores = {name: json.loads((out / f"{name}.json").read_text())["score"] for name in ("ana", "ben")}
+    assert scores == {"ana": 1, "ben": 0}
+    (out / "ana.json").write_text("{}")
+    assert "1 of 2 stood in" in run()
+    assert json.loads((out / "ana.json").read_text())["score"] == 1
+    assert "stood in" not in run("--force")
+    assert "stood in" not in run(AUTOGRADER_SECRET="another")

@@ -104,7 +104,16 @@ def test_what_only_works_with_the_own_modules_counts(graded: Grade) -> None:
 @pytest.mark.parametrize(
     ("code", "status", "says"),
     [
-        ("def double(x):\n    while True: pass\n", "timeout", "did not finish within 3 s"),
+        (
+            "def double(x):\n    while True:\n        x = x + 1\n",
+            "timeout",
+            "did not finish within 3 s; it was at first.py, line",
+        ),
+        (
+            "def double(x):\n    import time\n    time.sleep(1e6)\n",
+            "timeout",
+            "did not finish within 3 s; it was at first.py, line 3: time.sleep(1e6)",
+        ),
         ("import os\ndef double(x):\n    os._exit(0)\n", "error", "exited with status 0"),
         ("import ctypes\ndef double(x):\n    ctypes.string_at(0)\n", "error", "SIGSEGV"),
         ("def double(x):\n    exit()\n", "error", "asked the interpreter to stop"),

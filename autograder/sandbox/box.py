@@ -64,7 +64,7 @@ class Box:
         """Sends one request and returns its answer, a tree: {"ok": ...} or {"raised": ...}."""
         self._count += 1
         deadline = time.monotonic() + seconds
-        frame = wire.encode({"n": self._count, **message})
+        frame = wire.encode({"n": self._count, "seconds": seconds, **message})
         # The child reads a request at once or not at all; a writer thread keeps a stuck child from stopping the judge.
         writer = threading.Thread(target=self._write, args=(frame,), daemon=True)
         writer.start()

@@ -5,7 +5,7 @@ Loaded by file path, alone, in a process that holds no secret. Requests and answ
      "own": [module, ...], ...}
     {"n": 2, "op": "import", "module": "vae"}
     {"n": 3, "op": "probe", "module": "vae", "function": "reparameterize", "inputs": {...}, "seed": 7}
-Answers: {"n": n, "ok": tree} or {"n": n, "raised": {...}}.
+Each has "seconds", the time it may take. Answers: {"n": n, "ok": tree} or {"n": n, "raised": {...}}.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import importlib.util
 import os
 import random
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ import torch
 TEXT = 2000  # characters of an exception's message that are passed on
 # Bound before any student code runs, which may replace what the modules hold.
 SEEDERS: tuple[Callable[[int], object], ...] = (random.seed, np.random.seed, torch.manual_seed)
+HANGING = 0.9  # of a request's time, after which it is told where the code is
 FRAMES = 4  # of the student's own frames, innermost last
 
 
@@ -92,13 +94,39 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
     sys.meta_path.insert(0, finder)
     while (frame := wire.read_frame(read)) is not None:
         request = wire.decode(frame)
-        answer: dict[str, Any] = {"n": request["n"]}
+        answering = Answering(request["n"], write, wire)
+        watch = threading.Timer(
+            request["seconds"] * HANGING, answering.hangs, (threading.get_ident(), folder)
+        )
+        watch.daemon = True
+        watch.start()
         try:
-            answer["ok"] = _do(request, finder)
-            reply = wire.encode(answer)
+            reply = wire.encode({"n": request["n"], "ok": _do(request, finder)})
         except BaseException as error:
             reply = wire.encode({"n": request["n"], "raised": _describe(error, folder)})
-        write(reply)
+        watch.cancel()
+        answering.give(reply)
+
+
+class Answering:
+    """Gives one answer to a request: what came of it or, shortly before its time is over, where it hangs."""
+
+    def __init__(self, number: int, write: Callable[[bytes], object], wire: Any) -> None:
+        self.number, self.write, self.wire = number, write, wire
+        self.lock = threading.Lock()
+        self.given = False
+
+    def give(self, reply: bytes) -> None:
+        with self.lock:
+            if not self.given:
+                self.given = True
+                self.write(reply)
+
+    def hangs(self, thread: int, folder: Path) -> None:
+        frame = sys._current_frames().get(thread)
+        lines = _own_lines(traceback.extract_stack(frame), folder) if frame is not None else []
+        raised = {"kind": "hang", "type": "", "message": "", "lines": lines[-FRAMES:]}
+        self.give(self.wire.encode({"n": self.number, "raised": raised}))
 
 
 def _do(request: dict[str, Any], finder: Finder) -> Any:
@@ -137,17 +165,7 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
     own: list[dict[str, Any]] = []
     innermost_is_own = False
     try:
-        frames = traceback.extract_tb(error.__traceback__)
-        for frame in frames:
-            if os.path.dirname(frame.filename) == str(folder):
-                own.append(
-                    {
-                        "file": os.path.basename(frame.filename)[:80],
-                        "line": frame.lineno or 0,
-                        "code": (frame.line or "")[:200],
-                        "function": frame.name[:80],
-                    }
-                )
+        own = _own_lines(traceback.extract_tb(error.__traceback__), folder)
         innermost_is_own = bool(own)
         if (
             isinstance(error, SyntaxError)
@@ -181,3 +199,17 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
         "message": message,
         "lines": own[-FRAMES:],
     }
+
+
+def _own_lines(frames: traceback.StackSummary, folder: Path) -> list[dict[str, Any]]:
+    """The student's own lines of a stack, innermost last."""
+    return [
+        {
+            "file": os.path.basename(frame.filename)[:80],
+            "line": frame.lineno or 0,
+            "code": (frame.line or "")[:200],
+            "function": frame.name[:80],
+        }
+        for frame in frames
+        if os.path.dirname(frame.filename) == str(folder)
+    ]
