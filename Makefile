@@ -15,7 +15,7 @@ Q ?=
 PATH_TO_CHECK ?= assignment
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability attacks
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -27,6 +27,7 @@ help:  ## list the targets
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report, in adequacy/"
 	@echo "make mutants        mutation testing of the reference: what the checks let through, and why"
 	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
+	@echo "make attacks        hostile and broken submissions, graded at every level of isolation (Linux)"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -75,6 +76,9 @@ mutants: $(READY)
 
 stability: $(READY)
 	@$(PY) -m tests.stability
+
+attacks: $(READY)
+	@$(PY) -m tests.attack --level all
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from autograder.rubric import assignment
-from autograder.verdicts import Result
+from autograder.verdicts import GRADERS_FAULT, Result
 from tests import corpus
 from tests.attacks.entries import ASSIGNMENT, REACHED, Attack
 
@@ -84,6 +84,9 @@ def _leaks(attack: Attack, result: Result, secret: str) -> Iterator[str]:
 
 
 def _reached(result: Result) -> Iterator[str]:
+    for verdict in result.checks:
+        if GRADERS_FAULT in verdict.feedback:
+            yield f"the grader is blamed for {verdict.id}"
     for line in told(result).splitlines():
         if REACHED in line and not line.strip().startswith("at "):  # a line of code that is quoted
             yield line.strip()[:160]
