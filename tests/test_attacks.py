@@ -1,4 +1,4 @@
-"""The sandbox holds: a sample of the attacks, graded among honest submissions at this machine's best level (all: `make attacks`)."""
+"""The sandbox holds: a sample of the attacks, graded among honest ones at the machine's best level (all: `make attacks`)."""
 
 from __future__ import annotations
 
