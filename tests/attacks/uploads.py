@@ -124,6 +124,18 @@ def many_files(where: Path, name: str, files: Files) -> Path:
     return archive(where, name, {**files, **{f"x/{i}.py": b"" for i in range(20_000)}}, zipfile.ZIP_STORED)
 
 
+def contents_behind_zip64(where: Path, name: str, files: Files) -> Path:
+    """150,000 files, whose number and size of contents stand in the 64-bit record alone; the usual one tells of few."""
+    path = archive(where, name, {**files, **{f"x/{i}.py": b"" for i in range(150_000)}}, zipfile.ZIP_STORED)
+    whole = path.read_bytes()
+    large = whole.rfind(b"PK\x06\x06")
+    tail = bytearray(whole[large:])
+    end = tail.rfind(b"PK\x05\x06")
+    struct.pack_into("<HHII", tail, end + 8, 4, 4, 400, len(whole) - 500)
+    path.write_bytes(whole[:large] + bytes(tail))
+    return path
+
+
 def deep_folders(where: Path, name: str, files: Files) -> Path:
     return archive(where, name, {"/".join(["d"] * 500 + [file]): data for file, data in files.items()})
 
@@ -186,6 +198,10 @@ def named_as_markup(where: Path, name: str, files: Files) -> Path:
 
 def named_in_unicode(where: Path, name: str, files: Files) -> Path:
     return folder(where, "An\u0303a \u202egrade\u202c \u2028 honest-01", files)
+
+
+def named_in_latin1(where: Path, name: str, files: Files) -> Path:
+    return folder(where, os.fsdecode(b"M\xfcller"), files)
 
 
 def in_capitals(where: Path, name: str, files: Files) -> Path:
