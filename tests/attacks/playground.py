@@ -87,12 +87,12 @@ class Playground:
     def troubles(self) -> list[str]:
         """What has become of the canaries, and what was left behind, a line each; call it when the batch is done."""
         deadline = time.monotonic() + SETTLING
-        while (self._processes() or any(self.temporary.iterdir())) and time.monotonic() < deadline:
+        while (self._processes() or self._left()) and time.monotonic() < deadline:
             time.sleep(0.2)
         found = [f"a canary was touched: {was} became {now}" for was, now in self._changes()]
         found += [f"a connection came to the listener: {what}" for what in self.connections]
         found += [f"a process was left: {_told(p)}" for p in self._processes()]
-        found += [f"a file was left: {path}" for path in [*self._marked(), *self.temporary.iterdir()]]
+        found += [f"a file was left: {path}" for path in [*self._marked(), *self._left()]]
         known = (".json", ".csv")
         found += [
             f"an odd file among the results: {p.name}"
@@ -136,6 +136,10 @@ class Playground:
                 ):
                     found.append(process)
         return found
+
+    def _left(self) -> list[Path]:
+        """What lies in the batch's temporary folder, but for the cache that torch makes in the judge."""
+        return [path for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")]
 
     @staticmethod
     def _marked() -> list[Path]:
