@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 MARK = "attack-canary"
-SHARED_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")
+SHARED_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp", "/run")
 SHM_KEY = 0x0A77AC4  # System V shared memory in which attacks leave notes
 QUEUE = f"/{MARK}-queue"  # a POSIX message queue for the same
 SETTLING = 5.0  # seconds that ended processes and folders may take to be gone
