@@ -15,7 +15,7 @@ Q ?=
 PATH_TO_CHECK ?= assignment
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -29,6 +29,7 @@ help:  ## list the targets
 	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
 	@echo "make kills          the grader killed at thirty moments: valid results, and a next run that goes on"
 	@echo "make cost           what isolation costs: the solutions graded at every level, in turn"
+	@echo "make attacks        hostile and broken submissions, graded at every level of isolation (Linux)"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -83,6 +84,9 @@ kills: $(READY)
 
 stability: $(READY)
 	@$(PY) -m tests.stability
+
+attacks: $(READY)
+	@$(PY) -m tests.attack --level all
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

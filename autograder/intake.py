@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -21,6 +22,7 @@ MAX_FILE = 2 << 20  # bytes of one module
 MAX_ENTRIES = 5000  # files looked at in one submission
 MAX_DEPTH = 8
 MAX_CONTENTS = 8 << 20  # bytes of a zip's table of contents: some 100,000 files
+ZIP_END, ZIP64_LOCATOR, ZIP64_END = 22, 20, 56  # bytes of a zip's last records
 MAX_HELPERS = 20
 MAX_NOTES = 20
 SKIPPED = {"__MACOSX", "__pycache__", "node_modules", "venv", "site-packages"}
@@ -100,12 +102,29 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 
 def _contents_size(path: Path) -> int:
-    """Bytes of a zip's table of contents, as its last record says (it stands in the last 64 KiB); 0 where there is none."""
+    """Bytes of a zip's table of contents, as its last records say (they stand in its last 64 KiB); 0 where there are none.
+
+    A 64-bit record goes before the usual one where there is one, as it does for `zipfile`; the larger of the two counts.
+    """
     with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - (1 << 16) - 22))
+        stream.seek(max(0, path.stat().st_size - (1 << 16) - ZIP_END))
         tail = stream.read()
-    place = tail.rfind(b"PK\x05\x06")
-    return int.from_bytes(tail[place + 12 : place + 16], "little") if place >= 0 else 0
+        place = tail.rfind(b"PK\x05\x06")
+        if place < 0:
+            return 0
+        size = int.from_bytes(tail[place + 12 : place + 16], "little")
+        locator = tail[max(0, place - ZIP64_LOCATOR) : place]
+        if not locator.startswith(b"PK\x06\x07"):
+            return size
+        # Where the record stands: right before its locator, or where the locator says.
+        start = path.stat().st_size - len(tail) + place - ZIP64_LOCATOR - ZIP64_END
+        for at in (start, int.from_bytes(locator[8:16], "little")):
+            with contextlib.suppress(OSError, ValueError, OverflowError):
+                stream.seek(at)
+                record = stream.read(ZIP64_END)
+                if record.startswith(b"PK\x06\x06"):
+                    size = max(size, int.from_bytes(record[40:48], "little"))
+        return size
 
 
 def _in_folder(root: Path, notes: list[str]) -> Iterator[Entry]:

@@ -12,6 +12,7 @@ import pytest
 
 from autograder import intake
 from autograder.rubric import Rubric, assignment
+from tests.attacks import uploads
 
 MODULES = {f"{m}.py": f"# {m}\n".encode() for m in ("autoencoder", "vae", "cvae", "gan")}
 
@@ -182,6 +183,12 @@ def test_a_table_of_contents_without_end_is_refused_unread(tmp_path: Path, rubri
     place = data.rindex(b"PK\x05\x06")
     data[place + 12 : place + 16] = (1 << 30).to_bytes(4, "little")
     path = folder(tmp_path, {"long.zip": bytes(data)}) / "long.zip"
+    with pytest.raises(intake.UnusableSubmission, match="lists far too many files"):
+        intake.read(path, rubric)
+
+
+def test_a_table_of_contents_is_not_hidden_behind_a_64_bit_record(tmp_path: Path, rubric: Rubric) -> None:
+    path = uploads.contents_behind_zip64(tmp_path, "many", MODULES)
     with pytest.raises(intake.UnusableSubmission, match="lists far too many files"):
         intake.read(path, rubric)
 

@@ -54,6 +54,7 @@ class Box:
         self._handle, self._folder, self._requests = handle, folder, requests
         self._count = 0
         self._closed = False
+        self._writers: list[threading.Thread] = []
         self._answers: queue.Queue[bytes | BaseException | None] = queue.Queue(WAITING)
         self._printed = bytearray()
         self._prints, self._silent = prints, False
@@ -67,6 +68,7 @@ class Box:
         frame = wire.encode({"n": self._count, "seconds": seconds, **message})
         # The child reads a request at once or not at all; a writer thread keeps a stuck child from stopping the judge.
         writer = threading.Thread(target=self._write, args=(frame,), daemon=True)
+        self._writers = [w for w in self._writers if w.is_alive()] + [writer]
         writer.start()
         try:
             answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -81,7 +83,10 @@ class Box:
             if isinstance(answer, BaseException):
                 raise wire.WireError(str(answer))
             tree = wire.decode(answer)
-            if not isinstance(tree, dict) or tree.get("n") != self._count or len(tree) != 2:
+            if not isinstance(tree, dict) or set(tree) not in ({"n", "ok"}, {"n", "raised"}):
+                raise wire.WireError("neither a value nor an exception")
+            # The type first: what has come may be a tensor, which compares to a tensor.
+            if type(tree["n"]) is not int or tree["n"] != self._count:
                 raise wire.WireError("an answer to another question")
         except wire.WireError as error:
             self.close()
@@ -101,9 +106,13 @@ class Box:
             return
         self._closed = True
         self._handle.kill()
-        with contextlib.suppress(OSError):
-            os.close(self._requests)
         self._handle.wait(5.0)
+        for writer in self._writers:
+            writer.join(1.0)
+        # A writer that still waits (somebody holds the pipe's other end) would go on in whatever gets this number next.
+        if not any(writer.is_alive() for writer in self._writers):
+            with contextlib.suppress(OSError):
+                os.close(self._requests)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

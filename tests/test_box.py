@@ -1,0 +1,98 @@
+"""The judge's end of a sandboxed process: whatever comes instead of an answer ends in one of its own exceptions."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from autograder.sandbox import wire
+from autograder.sandbox.box import Box, Unreadable
+
+
+class Ended:
+    """The handle of a process that is not there."""
+
+    def __init__(self) -> None:
+        self.killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def wait(self, seconds: float) -> int | None:
+        return 0
+
+
+def box_and_ends(kind: type[Box] = Box) -> tuple[Box, Ended, tuple[int, int]]:
+    """A box, its handle, and the child's ends of its pipes: requests to read, answers to write."""
+    requests_read, requests_write = os.pipe()
+    answers_read, answers_write = os.pipe()
+    prints_read, prints_write = os.pipe()
+    os.close(prints_write)
+    handle = Ended()
+    return (
+        kind(handle, None, requests_write, answers_read, prints_read),
+        handle,
+        (requests_read, answers_write),
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"n": 2, "ok": 1},
+        {"n": True, "ok": 1},
+        {"n": 1.0, "ok": 1},
+        {"n": torch.tensor([1, 1]), "ok": 1},
+        {"n": torch.tensor(1), "ok": 1},
+        {"n": 1, "well": 1},
+        {"n": 1, "ok": 1, "raised": {}},
+        {"ok": 1},
+        [1, "ok"],
+        None,
+    ],
+)
+def test_an_answer_of_another_form_is_unreadable_and_ends_the_process(answer: Any) -> None:
+    box, handle, ends = box_and_ends()
+    os.write(ends[1], wire.encode(answer))
+    with pytest.raises(Unreadable):
+        box.request({"op": "probe"}, 5.0)
+    assert handle.killed
+    for fd in ends:
+        os.close(fd)
+
+
+def test_an_answer_comes_back_as_it_was_sent() -> None:
+    box, _, ends = box_and_ends()
+    os.write(ends[1], wire.encode({"n": 1, "ok": [1, "a"]}))
+    assert box.request({"op": "probe"}, 5.0) == {"n": 1, "ok": [1, "a"]}
+    box.close()
+    for fd in ends:
+        os.close(fd)
+
+
+class Late(Box):
+    """A box whose requests are written a little later than usual."""
+
+    def _write(self, frame: bytes) -> None:
+        time.sleep(0.3)
+        super()._write(frame)
+
+
+def test_a_late_request_goes_nowhere_else_when_its_box_is_closed() -> None:
+    """An answer that came too early closes the box; the request's descriptor is not another's while it is being written."""
+    read, write = os.pipe()
+    box, _, ends = box_and_ends(Late)
+    os.write(ends[1], wire.encode({"n": 9, "ok": 1}))
+    with pytest.raises(Unreadable):
+        box.request({"op": "probe"}, 5.0)
+    os.dup2(write, box._requests)  # somebody else's from now on
+    time.sleep(0.5)
+    os.set_blocking(read, False)
+    with pytest.raises(BlockingIOError):
+        os.read(read, 1)
+    for fd in (*ends, read, write, box._requests):
+        os.close(fd)
