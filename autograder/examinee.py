@@ -154,6 +154,9 @@ class Examinee:
             raise broken.reason
         if self.mode in self._boxes:
             return self._boxes[self.mode]
+        if self._left <= 0:
+            raise self._used_up()
+        whole = self._left >= IMPORT_SECONDS
         box = self._launcher.box(self._limits)
         self._boxes[self.mode] = box
         own = [n.removesuffix(".py") for n in self._files]
@@ -185,7 +188,9 @@ class Examinee:
             if "ok" not in answer:
                 raise _not_importable(answer["raised"], question)
         except NoAnswer as reason:
-            self._broken[(question.module, self.mode)] = _Broken(reason)
+            # An import that this question had little time left for may still go well in another one.
+            if whole or reason.status != "timeout":
+                self._broken[(question.module, self.mode)] = _Broken(reason)
             self._forget(box)
             raise
         return box
@@ -201,12 +206,8 @@ class Examinee:
     ) -> dict[str, Any]:
         assert self._question is not None
         doing = f"importing {self._question.module}.py" if importing else "your code"
-        if self._left <= 0:
-            raise NoAnswer(
-                "timeout",
-                f"the question's time ({self._question.seconds:g} s for all its checks) is used up",
-                "Look for loops that do not end, and for work that grows with the data.",
-            )
+        if self._left <= 0 and student:
+            raise self._used_up()
         start = time.monotonic()
         allowed = min(seconds, self._left) if student else seconds
         try:
@@ -257,6 +258,14 @@ class Examinee:
                 if importing
                 else "; tiny inputs are used here, so it should take well under a second."
             ),
+        )
+
+    def _used_up(self) -> NoAnswer:
+        assert self._question is not None
+        return NoAnswer(
+            "timeout",
+            f"the question's time ({self._question.seconds:g} s for all its checks) is used up",
+            "Look for loops that do not end, and for work that grows with the data.",
         )
 
     def _forget(self, box: Box) -> None:

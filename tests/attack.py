@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from autograder import batch, intake
 from autograder.reports.files import FORMULA_STARTS, file_name, write_gradebook
-from autograder.rubric import assignment
+from autograder.rubric import Question, assignment
 from autograder.sandbox.launch import LEVELS, Unavailable
 from autograder.verdicts import Result
 from tests import corpus
@@ -82,7 +82,7 @@ def grade(
             if work.name in by_name:
                 attack = by_name[work.name]
                 problems += findings.complaints(attack, result, before["honest"], ground.secret)
-                if attack.prints:
+                if attack.prints and (questions is None or {*questions} & {q.id for q in _questions(attack)}):
                     problems += _prints(work, result, how, ground.secret)
                 if problems:
                     report.broken[attack.name] = problems
@@ -141,6 +141,11 @@ def _prints(work: batch.Work, result: Result, how: batch.How, secret: str) -> li
     if public.printed != result.printed:
         return ["prints of hidden checks are told"]
     return [] if result.printed else ["it printed nothing, so nothing was tried"]
+
+
+def _questions(attack: Attack) -> list[Question]:
+    """The questions that are asked of the module which holds the attack's code."""
+    return [q for q in assignment().rubric.auto if q.module == attack.module]
 
 
 def _gradebook(path: Path, results: dict[str, Result]) -> list[str]:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from autograder.examinee import Examinee, NoAnswer
 from autograder.grading import Options, grade
 from autograder.rubric import Assignment
-from autograder.sandbox.launch import Launcher, launcher
+from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.verdicts import Result, Verdict
 from tests.tiny import make_assignment, submit
 
@@ -173,6 +175,29 @@ def test_a_question_has_one_budget_for_all_its_checks(graded: Grade) -> None:
     graded.assignment = replace(graded.assignment, rubric=rubric)
     result = graded(first=code)
     assert [v.status for v in result.of("1")] == ["passed", "timeout"]
+
+
+def test_time_that_a_hanging_check_has_used_up_is_not_the_graders_fault(graded: Grade) -> None:
+    first, *others = graded.assignment.rubric.questions
+    rubric = replace(graded.assignment.rubric, questions=(replace(first, seconds=2.0), *others))
+    graded.assignment = replace(graded.assignment, rubric=rubric)
+    result = graded(first="import time\ndef double(x):\n    time.sleep(100)\n")
+    assert [v.status for v in result.of("1")] == ["timeout", "timeout"]
+    assert "the question's time (2 s for all its checks) is used up" in result.of("1")[1].feedback
+
+
+def test_an_import_cut_short_by_one_question_is_tried_again_in_the_next(
+    tiny: Assignment, boxes: Launcher
+) -> None:
+    files = {"first.py": b"import time\ntime.sleep(1)\ndef double(x):\n    return 2 * x\n"}
+    examinee = Examinee(files, tiny, boxes, Limits())
+    question = tiny.rubric.question("1")
+    examinee.begin(replace(question, seconds=0.5))
+    with pytest.raises(NoAnswer, match="did not finish"):
+        examinee.ask("first.double", x=torch.ones(3))
+    examinee.begin(question)
+    assert examinee.ask("first.double", x=torch.ones(3)).tensor("y", (3,)).tolist() == [2, 2, 2]
+    examinee.end()
 
 
 def test_state_does_not_pass_from_one_question_to_the_next(graded: Grade) -> None:

@@ -118,9 +118,8 @@ class Playground:
         try:
             process = psutil.Process(self.process.pid)
             state["process"] = f"nice {process.nice()}, {process.cpu_affinity()}"
-            state["process"] += (
-                ", stopped" if process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) else ""
-            )
+            if process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                state["process"] = process.status()
         except psutil.Error:
             state["process"] = "gone"
         return state
