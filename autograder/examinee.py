@@ -246,8 +246,10 @@ class Examinee:
     ) -> NoAnswer:
         """Ends the process; what to say of it. told: where the code was, when it could still be asked."""
         self._forget(box)
-        # Code that hangs once mostly hangs again, and others are waiting.
-        self._left = min(self._left, GRACE_SECONDS + time.monotonic() - start)
+        # The whole of its time counts as used, though the code was asked where it was a little before the end. And
+        # code that hangs once mostly hangs again, and others are waiting.
+        used = time.monotonic() - start
+        self._left = min(self._left - max(0.0, allowed - used), GRACE_SECONDS + used)
         at = f"; it was at {where}" if (where := _where(told)) else ""
         return NoAnswer(
             "timeout",
