@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import training, variational
-from .kit import attempt, attribute, need, parameters, same, snapshot, tell
+from .kit import attempt, attribute, need, parameters, same, snapshot, tell, watching
 from .posing import mixing
 from .stand_ins import models
 
@@ -159,7 +159,7 @@ def _overlaid(weights: dict[str, Tensor], dye: bool) -> Any:
 def elsewhere(nz: int, num_labels: int, x: Tensor, c: Tensor) -> dict[str, Any]:
     """A conditional CVAE as constructed, on another device than the CPU: what collides."""
     model = need("cvae", "CVAE")(nz, 1.0, True, num_labels)
-    return {"collision": variational.collision(model, x, c)}
+    return variational.collision(model, x, c)
 
 
 def train_elsewhere(
@@ -171,11 +171,16 @@ def train_elsewhere(
 
 
 def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dict[str, Any]:
-    """sample_conditional with model and labels on another device than the CPU: what collides."""
+    """sample_conditional with model and labels on another device than the CPU: what collides.
+
+    worked: what the decoder made of the codes, on the CPU.
+    """
     function = need("cvae", "sample_conditional")
     model = models.CVAEModel(weights, 0.5)
-    function(model, labels, nz)  # what does not work on the CPU cannot be judged elsewhere
-    return {"collision": mixing(lambda device: function(model.to(device), labels.to(device), nz))}
+    with watching(model.decoder) as calls:
+        function(model, labels, nz)  # what does not work on the CPU cannot be judged elsewhere
+    collision = mixing(lambda device: function(model.to(device), labels.to(device), nz))
+    return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
 
 def train_cvae(

@@ -109,13 +109,18 @@ def watching_rates() -> Iterator[list[float]]:
 
 
 def collision(
-    function: Callable[..., Any], model: nn.Module, images: Tensor, labels: Tensor, batch_size: int
+    function: Callable[..., Any], model: Any, images: Tensor, labels: Tensor, batch_size: int
 ) -> dict[str, Any]:
-    """Trains `model` for an epoch where it is on another device than the CPU, as the loader's batches are not."""
+    """Trains `model` for an epoch where it is on another device than the CPU, as the loader's batches are not.
+
+    worked: what its encoder made of the first batch, on the CPU.
+    """
     loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size)
-    function(model, loader, 1, 1e-3)  # what does not work on the CPU cannot be judged elsewhere
+    with watching(model.encoder) as calls:
+        function(model, loader, 1, 1e-3)  # what does not work on the CPU cannot be judged elsewhere
     model.zero_grad()
-    return {"collision": mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))}
+    collision = mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))
+    return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
 
 def _batch(inputs: list[Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def elsewhere(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:
     """The VAE's methods between given networks on another device than the CPU: what collides."""
     nz = weights["decoder_weight"].shape[1]
     model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights)
-    return {"collision": variational.collision(model, x)}
+    return variational.collision(model, x)
 
 
 def train_elsewhere(

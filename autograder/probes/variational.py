@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .kit import attribute, same, snapshot
+from .kit import attribute, same, snapshot, watching
 from .posing import mixing
 from .stand_ins import models
 
@@ -109,8 +109,11 @@ def backward_pass(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
     }
 
 
-def collision(model: Any, x: Tensor, *labels: Tensor) -> str | None:
-    """What collides in forward, loss, backward and reconstruct where the model is on another device than the CPU."""
+def collision(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
+    """What collides in forward, loss, backward and reconstruct where the model is on another device than the CPU.
+
+    worked: what its encoder made of x, on the CPU.
+    """
 
     def run(device: torch.device) -> None:
         moved = model.to(device)
@@ -119,9 +122,10 @@ def collision(model: Any, x: Tensor, *labels: Tensor) -> str | None:
         total.backward()
         moved.reconstruct(there, *c)
 
-    run(torch.device("cpu"))  # what does not work on the CPU cannot be judged elsewhere
+    with watching(model.encoder) as calls:
+        run(torch.device("cpu"))  # what does not work on the CPU cannot be judged elsewhere
     model.zero_grad()
-    return mixing(run)
+    return {"collision": mixing(run), "worked": calls[0]["output"] if calls else None}
 
 
 def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict[str, Any]:

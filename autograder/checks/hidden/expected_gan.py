@@ -77,6 +77,25 @@ class Step:
                 found = kind
         return ""
 
+    def expect_begun_as_given(self) -> None:
+        """Raises a fault unless the networks were, up to the first step, those that the check sent.
+
+        For the first call on networks. So that gradients cannot be made up along with the weights that they belong to.
+        """
+        first = next(
+            (e for e in self.call.parts("events") if e.text("event").endswith(" step")),
+            self.call.part("before"),
+        )
+        for source in (self.call.part("before"), first):
+            for network, state in (("generator", self.generator), ("discriminator", self.discriminator)):
+                for name, value in weights(source, network, state).items():
+                    expect(
+                        float((value - state[name]).abs().max()) <= 1e-6,
+                        expected=f"the {network} as it is handed over, until an optimiser takes a step",
+                        seen=f"other weights: {name} was changed",
+                        hint="Only the optimisers may move the networks.",
+                    )
+
     def networks(self, at: str) -> tuple[SmallGenerator, SmallDiscriminator]:
         """Both networks, in training mode, as they were when an optimiser (or the call: "call") took its step."""
         source = self.call.part("before") if at == "call" else self.optimiser_step(at)

@@ -38,7 +38,9 @@ def run(submission, draw, sizes: list[int], training: bool = True) -> list[Step]
     generator, discriminator = generator_state(draw), discriminator_state(draw)
     batches = [draw.uniform(n, 3, 32, 32) ** draw.number(0.5, 2) for n in sizes]
     calls = ask_steps(submission, batches, generator, discriminator, training=training)
-    return [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
+    steps = [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
+    steps[0].expect_begun_as_given()
+    return steps
 
 
 def told(seen: Tensor, values: list[Tensor]) -> str:

@@ -142,6 +142,23 @@ def expect_no_collision(seen: Observation, what: str) -> None:
     )
 
 
+def expect_encoded(seen: Observation, weights: dict[str, Tensor], x: Tensor, what: str) -> None:
+    """Raises a fault unless the given encoder was asked about `x` first, on the CPU.
+
+    This much every attempt does, right or wrong; code that does nothing, or only says that all is well, does not.
+    """
+    worked = seen.get("worked")
+    right = encoded(weights, x)
+    expect(
+        isinstance(worked, Tensor)
+        and worked.numel() == right.numel()
+        and torch.allclose(worked.double().reshape(right.shape), right, rtol=1e-3, atol=1e-3),
+        expected=f"{what}: the model's encoder called with the images",
+        seen="a model that was not called" if worked is None else "other codes than those of the images",
+        hint="Send the images through the model.",
+    )
+
+
 @dataclass(frozen=True)
 class LoaderBatch:
     """One batch that a loader of numbered images served."""

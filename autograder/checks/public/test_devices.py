@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from autograder.checks.public import given
 from autograder.checks.public.gan_search import FIXED, Search, expect_searched, makes_another_number
 from autograder.checks.public.gan_steps import BATCH, expect_trained
@@ -20,14 +22,16 @@ DEVICE = "{}: everything on the device that the model's parameters are on, where
 )
 def test_autoencoder_training_on_another_device(submission, draw: Draw) -> None:
     nz, n = draw.integer(3, 6), draw.integer(7, 12)
+    weights, images = given.weights(draw, nz, outputs=nz), draw.uniform(n, 1, 28, 28)
     seen = submission.ask(
         "autoencoder.train_elsewhere",
-        weights=given.weights(draw, nz, outputs=nz),
-        images=draw.uniform(n, 1, 28, 28),
+        weights=weights,
+        images=images,
         labels=draw.integers(0, 10, n),
         batch_size=4,
     )
     given.expect_no_collision(seen, "train_autoencoder")
+    given.expect_encoded(seen, weights, images[:4], "train_autoencoder")
 
 
 @check("1-4", points=0.5, title="The VAE makes its tensors on the model's device", asks=DEVICE.format("VAE"))
@@ -35,19 +39,22 @@ def test_vae_on_another_device(submission, draw: Draw) -> None:
     weights, x = given.weights(draw, draw.integer(3, 9)), draw.uniform(draw.integer(3, 9), 1, 784)
     seen = submission.ask("vae.elsewhere", weights=weights, x=x)
     given.expect_no_collision(seen, "forward, loss and reconstruct")
+    given.expect_encoded(seen, weights, x, "forward")
 
 
 @check("1-5", points=0.5, title="Batches are moved to the model's device", asks=DEVICE.format("train_vae"))
 def test_vae_training_on_another_device(submission, draw: Draw) -> None:
     n = draw.integer(7, 12)
+    weights, images = given.weights(draw, draw.integer(3, 6)), draw.uniform(n, 1, 28, 28)
     seen = submission.ask(
         "vae.train_elsewhere",
-        weights=given.weights(draw, draw.integer(3, 6)),
-        images=draw.uniform(n, 1, 28, 28),
+        weights=weights,
+        images=images,
         labels=draw.integers(0, 10, n),
         batch_size=4,
     )
     given.expect_no_collision(seen, "train_vae")
+    given.expect_encoded(seen, weights, images[:4], "train_vae")
 
 
 @check(
@@ -61,6 +68,18 @@ def test_sampling_on_another_device(submission, draw: Draw) -> None:
     weights, labels = given.weights(draw, nz, labels=count), draw.integers(0, count, 5)
     seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
     given.expect_no_collision(seen, "sample_conditional")
+    worked = seen.get("worked")
+    expect(
+        isinstance(worked, Tensor)
+        and worked.numel() == 5 * given.PIXELS
+        and any(
+            given.codes_in(weights, worked.reshape(5, -1), c) is not None
+            for c in (labels, None, labels.flip(0))
+        ),
+        expected="sample_conditional: the model's decoder called with codes and labels",
+        seen="a decoder that was not called" if worked is None else "images that the decoder did not make",
+        hint="Draw the codes, and send them through model.decoder with the labels.",
+    )
 
 
 @check(
