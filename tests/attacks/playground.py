@@ -27,6 +27,7 @@ SHARED_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp", "/run")
 SHM_KEY = 0x0A77AC4  # System V shared memory in which attacks leave notes
 QUEUE = f"/{MARK}-queue"  # a POSIX message queue for the same
 SETTLING = 5.0  # seconds that ended processes and folders may take to be gone
+OTHERS = 240.0  # seconds to wait for another batch of attacks on this machine
 IPC_RMID = 0
 
 
@@ -146,7 +147,15 @@ class Playground:
 
     def _listen(self, family: int, address: object) -> None:
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.bind(address)  # type: ignore[arg-type]
+        deadline = time.monotonic() + OTHERS
+        while True:
+            try:
+                listener.bind(address)  # type: ignore[arg-type]
+                break
+            except OSError:  # attacks know one name, so one batch of them runs at a time
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1.0)
         listener.listen()
         self._listeners.append(listener)
 
