@@ -126,6 +126,31 @@ def test_code_sees_python_and_nothing_else_of_the_machine(cells: Cells, level: s
 
 
 @pytest.mark.parametrize("level", JAILED)
+def test_a_hidden_folder_is_empty_wherever_it_lies(cells: Cells, level: str) -> None:
+    """As a grader that is installed among the packages, or a course that lies below /usr."""
+    cells.at(level)
+    hidden = Path(pytest.__file__).parent
+    boxes = launcher("fork", level, [hidden])
+    try:
+        seen = run(
+            boxes,
+            f"""
+            import os
+            try:
+                open({str(hidden / "note")!r}, "w")
+                note = "written"
+            except OSError:
+                note = "refused"
+            return {{"files": os.listdir({str(hidden)!r}), "beside": len(os.listdir({str(hidden.parent)!r})), "note": note}}
+            """,
+        )
+    finally:
+        boxes.close()
+    assert (seen["files"], seen["note"]) == ([], "refused")
+    assert seen["beside"] > 10
+
+
+@pytest.mark.parametrize("level", JAILED)
 @pytest.mark.parametrize(
     "call",
     [

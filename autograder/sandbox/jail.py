@@ -100,16 +100,17 @@ def _furnish(room: Room, linux: ModuleType) -> None:
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     new = "/proc"
     linux.mount("room", new, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,mode=0755")
-    shown = _outermost(room.shown, room.hidden)
-    for path in (*SYSTEM, *SETTINGS, *shown):
-        if not any(_within(path, hidden) for hidden in room.hidden):
+    # From the outside in: a folder may be shown inside a hidden one, and hidden inside a shown one.
+    shown = {*SYSTEM, *SETTINGS, *_outermost(room.shown, room.hidden)}
+    masked = []
+    for path in sorted({*shown, *room.hidden}, key=lambda p: (p.count("/"), p)):
+        if path not in room.hidden:
             _show(path, new, linux)
-    for path in room.hidden:
-        if os.path.isdir(new + path) and any(_within(path, other) for other in (*SYSTEM, *shown)):
+        elif os.path.isdir(new + path):
             linux.mount("hidden", new + path, "tmpfs", data="size=64k,mode=0755")
-    for path in shown:  # an environment inside a hidden folder is shown again, alone
-        if any(_within(path, hidden) for hidden in room.hidden):
-            _show(path, new, linux)
+            masked.append(path)
+    for path in masked:
+        linux.mount("", new + path, flags=linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY)
     os.mkdir(f"{new}/dev")
     names = list(DEVICES)
     if room.gpu:
