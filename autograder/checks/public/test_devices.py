@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from autograder.checks.public import given
 from autograder.checks.public.gan_search import FIXED, Search, expect_searched, makes_another_number
 from autograder.checks.public.gan_steps import BATCH, expect_trained
@@ -68,12 +66,12 @@ def test_sampling_on_another_device(submission, draw: Draw) -> None:
     weights, labels = given.weights(draw, nz, labels=count), draw.integers(0, count, 5)
     seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
     given.expect_no_collision(seen, "sample_conditional")
-    worked = seen.get("worked")
+    worked = given.rows_of(seen, given.PIXELS)
     expect(
-        isinstance(worked, Tensor)
-        and worked.numel() == 5 * given.PIXELS
+        worked is not None
+        and len(worked) <= len(labels)
         and any(
-            given.codes_in(weights, worked.reshape(5, -1), c) is not None
+            given.codes_in(weights, worked, None if c is None else c[: len(worked)]) is not None
             for c in (labels, None, labels.flip(0))
         ),
         expected="sample_conditional: the model's decoder called with codes and labels",

@@ -91,7 +91,8 @@ def test_forward_shapes(submission, draw: Draw) -> None:
 )
 def test_reparameterize_mean_and_spread(submission, draw: Draw) -> None:
     n, nz = 300, 12
-    for mu, sigma in [(0.0, 3.0), (draw.number(-5, 5), 0.5)]:
+    # 2.5 is a spread at which the known mistakes differ by more than the draws do.
+    for mu, sigma in [(0.0, 2.5), (draw.number(-5, 5), 0.5)]:
         shape = (n, 1, nz)
         filled = torch.full(shape, mu), torch.full(shape, math.log(sigma))
         seen = submission.ask("vae.reparameterize", mu=filled[0], log_sigma=filled[1], pull=torch.ones(shape))
