@@ -250,9 +250,15 @@ def test_the_cli_does_not_import_torch_before_the_zygote_runs() -> None:
 def test_watching_checks_again_when_a_file_is_saved(tmp_path: Path) -> None:
     mine = shutil.copytree(ROOT / "assignment", tmp_path / "mine")
     command = [sys.executable, "-m", "autograder", "check", str(mine), "-q", "1-7", "--watch"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as watching:
+    # A shell that runs its jobs in the background has them ignore Ctrl-C, and all that they start.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        watching = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with watching:
         assert watching.stdout is not None
         try:
             first = _until(watching.stdout, "Watching for changes")
