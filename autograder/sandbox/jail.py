@@ -97,6 +97,9 @@ def _wait_outside(inside: int, trouble: int) -> None:
 
 def _furnish(room: Room, linux: ModuleType) -> None:
     """Builds the room's root directory over /proc (where nothing that is shown comes from) and moves into it."""
+    os.umask(
+        0o022
+    )  # whatever the instructor's is: children must be able to walk through the folders that are made here
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     new = "/proc"
     linux.mount("room", new, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,mode=0755")
@@ -119,7 +122,7 @@ def _furnish(room: Room, linux: ModuleType) -> None:
         _show(f"/dev/{name}", new, linux, device=True)
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(target, f"{new}/dev/{name}")
-    for folder in (*scratch(room), "/proc", "/etc"):
+    for folder in (*SCRATCH, "/proc", "/etc"):
         os.makedirs(new + folder, exist_ok=True)
     # Loading torch asks for a folder to write to; children get their own in its place.
     linux.mount("scratch", new + HOME, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=0700")
@@ -152,11 +155,6 @@ def _show(path: str, new: str, linux: ModuleType, device: bool = False) -> None:
         linux.mount(path, target, flags=linux.MS_BIND)
     else:
         linux.bind_read_only(path, target)
-
-
-def scratch(room: Room) -> dict[str, str]:
-    """The folders that every child gets empty and for itself, with their sizes."""
-    return {f: size for f, size in SCRATCH.items() if not any(_within(path, f) for path in room.shown)}
 
 
 def _outermost(paths: Sequence[str], hidden: Sequence[str]) -> list[str]:
@@ -242,6 +240,26 @@ class Cell:
         pages = sum(_pages(p) for p in members)
         return pages * resource.getpagesize() > memory and sum(_share(p) for p in members) > memory
 
+    def _mount_scratch(self, folder: str, options: str) -> None:
+        """An empty folder of the child's own. What Python needs and lies in there (an environment below /tmp) stays there."""
+        linux = self._linux
+        flags = linux.MS_NOSUID | linux.MS_NODEV
+        inside = [
+            p
+            for p in _outermost(self._room.shown, self._room.hidden)
+            if _within(p, folder) and os.path.isdir(p)
+        ]
+        aside = [f"{HOME}/.aside-{number}" for number in range(len(inside))]
+        for path, place in zip(inside, aside, strict=True):
+            os.mkdir(place)
+            linux.mount(path, place, flags=linux.MS_BIND | linux.MS_REC)
+        linux.mount("scratch", folder, "tmpfs", flags, options)
+        for path, place in zip(inside, aside, strict=True):
+            os.makedirs(path)
+            linux.mount(place, path, flags=linux.MS_BIND | linux.MS_REC)
+            linux.umount(place)
+            os.rmdir(place)
+
     def _keep(self) -> None:
         """The namespace's first process: holds nothing, does nothing, and lets orphans be forgotten."""
         try:
@@ -260,12 +278,11 @@ class Cell:
         os.close(self._own)
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
         user = self._room.user if self._room.level == "full" else 0
-        for folder, size in scratch(self._room).items():
+        for folder, size in SCRATCH.items():
             options = f"size={size},nr_inodes={INODES},mode=0700,uid={user},gid={user}"
-            linux.mount("scratch", folder, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, options)
-        with contextlib.suppress(
-            OSError
-        ):  # an old kernel: the zygote's /proc, which shows no other machine's process either
+            self._mount_scratch(folder, options)
+        # Where an old kernel refuses, the zygote's /proc stays, which shows no other processes of the machine either.
+        with contextlib.suppress(OSError):
             flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
             linux.mount("proc", "/proc", "proc", flags, "subset=pid")
         limit(
