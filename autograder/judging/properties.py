@@ -18,7 +18,7 @@ from autograder.examinee import NoAnswer
 from autograder.judging.draw import Draw
 from autograder.judging.observation import Fault
 
-EXAMPLES = 12
+EXAMPLES = 10
 SHRINKS = 60  # calls after the first failure, in search of a smaller one
 SHRINK_SECONDS = 3.0
 
