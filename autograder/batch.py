@@ -181,6 +181,12 @@ def grade_one(
     )
 
 
+def grade_submission(submission: intake.Submission, output: Path | None = None) -> Result:
+    """Grades what has been read already, with all checks, in this process; the JSON goes to `output` as it comes."""
+    work = Work(Path(submission.name), submission.name, output)
+    return _grade_read(submission, work, course_secret(), _launcher(None, None, "cpu"), How().digest(), {})
+
+
 def _grade(work: Work, how: How) -> Result:
     """A worker's job. Whatever the submission is, it ends in a result."""
     settings: dict[str, Any] = {"questions": how.questions, "device": how.device}

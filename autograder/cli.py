@@ -246,10 +246,40 @@ def isolation() -> None:
     boxes = launcher()
     try:
         click.echo(f"Isolation: {boxes.isolation}{ISOLATION[boxes.isolation]}.")
+        if boxes.isolation == "process" and not boxes.same_user:
+            click.echo(
+                "Student code runs as another user, without privilege or network; it sees what all users may see."
+            )
         for reason in boxes.unable:
             click.echo(f"Not to be had: {reason}.")
     finally:
         boxes.close()
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, metavar="DIR"
+)
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="A gradescope.toml of yours: when students see hidden checks, the time limit.",
+)
+def gradescope(out: Path, settings: Path | None) -> None:
+    """Builds DIR/autograder.zip, to be uploaded to Gradescope as the assignment's autograder.
+
+    Set AUTOGRADER_SECRET to your course's secret, so that `grade` here comes to the same inputs of checks.
+    """
+    from autograder.build.gradescope import build
+
+    secret = os.environ.get("AUTOGRADER_SECRET")
+    path = build(out, settings, secret)
+    click.echo(f"{path}: {path.stat().st_size / 1024:.0f} KB")
+    if not secret:
+        click.echo("AUTOGRADER_SECRET is not set: the zip holds a new secret of its own.")
+    click.echo("On Gradescope: a base image with Ubuntu 22.04 or newer; see the README for memory and time.")
 
 
 def _usable(device: str) -> None:

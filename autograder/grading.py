@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from autograder.examinee import Examinee, NoAnswer, Reference, plain
-from autograder.intake import Submission
+from autograder.intake import Submission, empty
 from autograder.judging.draw import Draw, seed_from
 from autograder.judging.observation import Fault
 from autograder.rubric import Assignment, Question
-from autograder.sandbox.launch import Launcher, Limits
+from autograder.sandbox.box import Box
+from autograder.sandbox.launch import Isolation, Launcher, Limits
 from autograder.verdicts import GRADERS_FAULT, Result, Verdict, Visibility, tidy
 
 log = logging.getLogger("autograder")
@@ -57,6 +58,7 @@ class Check:
     asks: str
     points: float
     visibility: Visibility
+    rubric: str
     item: pytest.Function
 
     def verdict(self, **found: Any) -> Verdict:
@@ -66,6 +68,7 @@ class Check:
             title=self.title,
             visibility=self.visibility,
             max_score=tidy(self.points),
+            rubric=self.rubric,
             **found,
         )
 
@@ -155,6 +158,7 @@ class Grader:
             asks=content["asks"],
             points=content["points"],
             visibility="hidden" if hidden else "public",
+            rubric=content["rubric"],
             item=item,
         )
 
@@ -294,7 +298,45 @@ def grade(
 
     torch.set_num_threads(1)
     grader = Grader(submission, assignment, launcher, options, progress)
-    folders = [assignment.checks / v for v in options.visibilities]
+    _run(grader, assignment, options.visibilities)
+    return grader.result()
+
+
+class _Lister(Grader):
+    """Collects checks and runs none."""
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        return True
+
+
+class _NoLauncher:
+    """For who makes no children."""
+
+    isolation: Isolation = "process"
+    unable: Sequence[str] = ()
+    same_user = True
+
+    def box(self, limits: Limits) -> Box:
+        raise RuntimeError("nothing is graded here")
+
+    def close(self) -> None:
+        pass
+
+
+def checks_of(assignment: Assignment) -> tuple[Verdict, ...]:
+    """All checks of an assignment in their order, as verdicts of a submission that nobody has graded.
+
+    Raises RuntimeError when the check files cannot be collected.
+    """
+    options = Options("")
+    lister = _Lister(empty("", ""), assignment, _NoLauncher(), options, lambda result: None)
+    _run(lister, assignment, options.visibilities)
+    return lister.result().checks
+
+
+def _run(grader: Grader, assignment: Assignment, visibilities: Sequence[Visibility]) -> None:
+    """Lets pytest collect and run the checks, with `grader` as its plugin."""
+    folders = [assignment.checks / v for v in visibilities]
     arguments = [
         *[str(folder) for folder in folders if folder.is_dir()],
         f"--rootdir={assignment.checks}",
@@ -315,7 +357,6 @@ def grade(
     if grader.errors or status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         details = "\n".join(grader.errors) or said.getvalue() or f"pytest ended with {status!r}"
         raise RuntimeError(f"the checks under {assignment.checks} cannot be run:\n{details}")
-    return grader.result()
 
 
 @contextlib.contextmanager

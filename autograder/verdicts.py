@@ -21,6 +21,7 @@ class Verdict:
 
     feedback: what to tell whoever may see the check; plain text of several lines, empty when it passed.
     diagnosis: the known mistake that the answer fits, or None.
+    rubric: what students may be told of a hidden check; "" stands for the question's title.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Verdict:
     max_score: float
     feedback: str = ""
     diagnosis: str | None = None
+    rubric: str = ""
 
 
 @dataclass(frozen=True)

@@ -236,9 +236,7 @@ class Cell:
         members = [p for p in os.listdir("/proc") if p.isdigit() and space and _namespace(p) == space]
         if len(members) > 2 * PROCESSES:  # root's processes are not limited in a user namespace
             return True
-        # What they share with the zygote is not to be counted once for each; exact counting is slow, so only when it matters.
-        pages = sum(_pages(p) for p in members)
-        return pages * resource.getpagesize() > memory and sum(_share(p) for p in members) > memory
+        return use(members, memory) > memory
 
     def _mount_scratch(self, folder: str, options: str) -> None:
         """An empty folder of the child's own. What Python needs and lies in there (an environment below /tmp) stays there."""
@@ -305,6 +303,13 @@ def _namespace(pid: str) -> str:
         return ""
 
 
+def use(members: Sequence[str], interesting: int) -> int:
+    """Bytes that processes keep in memory together; not more exact than it takes to tell whether it is over `interesting`."""
+    # What they share with the zygote is not to be counted once for each; exact counting is slow, so only when it matters.
+    pages = sum(_pages(p) for p in members) * resource.getpagesize()
+    return sum(_share(p) for p in members) if pages > interesting else pages
+
+
 def _pages(pid: str) -> int:
     """Resident pages, shared ones included; cheap to read."""
     try:
@@ -349,6 +354,9 @@ def limit(amounts: dict[str, int]) -> None:
         resource.RLIMIT_FSIZE: amounts["file_size"],
         resource.RLIMIT_AS: used + amounts["memory"],
     }
+    # Where memory runs out, it is this process that goes, and not the judge.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     if "processes" in amounts:
         wanted[resource.RLIMIT_NPROC] = amounts["processes"]
     if "descriptors" in amounts:

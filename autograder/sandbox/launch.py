@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NEEDED = ("torch", "torchvision", "numpy", "safetensors")  # what children import, wherever it is installed
-FIRST_USER, USERS = 210_000, 50_000  # ids that no account has: each zygote's children get their own
+FIRST_USER, USERS = (
+    210_000,
+    50_000,
+)  # ids that no account has: each zygote's children get their own (see also groups.py)
 NOBODY = 65_534
 
 Isolation = Literal["full", "user", "process"]
@@ -59,6 +62,11 @@ class Launcher(Protocol):
     @property
     def unable(self) -> Sequence[str]:
         """Why better levels are not to be had, a line each."""
+        ...
+
+    @property
+    def same_user(self) -> bool:
+        """Whether children run under the judge's own account. Known with the level."""
         ...
 
     def box(self, limits: Limits) -> Box:
@@ -144,6 +152,7 @@ class ForkLauncher:
         self._gpu = gpu
         self._exited: dict[int, int] = {}
         self.unable: list[str] = []
+        self.same_user = False
         self._ready = False
         self._generation = 0
         self._start()
@@ -181,11 +190,12 @@ class ForkLauncher:
     @staticmethod
     def _user() -> int:
         """An id that no account and no other zygote of this machine has; `nobody` where such ids do not exist."""
-        wanted = FIRST_USER + os.getpid() % USERS
+        # Drawn anew: containers that share a kernel share the count of each id's processes, and have the same process numbers.
+        wanted = FIRST_USER + int.from_bytes(os.urandom(4), "little") % USERS
         try:
             for line in Path("/proc/self/uid_map").read_text().splitlines():
                 inside, _, count = (int(word) for word in line.split())
-                if inside <= wanted < inside + count:
+                if inside <= wanted and wanted + USERS * 4 < inside + count:
                     return wanted
         except (OSError, ValueError):
             pass
@@ -196,6 +206,9 @@ class ForkLauncher:
             message = self._receive(("ready", "unable"), 120.0)
             if "ready" in message:
                 self._ready = True
+                if reason := message.get("same user"):
+                    self.same_user = True
+                    self.unable.append(f"process, as another user: {reason}")
                 return
             self.unable.append(f"{self._levels.pop(0)}: {message['unable']}")
             self._shut()
@@ -308,6 +321,7 @@ class SpawnLauncher:
     """Starts a fresh interpreter per child, with one spare waiting so that torch loads while its elder works."""
 
     isolation: Isolation = "process"
+    same_user = True
     unable: Sequence[str] = ("full and user: they need Linux and fork",)
 
     def __init__(self) -> None:

@@ -5,8 +5,9 @@ Run by file path: python -I zygote.py FD SETTINGS, where FD is one end of a sock
 The judge sends one JSON datagram an order; the first kind comes with three descriptors: requests to read, answers to write, prints.
     {"fork": {"memory": bytes, "file_size": bytes, "folder": str or null}}  ->  {"pid": 12}
     {"kill": 12}
-Unasked come {"ready": pid}, or {"unable": reason} where the level is not to be had, and, when a child and all that it started
-have ended, {"exited": 12, "status": wait status}. The end of the socket ends everything.
+Unasked come {"ready": pid} (with "same user": reason, where children run under the judge's own account), or {"unable": reason}
+where the level is not to be had, and, when a child and all that it started have ended, {"exited": 12, "status": wait status}.
+The end of the socket ends everything.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write)
 
-    def serve(self) -> None:
-        send(self._control, {"ready": os.getpid()})
+    def serve(self, told: dict[str, Any]) -> None:
+        send(self._control, {"ready": os.getpid(), **told})
         while True:
             timeout = WATCH if self._alive else None
             ready = select.select([self._control.fileno(), self._wake], [], [], timeout)[0]
@@ -208,14 +209,20 @@ def main() -> None:
     except Exception as error:
         send(control, {"unable": f"PyTorch cannot be loaded there ({type(error).__name__}: {error})"[:500]})
         return
+    told: dict[str, Any] = {}
     if level == "process":
-        pen = groups.Groups(jail, linux)
+        import torch
+
+        needed = [torch.__file__, os.__file__, sys.executable]
+        trouble = groups.another_user(settings["user"], needed, jail, linux)
+        pen = groups.Groups(jail, linux, syscalls, None if trouble else settings["user"])
+        told = {"same user": trouble} if trouble else {}
     else:
         pen = jail.Cell(room, linux, syscalls)
         if trouble := pen.try_out():
             send(control, {"unable": trouble})
             return
-    Zygote(control, pen, wire, child).serve()
+    Zygote(control, pen, wire, child).serve(told)
 
 
 def from_source(name: str, text: str) -> ModuleType:

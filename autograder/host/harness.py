@@ -1,0 +1,144 @@
+"""Grades the upload that the host has laid out, and writes results.json: at first, after grading, and once Otter has agreed.
+
+ROOT (/autograder on Gradescope) holds source/ (the upload zip's content), submission/, results/ and submission_metadata.json.
+Whatever happens, ROOT/results/results.json is a valid document at every moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from autograder.host import settings as chosen
+from autograder.host.handover import OtterFailed, environment, test_name, through_otter
+from autograder.host.results import HiddenVisibility, document, failure, instructors_report, looks_used
+from autograder.reports.files import write_atomically
+from autograder.rubric import Rubric, assignment
+from autograder.verdicts import Result
+
+NAME = "submission"
+OTTER_SECONDS = 60.0
+POLL = 0.2
+
+
+def main(root: Path) -> int:
+    """Grades ROOT/submission. Returns the exit status: 0 when there are results, 1 when only the failure could be told."""
+    began = time.monotonic()
+    output = root / "results" / "results.json"
+    _write(output, failure("it was stopped before it was done."))
+    lock_away(root)
+    rubric = assignment().rubric
+    choices, hidden, note = _choices(root)
+    with tempfile.TemporaryDirectory(prefix="grading-") as name:
+        result = _graded(root, Path(name), choices.seconds)
+    if result is None:
+        _write(output, failure("it ended before the first question."))
+        return 1
+    result = replace(result, seconds=time.monotonic() - began)
+    _write(output, document(result, rubric, hidden, note))
+    print(instructors_report(result))
+    if choices.otter:
+        print(_compare(result, rubric, root / "source"))
+        _write(output, document(replace(result, seconds=time.monotonic() - began), rubric, hidden, note))
+    return 0
+
+
+def lock_away(root: Path) -> None:
+    """Makes the grader, the upload and all results root's alone; student code runs as another user, or sees nothing of the machine.
+
+    (submission_metadata.json holds the results of earlier uploads, those of hidden checks too.)
+    """
+    for name in ("source", "results", "submission", "submission_metadata.json", "run_autograder"):
+        path = root / name
+        with contextlib.suppress(OSError):
+            path.chmod(0o700 if path.is_dir() or name == "run_autograder" else 0o600)
+
+
+def _choices(root: Path) -> tuple[chosen.Settings, HiddenVisibility, str]:
+    """The settings, when this upload's author sees hidden checks, and a line for the author about that."""
+    try:
+        choices = chosen.read(root / "source" / chosen.FILE)
+    except ValueError as error:  # the zip's builder has read them too; whoever changed them since is told
+        print(f"autograder: {error}; hidden checks stay hidden")
+        return chosen.Settings(hidden="hidden"), "hidden", ""
+    if choices.hidden != "visible" or not choices.hidden_looks_per_day:
+        return choices, choices.hidden, ""
+    used, limit = looks_used(_metadata(root)), choices.hidden_looks_per_day
+    if used >= limit:
+        told = f"Hidden checks are shown for {limit} uploads a day; today's are used up, so this upload shows public checks alone."
+        return choices, "after_published", told
+    return (
+        choices,
+        "visible",
+        f"Hidden checks are shown for {limit} uploads a day; this is number {used + 1} today.",
+    )
+
+
+def _metadata(root: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((root / "submission_metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _graded(root: Path, work: Path, seconds: float) -> Result | None:
+    """The result of a judge process that gets `seconds`; as far as it came when it did not end in time, None if nowhere."""
+    output, home = work / "result.json", work / "home"
+    home.mkdir()
+    more = {}
+    with contextlib.suppress(OSError):
+        more["AUTOGRADER_SECRET"] = (root / "source" / chosen.SECRET).read_text(encoding="utf-8").strip()
+    command = [sys.executable, "-m", "autograder.host.judge", str(root / "submission"), str(output), NAME]
+    judge = subprocess.Popen(
+        command, env=environment(home, more), stdin=subprocess.DEVNULL, cwd=work, start_new_session=True
+    )
+    deadline = time.monotonic() + seconds
+    try:
+        while judge.poll() is None and time.monotonic() < deadline:
+            time.sleep(POLL)
+    finally:
+        if judge.poll() is None:
+            print(f"autograder: stopped after {seconds:.0f} s; what was graded by then counts")
+            judge.kill()  # its sandboxes end with it
+            judge.wait()
+    try:
+        return Result.from_json(json.loads(output.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        print(f"autograder: the judge ended with status {judge.returncode} and left no result ({error})")
+        return None
+
+
+def _compare(result: Result, rubric: Rubric, source: Path) -> str:
+    """Has Otter grade the verdicts too, and says whether it comes to the same scores."""
+    try:
+        by_otter = through_otter(result, source, OTTER_SECONDS)
+    except (OtterFailed, OSError) as error:
+        return f"\nOtter gave no results ({error}); the verdicts above stand."
+    ours = {test_name(q.id): result.score_of(q.id) for q in rubric.auto}
+    wrong = [
+        f"{n}: {by_otter.get(n)} by Otter, {s} here" for n, s in ours.items() if not _same(by_otter.get(n), s)
+    ]
+    return (
+        "\nOtter's scores differ; the verdicts above stand.\n" + "\n".join(wrong)
+        if wrong
+        else "\nOtter's scores are the same."
+    )
+
+
+def _same(one: float | None, other: float) -> bool:
+    return one is not None and abs(one - other) < 1e-4
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    os.chmod(path, 0o644)

@@ -1,0 +1,71 @@
+"""What the instructor has chosen for the host: gradescope.toml, beside the grader in the upload zip."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from autograder.host.results import HiddenVisibility
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "gradescope.toml"
+SECRET = "secret"
+MARGIN = 75.0  # seconds that starting, Otter and writing take of the host's time, on half a core
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The instructor's choices.
+
+    hidden: when students see hidden checks (pass or fail and the rubric's words, never the feedback): "hidden" (never),
+        "after_due_date", "after_published", or "visible" (at once).
+    hidden_looks_per_day: with hidden = "visible", how many submissions a day show them; 0 means all.
+    minutes: the time limit that is set on the host for one submission.
+    otter: whether Otter writes its own results too (they are compared with ours).
+    """
+
+    hidden: HiddenVisibility = "after_published"
+    hidden_looks_per_day: int = 0
+    minutes: float = 10.0
+    otter: bool = True
+
+    @property
+    def seconds(self) -> float:
+        """What grading itself may take."""
+        return max(60.0, self.minutes * 60 - MARGIN)
+
+
+def read(path: Path) -> Settings:
+    """Reads the settings; the defaults where there is no file.
+
+    Raises ValueError, naming the file, the entry and what it can be, for anything else.
+    """
+    if not path.exists():
+        return Settings()
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+    names = [field.name for field in fields(Settings)]
+    for name in table:
+        if name not in names:
+            raise ValueError(f"{path}: there is no setting {name!r}; there are {', '.join(names)}")
+    hidden, looks = table.get("hidden", Settings.hidden), table.get("hidden_looks_per_day", 0)
+    minutes, otter = table.get("minutes", Settings.minutes), table.get("otter", True)
+    if hidden not in get_args(HiddenVisibility):
+        raise ValueError(f"{path}: hidden is {hidden!r}; it can be {', '.join(get_args(HiddenVisibility))}")
+    if type(looks) is not int or looks < 0:
+        raise ValueError(f"{path}: hidden_looks_per_day is {looks!r}; it can be 0, 1, 2, ...")
+    if looks and hidden != "visible":
+        raise ValueError(f'{path}: hidden_looks_per_day counts only with hidden = "visible"; leave it out')
+    if type(minutes) not in (int, float) or not 2 <= minutes <= 240:
+        raise ValueError(f"{path}: minutes is {minutes!r}; it can be a number from 2 to 240")
+    if type(otter) is not bool:
+        raise ValueError(f"{path}: otter is {otter!r}; it can be true or false")
+    return Settings(hidden, looks, float(minutes), otter)
