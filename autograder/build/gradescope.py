@@ -22,7 +22,7 @@ from pathlib import Path
 
 from autograder.build.archive import write_zip
 from autograder.host import settings
-from autograder.host.handover import NOTEBOOK, notebook, test_name
+from autograder.host.handover import NOTEBOOK, notebook, otter_name
 from autograder.rubric import assignment
 
 if sys.version_info >= (3, 11):
@@ -90,7 +90,7 @@ def test_files() -> dict[str, str]:
     checks = checks_of(assignment())
     texts: dict[str, str] = {}
     for question in assignment().rubric.auto:
-        name = test_name(question.id)
+        name = otter_name(question.id)
         texts[f"{name}.py"] = TEST_FILE.format(title=f"{question.id} {question.title}", name=name)
         for number, check in enumerate((c for c in checks if c.question == question.id), 1):
             hidden = check.visibility == "hidden"

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from autograder.host.results import told
+from autograder.host.results import words
 from autograder.reports.files import write_atomically
 from autograder.verdicts import Result
 
@@ -29,20 +29,26 @@ class OtterFailed(Exception):
     """Otter gave no results; the text says why."""
 
 
-def test_name(question: str) -> str:
+def otter_name(question: str) -> str:
     """Otter's name for a question: "1-6" is q1_6."""
     return "q" + question.replace("-", "_")
 
 
 def cell(result: Result) -> str:
     """The one cell of the notebook that Otter executes: `verdicts`, by check; nothing that a student may not read."""
-    verdicts = {v.id: {"status": v.status, "told": told(v)} for v in result.checks}
+    verdicts = {v.id: {"status": v.status, "told": words(v)} for v in result.checks}
     return f"import json\n\nverdicts = json.loads({json.dumps(verdicts)!r})\n"
 
 
 def notebook(source: str) -> dict[str, Any]:
     """A notebook with one code cell."""
-    made = {"cell_type": "code", "id": "verdicts", "metadata": {}, "execution_count": None, "outputs": []}
+    made: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "verdicts",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+    }
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     return {
         "cells": [{**made, "source": source}],
@@ -55,12 +61,13 @@ def notebook(source: str) -> dict[str, Any]:
 def scores(document: Any) -> dict[str, float]:
     """The score of each test file in a results.json by Otter. Raises OtterFailed where it is none."""
     try:
-        rows = document["tests"]
-        return {
-            row["name"]: float(row["score"]) for row in rows if row["name"].startswith("q") and "score" in row
-        }
+        rows = [row for row in document["tests"] if row["name"].startswith("q") and "score" in row]
+        found = {row["name"]: float(row["score"]) for row in rows}
     except (KeyError, TypeError, ValueError):
-        raise OtterFailed("what it wrote is no results.json") from None
+        found = {}
+    if not found:
+        raise OtterFailed("what it wrote holds no scores")
+    return found
 
 
 def through_otter(result: Result, source: Path, seconds: float) -> dict[str, float]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.host import settings as chosen
-from autograder.host.handover import OtterFailed, environment, test_name, through_otter
+from autograder.host.handover import OtterFailed, environment, otter_name, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, instructors_report, looks_used
 from autograder.reports.files import write_atomically
 from autograder.rubric import Rubric, assignment
@@ -124,7 +124,7 @@ def _compare(result: Result, rubric: Rubric, source: Path) -> str:
         by_otter = through_otter(result, source, OTTER_SECONDS)
     except (OtterFailed, OSError) as error:
         return f"\nOtter gave no results ({error}); the verdicts above stand."
-    ours = {test_name(q.id): result.score_of(q.id) for q in rubric.auto}
+    ours = {otter_name(q.id): result.score_of(q.id) for q in rubric.auto}
     wrong = [
         f"{n}: {by_otter.get(n)} by Otter, {s} here" for n, s in ours.items() if not _same(by_otter.get(n), s)
     ]

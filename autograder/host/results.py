@@ -69,7 +69,9 @@ def tests(result: Result, rubric: Rubric, hidden: HiddenVisibility) -> list[dict
                     "score": verdict.score,
                     "max_score": verdict.max_score,
                     "status": "passed" if verdict.status == "passed" else "failed",
-                    "output": told(verdict),
+                    "output": for_markdown(words(verdict))
+                    if public and verdict.status != "passed"
+                    else words(verdict),
                     "output_format": "md",
                     "visibility": "visible" if public else hidden,
                     "tags": [question.id, question.module, verdict.visibility],
@@ -110,12 +112,12 @@ def _named(verdict: Verdict, question: Question) -> str:
     return f"Hidden check: {verdict.rubric or question.title}"
 
 
-def told(verdict: Verdict) -> str:
-    """What a student may read of a verdict, in Markdown: all of a public one, of a hidden one whether it passed."""
+def words(verdict: Verdict) -> str:
+    """What a student may read of a verdict: all of a public one, of a hidden one whether it passed."""
     if verdict.status == "passed":
         return PASSED
     if verdict.visibility == "public":
-        return for_markdown(verdict.feedback)
+        return verdict.feedback
     return GRADERS_FAULT if GRADERS_FAULT in verdict.feedback else NOT_PASSED
 
 

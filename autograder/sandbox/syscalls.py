@@ -80,8 +80,11 @@ EPERM, ENOSYS = 1, 38
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 
 
-def program(machine: str) -> bytes:
-    """The filter for a machine ("x86_64", "aarch64"), as instructions of classic BPF. Raises KeyError for other machines."""
+def program(machine: str, network: bool = False) -> bytes:
+    """The filter for a machine ("x86_64", "aarch64"), as instructions of classic BPF. Raises KeyError for other machines.
+
+    network: whether sockets of other kinds than Unix's may be made.
+    """
     column, architecture = ARCHITECTURES[machine]
     code: list[tuple[int, int, int, int]] = []
 
@@ -106,10 +109,11 @@ def program(machine: str) -> bytes:
     code.append((ANY_BIT, 0, 1, NEW_NAMESPACES))
     code.append((RETURN, 0, 0, _error(EPERM)))
     code.append((RETURN, 0, 0, ALLOW))
-    code.append((EQUAL, 0, 3, SOCKET[column]))
-    code.append((LOAD, 0, 0, FIRST_ARGUMENT))
-    code.append((EQUAL, 1, 0, AF_UNIX))
-    code.append((RETURN, 0, 0, _error(EPERM)))
+    if not network:
+        code.append((EQUAL, 0, 3, SOCKET[column]))
+        code.append((LOAD, 0, 0, FIRST_ARGUMENT))
+        code.append((EQUAL, 1, 0, AF_UNIX))
+        code.append((RETURN, 0, 0, _error(EPERM)))
     code.append((RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
@@ -118,13 +122,13 @@ def _error(number: int) -> int:
     return 0x00050000 | number
 
 
-def install() -> bool:
+def install(network: bool = False) -> bool:
     """Puts the filter on this process and all its children, for good. False where the machine or kernel has none.
 
-    Needs no-new-privileges, which must be set before.
+    Needs no-new-privileges, which must be set before, or root's right to do without. network: see `program`.
     """
     try:
-        code = program(platform.machine())
+        code = program(platform.machine(), network)
     except KeyError:
         return False
     buffer = ctypes.create_string_buffer(code, len(code))

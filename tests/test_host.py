@@ -1,0 +1,390 @@
+"""The grader on a host: uploads of all forms, results.json, what students may read, Otter's part (`make host` plays the host)."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.build.gradescope import build
+from autograder.host import harness, settings
+from autograder.host.handover import OtterFailed, cell, scores, otter_name, through_otter
+from autograder.host.results import HiddenVisibility, document, failure, looks_used
+from autograder.host.upload import submission_in
+from autograder.rubric import assignment
+from autograder.verdicts import GRADERS_FAULT, Result, Verdict
+from tests.host import expected
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRET = "canary-of-a-test"
+RUBRIC = assignment().rubric
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The upload zip."""
+    return build(tmp_path_factory.mktemp("zip"), None, SECRET)
+
+
+@pytest.fixture
+def host(archive: Path, tmp_path: Path) -> Path:
+    """A folder laid out as the host lays it out, with nothing uploaded yet."""
+    root = tmp_path / "autograder"
+    for name in ("source", "submission", "results"):
+        (root / name).mkdir(parents=True)
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(root / "source")
+    (root / "submission_metadata.json").write_text("{}")
+    return root
+
+
+def verdict(visibility: Any = "public", status: Any = "passed", **more: Any) -> Verdict:
+    fields = {"id": f"1-3:{visibility}", "question": "1-3", "title": "The title", "score": 0, "max_score": 1}
+    return Verdict(**{**fields, "visibility": visibility, "status": status, **more})
+
+
+def result(*verdicts: Verdict, **more: Any) -> Result:
+    return Result("ana", "0" * 64, "process", 1.0, verdicts, (("1-3", 2.0),), **more)
+
+
+SECRETIVE = verdict(
+    "hidden", "failed", feedback="Expected: 0.25\nSeen: 0.5", rubric="Samples", diagnosis="half"
+)
+
+
+@pytest.mark.parametrize("hidden", ["hidden", "after_due_date", "after_published", "visible"])
+def test_a_hidden_check_says_whether_it_passed_and_what_the_rubric_says(hidden: HiddenVisibility) -> None:
+    made = document(result(verdict(), SECRETIVE), RUBRIC, hidden)
+    public, secretive = made["tests"]
+    assert (public["visibility"], secretive["visibility"]) == ("visible", hidden)
+    assert secretive["name"] == "1-3 Hidden check: Samples"
+    assert secretive["output"] == "Not passed."
+    assert "0.25" not in json.dumps(made) and "half" not in json.dumps(made)
+    assert made["stdout_visibility"] == "hidden"
+
+
+def test_a_hidden_check_without_words_of_its_own_is_named_after_its_question() -> None:
+    (row,) = document(result(replace(SECRETIVE, rubric="")), RUBRIC, "visible")["tests"]
+    assert row["name"] == "1-3 Hidden check: Sampling from the auto-encoder"
+
+
+def test_a_fault_of_the_grader_is_told_in_hidden_checks_too() -> None:
+    (row,) = document(result(verdict("hidden", "error", feedback=GRADERS_FAULT)), RUBRIC, "visible")["tests"]
+    assert "not in your code" in row["output"]
+
+
+def test_feedback_cannot_leave_its_block() -> None:
+    hostile = "```\n# Full marks\n<img src=x onerror=alert(1)>\n"
+    made = document(
+        result(verdict("public", "failed", feedback=hostile), printed={"1-3": hostile}), RUBRIC, "hidden"
+    )
+    for text in (made["tests"][0]["output"], made["output"]):
+        fence = next(line for line in text.splitlines() if line.startswith("````"))
+        assert text.count(fence.removesuffix("text")) >= 2
+
+
+def test_the_total_of_public_checks_is_always_told() -> None:
+    got = verdict(score=1)
+    made = document(result(got, SECRETIVE), RUBRIC, "hidden")
+    assert "Public checks: 1 of 1 points" in made["output"]
+    assert "Hidden checks decide the other 1 points. You do not see them." in made["output"]
+    assert made["score"] == 1
+
+
+def test_an_unfinished_result_says_so() -> None:
+    assert "time was over" in document(result(verdict(), complete=False), RUBRIC, "hidden")["output"]
+    assert "time was over" not in document(result(verdict()), RUBRIC, "hidden")["output"]
+
+
+def test_the_failure_is_a_valid_document_that_blames_the_grader() -> None:
+    assert list(expected.invalid(failure("why."), complete=False)) == []
+    assert "not in your code" in failure("why.")["output"]
+
+
+def test_the_validator_finds_what_is_wrong() -> None:
+    right = document(result(verdict(score=1), SECRETIVE), RUBRIC, "hidden")
+    assert list(expected.invalid(right, complete=False)) == []
+    assert list(expected.invalid(right)) != []  # 2 points are not the rubric's 75
+    changes: list[dict[str, Any]] = [
+        {"score": 7},
+        {"score": "1"},
+        {"tests": [{}]},
+        {"visibility": "later"},
+        {"more": 1},
+    ]
+    for change in changes:
+        assert list(expected.invalid({**right, **change}, complete=False)) != [], change
+
+
+@pytest.mark.parametrize(
+    ("created", "earlier", "used"),
+    [
+        ("2026-11-24T23:50:00-08:00", ["2026-11-24T00:01:00-08:00", "2026-11-23T23:59:00-08:00"], 1),
+        ("2026-11-24T23:50:00-08:00", [], 0),
+        ("2026-11-24T23:50:00-08:00", ["no time", None], 0),
+        ("never", ["2026-11-24T00:01:00-08:00"], 0),
+    ],
+)
+def test_looks_are_counted_by_the_day(created: str, earlier: list[Any], used: int) -> None:
+    metadata = {"created_at": created, "previous_submissions": [{"submission_time": t} for t in earlier]}
+    assert looks_used(metadata) == used
+
+
+@pytest.mark.parametrize(
+    ("earlier", "visibility", "told"), [(0, "visible", "number 1 today"), (2, "after_published", "used up")]
+)
+def test_looks_at_hidden_checks_are_limited(host: Path, earlier: int, visibility: str, told: str) -> None:
+    (host / "source" / settings.FILE).write_text('hidden = "visible"\nhidden_looks_per_day = 2\n')
+    times = [{"submission_time": "2026-11-24T10:00:00-08:00"}] * earlier
+    (host / "submission_metadata.json").write_text(
+        json.dumps({"created_at": "2026-11-24T11:00:00-08:00", "previous_submissions": times})
+    )
+    _, hidden, note = harness._choices(host)
+    assert hidden == visibility
+    assert told in note
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('hidden = "later"', "it can be hidden, after_due_date"),
+        ("hidden_looks_per_day = 3", 'counts only with hidden = "visible"'),
+        ('hidden = "visible"\nhidden_looks_per_day = -1', "it can be 0, 1, 2"),
+        ("minutes = 1", "a number from 2 to 240"),
+        ('otter = "yes"', "true or false"),
+        ("visible = true", "there is no setting 'visible'"),
+        ("hidden =", "cannot be read"),
+    ],
+)
+def test_settings_are_read_strictly(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "gradescope.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"gradescope\.toml") as error:
+        settings.read(path)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_cannot_be_read_on_the_host_keep_hidden_checks_hidden(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (host / "source" / settings.FILE).write_text("hidden = 1")
+    assert harness._choices(host)[1] == "hidden"
+    assert "hidden checks stay hidden" in capsys.readouterr().out
+
+
+def zipped(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as made:
+        for name in names:
+            made.writestr(name, "x = 1\n")
+    return path
+
+
+def test_the_submission_is_found_in_an_upload_of_any_form(tmp_path: Path) -> None:
+    flat, nested, packed, deep = (tmp_path / n for n in ("flat", "nested", "packed", "deep"))
+    (nested / "a folder").mkdir(parents=True)
+    (deep / "inside").mkdir(parents=True)
+    for folder in (flat, packed):
+        folder.mkdir()
+    (flat / "vae.py").write_text("x = 1\n")
+    (nested / "a folder" / "vae.py").write_text("x = 1\n")
+    zipped(packed / "other.zip", "holiday.txt")
+    zipped(packed / "work.ZIP", "submission/vae.py")
+    zipped(deep / "inside" / "work.zip", "vae.py")
+    digests = {submission_in(folder, RUBRIC, "ana").sha256 for folder in (flat, nested, packed, deep)}
+    assert len(digests) == 1
+    assert submission_in(flat, RUBRIC, "ana").has("vae")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "The upload is empty"),
+        ({"photo.png": b"\x89PNG"}, "holds none of"),
+        ({"work.zip": b"PK\x03\x04 not one"}, "work.zip: not a zip archive"),
+    ],
+)
+def test_an_upload_without_modules_says_what_it_lacks(
+    tmp_path: Path, files: dict[str, bytes], told: str
+) -> None:
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    found = submission_in(tmp_path, RUBRIC, "ana")
+    assert not found.files
+    assert told in "\n".join(found.notes)
+    assert str(tmp_path) not in "\n".join(found.notes)
+
+
+def test_a_whole_run_ends_in_results_that_otter_agrees_with(host: Path) -> None:
+    """The solutions with one fault, by the same command as on the host."""
+    for module in RUBRIC.modules:
+        text = (ROOT / "solutions" / f"{module}.py").read_text()
+        (host / "submission" / f"{module}.py").write_text(
+            text.replace("torch.randn_like(mu)", "torch.rand_like(mu)")
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "autograder.host", str(host)],
+        cwd=host / "source",
+        env={**os.environ, "PYTHONPATH": str(host / "source")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    made = json.loads((host / "results" / "results.json").read_text())
+    assert list(expected.invalid(made)) == []
+    assert list(expected.told(made, "", [SECRET])) == []
+    assert expected.lost(made) == {"1-4", "1-8"} or expected.lost(made) == {"1-4"}
+    assert "Otter's scores are the same." in done.stdout
+    assert "noise is uniform" in done.stdout  # the instructor's part: hidden checks' feedback
+    for name in ("source", "results", "submission", "submission_metadata.json"):
+        assert not (host / name).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), name
+
+
+def test_what_was_graded_before_the_time_was_over_counts(host: Path, tmp_path: Path) -> None:
+    solutions = {m: (ROOT / "solutions" / f"{m}.py").read_text() for m in RUBRIC.modules}
+    for module, text in solutions.items():
+        endless = "while True:\n    pass\n" if module != "autoencoder" else ""
+        (host / "submission" / f"{module}.py").write_text(endless + text)
+    work = tmp_path / "work"
+    work.mkdir()
+    began = time.monotonic()
+    found = harness._graded(host, work, 18.0)
+    assert time.monotonic() - began < 40
+    assert found is not None
+    assert not found.complete
+    assert found.score_of("2-4") == 0
+    assert list(expected.invalid(document(found, RUBRIC, "hidden"))) == []
+
+
+def test_a_judge_that_leaves_nothing_is_the_graders_fault(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (host / "submission").rmdir()
+    (host / "submission").write_text("not a folder")
+    harness.main(host)
+    made = json.loads((host / "results" / "results.json").read_text())
+    assert list(expected.invalid(made, complete=False)) == []
+    assert made["score"] == 0
+
+
+def test_otters_cell_holds_nothing_that_students_may_not_read() -> None:
+    source = cell(result(verdict("public", "failed", feedback='Seen: \'quotes\' \\ """ \n'), SECRETIVE))
+    space: dict[str, Any] = {}
+    exec(source, space)
+    assert space["verdicts"]["1-3:public"]["told"] == 'Seen: \'quotes\' \\ """ \n'
+    assert "0.25" not in source
+
+
+def test_otter_without_results_is_told_in_one_line(host: Path) -> None:
+    (host / "source" / "files" / "verdicts.ipynb").unlink()  # Otter finds nothing to grade
+    with pytest.raises(OtterFailed) as error:
+        through_otter(result(verdict()), host / "source", 120.0)
+    assert "\n" not in str(error.value)
+    with pytest.raises(OtterFailed, match="no scores"):
+        scores({"tests": [{"name": "q1_1", "score": None}]})
+
+
+class Canary:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (str(self.path),))
+
+
+def test_otter_run_on_the_zip_executes_nothing_of_the_submission(archive: Path, tmp_path: Path) -> None:
+    """Modules that shadow Otter's and Python's own, a log that is a pickle, test files: none of it runs in Otter's processes."""
+    caught = tmp_path / "caught"
+    hostile = f"import os\nos.mkdir({str(caught)!r} + str(os.getpid()))\n"
+    stubs = {f"{m}.py": (ROOT / "assignment" / f"{m}.py").read_text() for m in RUBRIC.modules}
+    with zipfile.ZipFile(tmp_path / "work.zip", "w") as made:
+        for name, text in stubs.items():
+            made.writestr(f"submission/{name}", text)
+        for name in (
+            "json.py",
+            "otter/__init__.py",
+            "pickle.py",
+            "nbformat.py",
+            "tests/q1_1.py",
+            "sitecustomize.py",
+        ):
+            made.writestr(name, hostile)
+        made.writestr(".OTTER_LOG", pickle.dumps(Canary(caught)))
+    command = [
+        sys.executable,
+        "-m",
+        "otter",
+        "run",
+        "-a",
+        str(archive),
+        "-o",
+        str(tmp_path),
+        str(tmp_path / "work.zip"),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    by_otter = scores(json.loads((tmp_path / "results.json").read_text()))
+    assert by_otter == {otter_name(q.id): 0 for q in RUBRIC.auto}
+    assert list(tmp_path.glob("caught*")) == []
+
+
+def test_the_zip_holds_what_the_host_needs_and_no_more(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as content:
+        names = set(content.namelist())
+        modes = {i.filename: i.external_attr >> 16 for i in content.infolist()}
+        scripts = {n: content.read(n).decode() for n in ("setup.sh", "run_autograder")}
+        assert content.read("secret").decode() == SECRET
+    assert {
+        "setup.sh",
+        "run_autograder",
+        "otter_config.json",
+        "files/verdicts.ipynb",
+        "solutions/vae.py",
+    } <= names
+    assert {f"tests/{otter_name(q.id)}.py" for q in RUBRIC.auto} <= names
+    assert not [
+        n for n in names if n.startswith(("autograder/build", "tests/test_", ".", "/")) or n.endswith(".pyc")
+    ]
+    for name, text in scripts.items():
+        assert modes[name] & 0o111, name
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+        code = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+        for word in ("conda", "mamba", "playwright", "tex"):
+            assert word not in code, f"{name}: {word}"
+
+
+def test_the_zip_is_the_same_when_it_is_built_again(archive: Path, tmp_path: Path) -> None:
+    assert build(tmp_path, None, SECRET).read_bytes() == archive.read_bytes()
+
+
+def test_every_zip_without_a_course_secret_has_a_new_one(tmp_path: Path) -> None:
+    kept = set()
+    for name in ("a", "b"):
+        with zipfile.ZipFile(build(tmp_path / name)) as content:
+            kept.add(content.read("secret"))
+    assert len(kept) == 2
+
+
+def test_gradescope_refuses_settings_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('hidden = "maybe"')
+    command = [sys.executable, "-m", "autograder", "gradescope", "--out", str(tmp_path), "--settings"]
+    for name, told in (("mine.toml", "hidden is 'maybe'"), ("other.toml", "there is no such file")):
+        done = subprocess.run([*command, str(tmp_path / name)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*.zip"))
