@@ -18,7 +18,7 @@ import pytest
 
 from autograder.build.gradescope import build
 from autograder.host import harness, settings
-from autograder.host.handover import OtterFailed, cell, scores, otter_name, through_otter
+from autograder.host.handover import OtterFailed, cell, otter_name, scores, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, looks_used
 from autograder.host.upload import submission_in
 from autograder.rubric import assignment

@@ -96,6 +96,7 @@ class Image:
         shutil.copy(source / "run_autograder", self.root / "autograder" / "run_autograder")
         shutil.copytree(SANDBOX, self.root / "contain", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(HERE / "contain.py", self.root / "contain")
+        (self.root / "contain").chmod(0o700)
 
     def __enter__(self) -> Image:
         return self
