@@ -10,20 +10,24 @@ images.
 
 `load_mnist` and `load_cifar10` download their files when they are not there yet. If that fails they say so,
 with `DataUnavailable`; they never fall back to other data by themselves.
+
+`Watched(loader, epochs)` is a data loader that shows a progress bar while a model is trained from it.
 """
 
 import contextlib
 import io
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,3 +174,53 @@ def _patches(photograph: "np.ndarray", train: bool) -> Tensor:
         windows = band.unfold(1, PATCH, STRIDE).unfold(2, PATCH, STRIDE)  # (3, rows, columns, 32, 32)
         patches.append(windows.permute(1, 2, 0, 3, 4).reshape(-1, 3, PATCH, PATCH))
     return torch.cat(patches)
+
+
+class Watched:
+    """A data loader with one progress bar over all epochs.
+
+    Hand it to a training function in place of the loader: it yields the same batches, and has the same
+    length and attributes. Nothing is shown where nobody watches (no terminal and no notebook).
+
+    Args:
+        loader: the loader.
+        epochs: how many times the training goes through it; the bar is full after so many.
+        title: stands before the bar.
+
+    Example:
+        >>> losses = train_autoencoder(model, Watched(loader, 10, "auto-encoder"), 10, 1e-3)
+    """
+
+    def __init__(self, loader: DataLoader, epochs: int, title: str = "training") -> None:
+        self.loader = loader
+        self.epochs = epochs
+        self.title = title
+        self._begun = 0  # epochs
+        self._bar: tqdm | None = None
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._begun == 0:
+            nobody_watches = not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+            self._bar = tqdm(total=self.epochs * len(self), unit="batch", disable=nobody_watches)
+        self._begun += 1
+        if self._bar is None or self._begun > self.epochs:  # more epochs than were announced: no bar
+            yield from self.loader
+            return
+        self._bar.set_description(f"{self.title}, epoch {self._begun}/{self.epochs}")
+        finished = False
+        try:
+            for batch in self.loader:
+                yield batch
+                self._bar.update()
+            finished = True
+        finally:
+            if self._begun == self.epochs or not finished:  # the end, or an error in the training
+                self._bar.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "loader":  # not there yet: while a copy is made
+            raise AttributeError(name)
+        return getattr(self.loader, name)

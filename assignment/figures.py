@@ -98,37 +98,98 @@ def reconstructions(originals: Tensor, rebuilt: Tensor, model: str, split: str, 
     """
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
-    count = min(count, len(originals))
-    figure = Figure(figsize=(0.9 * count + 0.8, 2.5), layout="constrained")
-    figure.suptitle(f"{model}: {split} images and their reconstructions")
-    grid = figure.subplots(2, count, squeeze=False)
-    for column in range(count):
-        _show(grid[0, column], originals[column])
-        _show(grid[1, column], rebuilt[column])
-    grid[0, 0].set_ylabel("original", fontsize=9)
-    grid[1, 0].set_ylabel("rebuilt", fontsize=9)
+    rows = {"original": originals[:count], "rebuilt": rebuilt[:count]}
+    return image_rows(rows, f"{model}: {split} images and their reconstructions")
+
+
+def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
+    """Rows of images, one under the other, each with its name on the left.
+
+    Args:
+        rows: a name and images (n, ...) for each row; what stands in one column belongs together.
+        title: stands above the rows.
+    """
+    columns = max(1, *(len(images) for images in rows.values()))
+    figure = Figure(figsize=(0.9 * columns + 1.3, 0.95 * len(rows) + 0.5), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for row, (name, images) in zip(grid, rows.items(), strict=True):
+        for axes in row[len(images) :]:
+            axes.set_axis_off()
+        for axes, image in zip(row, images, strict=False):
+            _show(axes, image)
+        _name(row[0], name)
     return figure
 
 
-def interpolations(strips: Mapping[str, Tensor], title: str) -> Figure:
+def _name(axes: Axes, name: str) -> None:
+    """Write a row's name to the left of its first image."""
+    axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center", fontsize=9)
+
+
+def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], title: str) -> Figure:
+    """What each weight of the KL term does: reconstructions on the left, samples on the right.
+
+    Args:
+        originals: the test images (n, ...) that were rebuilt; they stand in the first row.
+        models: for each model its name, reconstructions of `originals`, and samples.
+        title: stands above the rows.
+    """
+    rebuilt, samples = len(originals), max(len(drawn) for _, drawn in models.values())
+    figure = Figure(
+        figsize=(0.8 * (rebuilt + samples) + 2.6, 0.85 * (len(models) + 1) + 0.7), layout="constrained"
+    )
+    figure.suptitle(title)
+    widths = [1.0] * rebuilt + [0.4] + [1.0] * samples  # the narrow column separates the two halves
+    grid = figure.subplots(len(models) + 1, len(widths), squeeze=False, width_ratios=widths)
+    for axes in grid.flatten():
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_frame_on(False)
+    for axes, image in zip(grid[0], originals, strict=False):
+        _show(axes, image)
+    _name(grid[0, 0], "original")
+    for row, (name, (images, drawn)) in zip(grid[1:], models.items(), strict=True):
+        for axes, image in zip(row[:rebuilt], images, strict=False):
+            _show(axes, image)
+        for axes, image in zip(row[rebuilt + 1 :], drawn, strict=False):
+            _show(axes, image)
+        _name(row[0], name)
+    grid[0, rebuilt // 2].set_title("test images and reconstructions", fontsize=9)
+    grid[0, rebuilt + 1 + samples // 2].set_title("samples (below)", fontsize=9)
+    return figure
+
+
+def interpolations(
+    strips: Mapping[str, Tensor], title: str, ends: Mapping[str, tuple[Tensor, Tensor]] | None = None
+) -> Figure:
     """One strip of images for each interpolation, from its start on the left to its end on the right.
 
     Args:
         strips: a name (for instance "AE, 4 to 9") and images (steps, 28, 28) from `vae.interpolate`.
         title: stands above the strips.
+        ends: for each name the two original images; they stand outside of the strip, left and right of it.
     """
     steps = max(len(images) for images in strips.values())
-    figure = Figure(figsize=(0.8 * steps + 1.2, 0.9 * len(strips) + 0.5), layout="constrained")
+    extra = 1 if ends else 0
+    figure = Figure(figsize=(0.8 * (steps + 2 * extra) + 1.2, 0.9 * len(strips) + 0.6), layout="constrained")
     figure.suptitle(title)
-    grid = figure.subplots(len(strips), steps, squeeze=False)
+    grid = figure.subplots(len(strips), steps + 2 * extra, squeeze=False)
     for row, (name, images) in zip(grid, strips.items(), strict=True):
-        for axes in row[len(images) :]:
+        for axes in row[extra + len(images) :]:
             axes.set_axis_off()
-        for axes, image in zip(row, images, strict=False):
+        for axes, image in zip(row[extra:], images, strict=False):
             _show(axes, image)
-        row[0].set_ylabel(
-            name, rotation=0, horizontalalignment="right", verticalalignment="center", fontsize=9
-        )
+        if ends:
+            for axes, image in zip((row[0], row[extra + len(images)]), ends[name], strict=True):
+                axes.set_axis_on()
+                _show(axes, image)
+                for side in axes.spines.values():  # a frame in another colour: this is no drawing of a model
+                    side.set(color="C1", linewidth=2)
+        _name(row[0], name)
+    if ends:
+        grid[0, 0].set_title("original", fontsize=9)
+        grid[0, len(next(iter(strips.values()))) + 1].set_title("original", fontsize=9)
     return figure
 
 
@@ -152,20 +213,53 @@ def gan_samples(
     return image_grid(images, title if epoch is None else f"{title}, after epoch {epoch}", columns=8)
 
 
-def gan_losses(dis_loss: Sequence[float], gen_loss: Sequence[float], smoothing: int = 100) -> Figure:
+def gan_losses(
+    dis_loss: Sequence[float],
+    gen_loss: Sequence[float],
+    smoothing: int = 100,
+    title: str = "DCGAN: training losses",
+) -> Figure:
     """The losses of both networks by iteration, in one panel.
 
     The dashed lines are where a discriminator that only guesses would be: 2 log 2 for its own loss, which is
     a sum of two terms, and log 2 for the generator's.
     """
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    return compared_gan_losses({title: (dis_loss, gen_loss)}, smoothing)
+
+
+def compared_gan_losses(
+    runs: Mapping[str, tuple[Sequence[float], Sequence[float]]], smoothing: int = 100
+) -> Figure:
+    """The losses of several runs side by side, on one scale: see `gan_losses`.
+
+    Args:
+        runs: a name, the discriminator's losses and the generator's, for each run.
+        smoothing: the strong line is the mean over so many iterations.
+    """
+    figure = Figure(figsize=(7 if len(runs) == 1 else 5.5 * len(runs), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    for axes, (name, (dis_loss, gen_loss)) in zip(panels, runs.items(), strict=True):
+        _curve(axes, dis_loss, smoothing, color="C0", label="discriminator")
+        _curve(axes, gen_loss, smoothing, color="C1", label="generator")
+        axes.axhline(2 * np.log(2), color="C0", linestyle="--", linewidth=0.8)
+        axes.axhline(np.log(2), color="C1", linestyle="--", linewidth=0.8)
+        axes.set_title(name)
+        axes.set_xlabel("iteration")
+    panels[0].set_ylabel("nats")
+    panels[0].legend()
+    return figure
+
+
+def functions(
+    x: Tensor, curves: Mapping[str, Tensor], title: str, x_label: str = "", y_label: str = ""
+) -> Figure:
+    """Functions of one variable in one panel: `x` (n,), and for each name its values (n,)."""
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
-    _curve(axes, dis_loss, smoothing, color="C0", label="discriminator")
-    _curve(axes, gen_loss, smoothing, color="C1", label="generator")
-    axes.axhline(2 * np.log(2), color="C0", linestyle="--", linewidth=0.8)
-    axes.axhline(np.log(2), color="C1", linestyle="--", linewidth=0.8)
-    axes.set_title("DCGAN: training losses")
-    axes.set_xlabel("iteration")
-    axes.set_ylabel("nats")
+    for name, values in curves.items():
+        axes.plot(x.detach().cpu().numpy(), values.detach().cpu().numpy(), label=name)
+    axes.set_title(title)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
     axes.legend()
     return figure

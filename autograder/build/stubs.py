@@ -12,10 +12,10 @@ What students write stands in the solutions between two marks (Otter Assign's), 
 Inside of a function such a block becomes `raise NotImplementedError("1-4: write VAE.reparameterize")`. In the
 body of a module or a class, every assignment `NAME = ...` becomes `NAME = None  # 1-6: ...`, and imports are
 taken out. The text comes from the first line of the TODO comment right before the block; a block of imports
-alone needs none.
+alone needs none. The notebooks come from `solutions/notebooks/` (see `autograder.build.notebooks`).
 
-    python -m autograder.build.stubs            write assignment/
-    python -m autograder.build.stubs --check    write nothing; exit with 1 if assignment/ would change
+    python -m autograder.build.stubs            write assignment/, and the complete notebooks
+    python -m autograder.build.stubs --check    write nothing; exit with 1 if any of that would change
 """
 
 import argparse
@@ -27,6 +27,8 @@ import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from autograder.build.notebooks import notebook_files
 
 ROOT = Path(__file__).resolve().parents[2]
 # A bundled example submission, whose gan.py is the stub as students get it.
@@ -193,8 +195,8 @@ def _required_todo(block: Block, where: str) -> str:
 
 
 def stub_files(solutions: Path) -> dict[str, bytes]:
-    """Name and bytes of all that students get from `solutions`: stubs of modules, and texts as they are."""
-    files = {}
+    """Name and bytes of all that students get from `solutions`: stubs of modules, notebooks, texts as they are."""
+    files = notebook_files(solutions, complete=False)
     for path in sorted([*solutions.glob("*.py"), *solutions.glob("*.md")]):
         source = path.read_bytes()
         if path.suffix == ".py":
@@ -219,21 +221,32 @@ def write_untouched_gan(solutions: Path, target: Path) -> Path:
     return target
 
 
+def write_notebooks(solutions: Path) -> list[Path]:
+    """Write the complete notebooks into `solutions`, and return the paths of what was written."""
+    files = notebook_files(solutions, complete=True)
+    for name, content in files.items():
+        (solutions / name).write_bytes(content)
+    return [solutions / name for name in files]
+
+
 def differences(root: Path) -> list[str]:
     """What is not as the generator would write it: one line for each file, empty if all is well."""
     expected = {
         Path("assignment") / name: content for name, content in stub_files(root / "solutions").items()
     }
     expected[UNTOUCHED_GAN] = expected[Path("assignment/gan.py")]
+    for name, content in notebook_files(root / "solutions", complete=True).items():
+        expected[Path("solutions") / name] = content
     found = []
     for path, content in expected.items():
         if not (root / path).is_file():
             found.append(f"{path.as_posix()}: missing")
         elif (root / path).read_bytes() != content:
             found.append(f"{path.as_posix()}: differs from what solutions/ gives")
-    for path in sorted((root / "assignment").glob("*.py")):
-        if path.relative_to(root) not in expected:
-            found.append(f"assignment/{path.name}: has no source in solutions/")
+    for pattern in ("assignment/*.py", "assignment/*.ipynb", "solutions/*.ipynb"):
+        for path in sorted(root.glob(pattern)):
+            if path.relative_to(root) not in expected:
+                found.append(f"{path.relative_to(root).as_posix()}: has no source in solutions/")
     return found
 
 
@@ -252,7 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if found:
             print("To mend it: python -m autograder.build.stubs")
         return 1 if found else 0
-    for path in write_stubs(ROOT / "solutions", ROOT / "assignment"):
+    stubs = write_stubs(ROOT / "solutions", ROOT / "assignment")
+    for path in [*stubs, *write_notebooks(ROOT / "solutions")]:
         print(path.relative_to(ROOT).as_posix())
     print(write_untouched_gan(ROOT / "solutions", ROOT / UNTOUCHED_GAN).relative_to(ROOT).as_posix())
     return 0

@@ -1,0 +1,192 @@
+"""Make the notebooks from their sources, `solutions/notebooks/*.py` (jupytext's percent format).
+
+Every source gives two notebooks: the complete one for `solutions/`, with our answers to the written questions,
+and the students' for `assignment/`. A written question looks so in a source:
+
+    # %% [markdown]
+    # <!-- BEGIN QUESTION -->
+    # <!-- question 1-3w -->
+    # The question, its points and its limit of words.
+
+    # %% [markdown]
+    # <!-- BEGIN SOLUTION -->
+    # Our answer.
+    # <!-- END SOLUTION -->
+
+    # %% [markdown]
+    # <!-- END QUESTION -->
+
+Students get `_Write your answer here._` in place of the answer. The other marks stay in both: by them the answers
+are found again, also when an editor has dropped all metadata. No notebook holds outputs, and the same source
+always gives the same bytes.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+PLACEHOLDER = "_Write your answer here._"
+
+BEGIN_QUESTION, END_QUESTION = "<!-- BEGIN QUESTION -->", "<!-- END QUESTION -->"
+BEGIN_SOLUTION, END_SOLUTION = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
+MARKS = (BEGIN_QUESTION, END_QUESTION, BEGIN_SOLUTION, END_SOLUTION)
+QUESTION = re.compile(r"<!-- question (?P<id>\d+-\d+w(-[a-z])?) -->")
+# What may be meant for a mark: it must then be one, letter for letter.
+LIKE_A_MARK = re.compile(r"\b(BEGIN|END)\W+(QUESTION|SOLUTION)\b|<!--\s*question\b", re.IGNORECASE)
+CELL = re.compile(r"# %%(?P<rest>.*)")
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark in a source: its line (from 1), the number of the cell that it stands in, and what it says."""
+
+    line: int
+    cell: int
+    text: str
+
+
+def notebook(source: str, filename: str, complete: bool) -> bytes:
+    """The bytes of a notebook.
+
+    Args:
+        source: a Python file in the percent format.
+        filename: its name, for error messages.
+        complete: whether our answers stay in, for `solutions/`; otherwise it is the students' notebook.
+
+    Raises:
+        ValueError: a mark that is misspelt, unclosed, nested, alone or in code; a question without an id, without
+            an answer or with two, or with an id that another one has; an answer outside of a question. The message
+            names the file and the line.
+    """
+    _check(source, filename)
+    cells = []
+    for cell in jupytext.reads(source, fmt="py:percent").cells:
+        text = _answered(cell.source, complete) if cell.cell_type == "markdown" else cell.source
+        cells.append((cell.cell_type, text))
+    made = nbformat.v4.new_notebook(metadata=METADATA, cells=_with_ids(cells))
+    nbformat.validate(made)
+    return (nbformat.writes(made, version=4).rstrip("\n") + "\n").encode()
+
+
+def notebook_files(solutions: Path, complete: bool) -> dict[str, bytes]:
+    """Name and bytes of every notebook that `solutions/notebooks/` has a source of."""
+    return {
+        f"{path.stem}.ipynb": notebook(path.read_text(encoding="utf-8"), f"notebooks/{path.name}", complete)
+        for path in sorted((solutions / "notebooks").glob("*.py"))
+    }
+
+
+def _answered(text: str, complete: bool) -> str:
+    """A markdown cell with our answer, or with the place for the student's, where its marks are."""
+    before, begun, rest = text.partition(BEGIN_SOLUTION)
+    if not begun:
+        return text
+    answer, _, after = rest.partition(END_SOLUTION)
+    return before + (answer.strip() if complete else PLACEHOLDER) + after
+
+
+def _with_ids(cells: list[tuple[str, str]]) -> list[NotebookNode]:
+    """Cells with ids made from their content, so that a change in one leaves the ids of all others."""
+    made = []
+    seen: Counter[tuple[str, str]] = Counter()
+    for kind, text in cells:
+        seen[kind, text] += 1
+        id = hashlib.sha256(f"{kind}\0{seen[kind, text]}\0{text}".encode()).hexdigest()[:12]
+        new = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
+        made.append(new(text, id=id))
+    return made
+
+
+# --- Marks that do not fit together ----------------------------------------------------------------------
+
+
+def _check(source: str, filename: str) -> None:
+    """Go through the marks in order. A question is begun, named, answered and ended, and then the next may begin."""
+    begun: Mark | None = None  # the question that is open
+    opened: Mark | None = None  # the answer that is open
+    named = answered = False
+    ids: dict[str, int] = {}
+    for mark in _marks(source, filename):
+        where = f"{filename}:{mark.line}"
+        if opened and mark.text != END_SOLUTION:
+            raise ValueError(f"{where}: {mark.text} inside of the answer that begins at line {opened.line}")
+        if mark.text == BEGIN_QUESTION:
+            if begun:
+                raise ValueError(
+                    f"{where}: {mark.text} inside of the question that begins at line {begun.line}"
+                )
+            begun, named, answered = mark, False, False
+        elif mark.text == BEGIN_SOLUTION:
+            if not begun or not named:
+                raise ValueError(
+                    f"{where}: an answer must stand in a question, after {BEGIN_QUESTION} and its id"
+                )
+            if answered:
+                raise ValueError(f"{where}: a second answer to the question that begins at line {begun.line}")
+            if mark.cell == begun.cell:
+                raise ValueError(f"{where}: the answer needs a cell of its own, after the question's")
+            opened = mark
+        elif mark.text == END_SOLUTION:
+            _check_answer(opened, mark, source, filename)
+            opened, answered = None, True
+        elif mark.text == END_QUESTION:
+            if not begun:
+                raise ValueError(f"{where}: {END_QUESTION} without {BEGIN_QUESTION}")
+            if not answered:
+                raise ValueError(
+                    f"{where}: the question that begins at line {begun.line} has no answer between "
+                    f"{BEGIN_SOLUTION} and {END_SOLUTION}"
+                )
+            begun = None
+        else:
+            if not begun or named or mark.cell != begun.cell:
+                raise ValueError(f"{where}: a question's id must follow {BEGIN_QUESTION}, once, in its cell")
+            if mark.text in ids:
+                raise ValueError(f"{where}: the question at line {ids[mark.text]} has the same id")
+            ids[mark.text] = mark.line
+            named = True
+    for left, end in ((opened, END_SOLUTION), (begun, END_QUESTION)):
+        if left:
+            raise ValueError(f"{filename}:{left.line}: {left.text} without {end}")
+
+
+def _check_answer(begin: Mark | None, end: Mark, source: str, filename: str) -> None:
+    """Complain about the end of an answer that was not begun in the same cell, or that is empty."""
+    if not begin:
+        raise ValueError(f"{filename}:{end.line}: {END_SOLUTION} without {BEGIN_SOLUTION}")
+    if begin.cell != end.cell:
+        raise ValueError(f"{filename}:{end.line}: the answer begins at line {begin.line}, in another cell")
+    if not any(line.strip(" #") for line in source.splitlines()[begin.line : end.line - 1]):
+        raise ValueError(f"{filename}:{begin.line}: nothing stands between the marks")
+
+
+def _marks(source: str, filename: str) -> Iterator[Mark]:
+    """Every mark of a source, in order. Only whole lines of markdown cells may be marks."""
+    cell, markdown = 0, False
+    for number, line in enumerate(source.splitlines(), start=1):
+        if match := CELL.fullmatch(line):
+            cell, markdown = cell + 1, match["rest"].strip().startswith("[markdown]")
+            continue
+        if not LIKE_A_MARK.search(line):
+            continue
+        text = line.removeprefix("#").strip()
+        if not line.startswith("#") or not (text in MARKS or QUESTION.fullmatch(text)):
+            raise ValueError(
+                f"{filename}:{number}: a mark must be a line of its own, one of {', '.join(MARKS)} or "
+                f"<!-- question 1-3w -->; got {text!r}"
+            )
+        if not markdown:
+            raise ValueError(f"{filename}:{number}: a mark must stand in a markdown cell; got {text!r}")
+        yield Mark(number, cell, text)

@@ -1,0 +1,657 @@
+# %% [markdown]
+# # Problem 1: auto-encoders, from plain to variational to conditional
+#
+# A picture of a handwritten digit has 784 pixels, but nobody needs 784 numbers to describe one: which
+# digit, how slanted, how thick, a loop or none. In this notebook you build three models that find such
+# descriptions by themselves:
+#
+# * an **auto-encoder**, which learns to compress images and to unpack them again;
+# * a **variational auto-encoder** (VAE), which also knows what compressed images look like, and so can
+#   invent new ones;
+# * a **conditional VAE** (CVAE), which invents the digit that you ask for.
+#
+# You write the code in three modules beside this notebook: `autoencoder.py`, `vae.py` and `cvae.py`. The
+# notebook imports them, trains your models, draws the figures, and holds four questions that are answered
+# in words. It has no gaps of its own: if a cell stops with `NotImplementedError`, the message names the
+# function to write.
+#
+# After each part `grader.check("q1_1")` runs the public checks of that question. They are the same ones
+# that `python -m autograder check` runs in a terminal.
+#
+# **Where to run it.** In Jupyter or VS Code: open it where it lies, beside the modules. In Colab:
+#
+# 1. Open this notebook, and upload the file `generative-models.zip` of the release (the folder symbol on
+#    the left, then the upload symbol). The next cell unpacks it.
+# 2. Your modules are then in `generative-models/assignment/`. A double click in that file browser opens an
+#    editor beside the notebook; what you save there is used by the next cell you run. If you have modules
+#    already, upload them into that folder.
+# 3. Colab forgets the folder when the session ends: download your modules before. It also keeps *this*
+#    notebook elsewhere. For your written answers to count, download the notebook (File, Download, .ipynb)
+#    and upload it into that folder as `vae.ipynb`, in place of the one that is there, before you call
+#    `grader.check` on a written question or `grader.export()`.
+
+# %%
+# Find the assignment's files. This cell may be run again at any time.
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+if not Path("autoencoder.py").is_file():
+    if not Path("generative-models/assignment").is_dir():
+        if not Path("generative-models.zip").is_file():
+            raise FileNotFoundError(
+                f"neither autoencoder.py nor generative-models.zip is in {Path.cwd()}: start this notebook in the "
+                "assignment's folder, or upload the zip of the release to where it runs"
+            )
+        with zipfile.ZipFile("generative-models.zip") as archive:
+            archive.extractall()
+    os.chdir("generative-models/assignment")
+
+for folder in (Path.cwd().parent, Path.cwd()):  # the grader's package is one folder up
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+# What the grader needs and a fresh machine may lack.
+needed = {
+    "otter": "otter-grader>=6.1",
+    "hypothesis": "hypothesis>=6.100",
+    "pytest": "pytest>=8",
+    "rich": "rich>=13",
+    "safetensors": "safetensors>=0.4.3",
+}
+missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+if missing:
+    print("Installing", ", ".join(missing), "...")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+
+# %%
+# Modules are read again whenever you save them, and figures appear in the notebook.
+# %load_ext autoreload
+# %autoreload 2
+# %matplotlib inline
+
+# %%
+import torch
+from IPython.display import display
+
+import data
+import figures
+from autograder.notebook import Grader
+
+grader = Grader("vae.ipynb")
+
+# %% [markdown]
+# ## Settings
+#
+# With an environment variable `GENERATIVE_QUICK=1` everything below is small: it shows in a minute that the
+# notebook runs, and no model is any good. With `GENERATIVE_OFFLINE=1` nothing is downloaded, and the small
+# set of digits that comes with scikit-learn takes MNIST's place. You can also just set the names here.
+
+# %%
+QUICK = os.environ.get("GENERATIVE_QUICK") == "1"
+OFFLINE = os.environ.get("GENERATIVE_OFFLINE") == "1"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SEED = 42
+NZ = 32  # length of a code
+LEARNING_RATE = 1e-3
+
+
+def load():
+    """The training set, the test set, and what they are called in the figures."""
+    if not OFFLINE:
+        try:
+            return data.load_mnist(), data.load_mnist(train=False), "MNIST"
+        except data.DataUnavailable as error:
+            print(f"{error}\n\nGoing on with scikit-learn's digits: expect other numbers than the text says.")
+    return data.load_digits_offline(), data.load_digits_offline(train=False), "scikit-learn's digits"
+
+
+train_set, test_set, DATA = load()
+if QUICK:
+    train_set = torch.utils.data.Subset(train_set, range(1400))
+test_images, test_labels = test_set.tensors
+
+
+def epochs(count):
+    """`count`, for MNIST; more for a small set, whose epochs are short."""
+    if len(train_set) > 10_000:
+        return count
+    return 2 * count if QUICK else 20 * count
+
+
+def flat(images):
+    """Images as the models take them: (N, 1, 28, 28) -> (N, 1, 784), on the model's device."""
+    return images.flatten(1).unsqueeze(1).to(DEVICE)
+
+
+print(f"{DATA}: {len(train_set)} training images, {len(test_images)} test images; training on {DEVICE}")
+figures.image_grid(test_images[:20], f"{DATA}: the first test images", columns=10)
+
+# %% [markdown]
+# ## 1. The auto-encoder
+#
+# An **encoder** $f$ maps an image $x \in [0,1]^{784}$ to a code $z = f(x) \in \mathbb{R}^{32}$; a
+# **decoder** $g$ maps the code back to an image $\hat x = g(z)$. The code is a bottleneck: 32 numbers
+# cannot hold 784 pixels, so the two networks have to find out what digits have in common. Nobody tells them
+# what a code should mean. All that is asked is that $\hat x$ looks like $x$.
+#
+# "Looks like" needs a number. A pixel is black (0), white (1) or something between; read the drawn value
+# $\hat x_i$ as the probability that pixel $i$ is white. The **binary cross-entropy** is what the true pixel
+# costs under that prediction, averaged over all $D = 784$ pixels and over the batch:
+#
+# $$\ell(\hat x, x) = -\frac{1}{D} \sum_{i=1}^{D} \big[\, x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i) \,\big].$$
+#
+# With the natural logarithm its unit is the *nat*. Two values to remember: drawing 0.5 everywhere costs
+# $\log 2 = 0.693$, whatever the image, so that is where training starts; and a perfect drawing,
+# $\hat x = x$, does not cost 0. A grey pixel has an entropy of its own, and on MNIST that floor is 0.058. A
+# drawing that ignores its input and always shows the average digit costs 0.263. So a good model lives
+# between 0.058 and 0.263, and losses near 0.08 are better than they sound.
+#
+# The two arguments do not play the same part: the prediction stands inside the logarithm, the truth
+# outside. Swapped, the loss is infinite wherever a true pixel is exactly 0 or 1, and those are most of
+# them.
+#
+# ### Questions 1-1 and 1-2 (6 + 6 points)
+#
+# In `autoencoder.py` write `Encoder`, `Decoder` and `make_data_loader` (1-1), then `reconstruction_loss`
+# and `train_autoencoder` (1-2). Their docstrings are the contract: shapes, units, examples.
+
+# %%
+import autoencoder
+
+grader.check("q1_1")
+
+# %%
+grader.check("q1_2")
+
+# %% [markdown]
+# Now train it: 10 epochs, under a minute on a CPU. On MNIST the first loss is about 0.69, and the last ones
+# lie between 0.08 and 0.09.
+
+# %%
+torch.manual_seed(SEED)
+ae = autoencoder.AutoEncoder(NZ).to(DEVICE)
+loader = autoencoder.make_data_loader(train_set)
+watched = data.Watched(loader, epochs(10), "auto-encoder")
+ae_losses = autoencoder.train_autoencoder(ae, watched, epochs(10), LEARNING_RATE, device=DEVICE)
+last = ae_losses[-100:]
+print(f"first loss {ae_losses[0]:.3f}, mean of the last {len(last)}: {sum(last) / len(last):.4f}")
+figures.loss_curves({"reconstruction": ae_losses}, f"Auto-encoder on {DATA}")
+
+# %% [markdown]
+# Training images could have been learnt by heart. These are test images, which the model has never seen:
+
+# %%
+x = test_images[:10]
+figures.reconstructions(x, ae.reconstruct(flat(x)), f"Auto-encoder, {DATA}", "test")
+
+# %% [markdown]
+# ### Question 1-3 (2 points): can it invent digits?
+#
+# The decoder makes an image of any 32 numbers. So draw the numbers at random, $z \sim \mathcal{N}(0, I)$,
+# and see. Write `sample_images` in `autoencoder.py`. ("Normal" is meant: `torch.randn`, not `torch.rand`,
+# and new numbers at every call.)
+
+# %%
+grader.check("q1_3")
+
+# %%
+torch.manual_seed(SEED)
+figures.image_grid(
+    autoencoder.sample_images(ae, 20, NZ, device=DEVICE), f"Auto-encoder, {DATA}: samples", columns=10
+)
+
+# %% [markdown]
+# Where do real codes lie? The prior that we draw from has mean 0 and standard deviation 1 in every
+# dimension.
+
+# %%
+with torch.no_grad():
+    codes = ae.encoder(flat(test_images)).squeeze(1)
+spread = codes.std(dim=0)
+correlation = torch.corrcoef(codes.T).fill_diagonal_(0).abs()
+print(f"means of the {NZ} dimensions: {codes.mean(dim=0).min():.1f} to {codes.mean(dim=0).max():.1f}")
+print(f"standard deviations: {spread.min():.1f} to {spread.max():.1f}")
+print(f"largest correlation of two dimensions: {correlation.max():.2f}")
+
+# %% [markdown]
+# <!-- BEGIN QUESTION -->
+# <!-- question 1-3w -->
+# ### Question 1-3w (2 points, at most 150 words)
+#
+# What do the samples of the plain auto-encoder look like, and why? Say what the loss asks of the codes, and
+# what it does not.
+
+# %% [markdown]
+# <!-- BEGIN SOLUTION -->
+# Most samples are no digits: strokes, blobs and mixtures of several digits, though sharp in places and with
+# the right thickness of a pen.
+#
+# The loss only asks that the code of each training image can be decoded. It says nothing about where codes
+# lie, how they are spread, or what lies between them. So the encoder puts them wherever it likes: with
+# means and spreads far from 0 and 1, correlated, in clusters with gaps. The decoder was trained at those
+# places only. A draw from $\mathcal{N}(0, I)$ falls, nearly always, where no training code ever was; there
+# the decoder has to extrapolate and nothing has ever penalised nonsense.
+#
+# Reconstructions are good all the same, since a test image's code lands among the training codes. Good
+# reconstruction therefore does not make a generative model: we would have to know the distribution of the
+# codes.
+# <!-- END SOLUTION -->
+
+# %% [markdown]
+# <!-- END QUESTION -->
+
+# %%
+grader.check("q1_3w")
+
+# %% [markdown]
+# ## 2. The variational auto-encoder
+#
+# ### From a wish to a bound
+#
+# Let us *decide* how codes are distributed, $p(z) = \mathcal{N}(0, I)$, and ask for a decoder under which
+# real images are likely. The decoder defines $p(x|z)$; the probability of an image is an average over all
+# the codes that could have produced it,
+#
+# $$p(x) = \int p(x|z)\, p(z)\, dz .$$
+#
+# We cannot compute that integral: nearly all codes have nothing to do with a given $x$. So let an encoder
+# propose the ones that have. It returns a distribution $q(z|x)$, and we weigh by it, which changes nothing:
+#
+# $$\log p(x) = \log \mathbb{E}_{q(z|x)}\!\left[\frac{p(x|z)\, p(z)}{q(z|x)}\right]
+# \;\ge\; \mathbb{E}_{q(z|x)}\!\left[\log \frac{p(x|z)\, p(z)}{q(z|x)}\right] .$$
+#
+# The logarithm is concave, so the logarithm of a mean is at least the mean of the logarithms (Jensen's
+# inequality). Split the fraction:
+#
+# $$\log p(x) \;\ge\; \underbrace{\mathbb{E}_{q(z|x)}\big[\log p(x|z)\big]}_{\text{reconstruction}}
+# \;-\; \underbrace{\mathrm{KL}\big[q(z|x)\,\|\,p(z)\big]}_{\text{distance of the codes from the prior}} \;=\; \mathrm{ELBO}(x),$$
+#
+# the **evidence lower bound** (Kingma and Welling 2014). Mind the logarithm and the signs: both terms are
+# logarithms of probabilities, the KL divergence is *subtracted*, and the bound is to be *maximised*. What
+# is lost is known exactly: $\log p(x) - \mathrm{ELBO}(x) = \mathrm{KL}[q(z|x)\,\|\,p(z|x)]$, so the bound
+# is tight when the encoder proposes the true posterior.
+#
+# ### The two terms
+#
+# The encoder returns, for each of the $n_z$ dimensions, a mean $\mu$ and $\log \sigma$: the logarithm of
+# the *standard deviation*. (Many texts use the logarithm of the variance, which is twice that. Both work;
+# half of one and half of the other does not, and it is one of the commonest mistakes.) Any real number is a
+# valid $\log\sigma$, so the network needs no constraint. For a normal $q$ and the standard normal prior the
+# KL divergence has a closed form:
+#
+# $$\mathrm{KL}\big[\mathcal{N}(\mu, \sigma)\,\|\,\mathcal{N}(0, 1)\big] = \tfrac12\big(\sigma^2 + \mu^2 - 1\big) - \log \sigma .$$
+#
+# It is 0 for $\mu = 0, \sigma = 1$ and positive elsewhere. `kl_divergence` in `vae.py` computes it for any
+# two normals; note that the prior's $\log\sigma$ is $\log 1 = 0$, not 1, and that the order of the
+# arguments matters.
+#
+# The other term needs a sample of $z$, and a gradient through it. The **reparameterisation trick** moves
+# the chance out of the way:
+#
+# $$z = \mu + \sigma \odot \varepsilon, \qquad \varepsilon \sim \mathcal{N}(0, I) .$$
+#
+# Now $z$ is a differentiable function of $\mu$ and $\sigma$, with $\partial z / \partial \mu = 1$ and
+# $\partial z / \partial \log \sigma = \sigma \varepsilon = z - \mu$. Every image and every dimension has
+# its own $\varepsilon$.
+#
+# Sampling is for training. To *show* a reconstruction, decode the mean $\mu$, without chance.
+#
+# ### What beta means here
+#
+# The loss that you write is
+#
+# $$\mathcal{L} = \mathrm{rec} + \beta \cdot \mathrm{kl},$$
+#
+# where, as everywhere in this assignment, both terms are **means over all elements**: $\mathrm{rec}$ over
+# the $D = 784$ pixels, $\mathrm{kl}$ over the $n_z = 32$ dimensions of the code. The bound wants *sums*:
+#
+# $$-\mathrm{ELBO} = D \cdot \mathrm{rec} + n_z \cdot \mathrm{kl}
+# = D \left( \mathrm{rec} + \frac{n_z}{D}\, \mathrm{kl} \right).$$
+#
+# So the loss is the negative bound, divided by 784, exactly when $\beta = n_z / D = 32/784 = 0.041$. A
+# $\beta$ of 1 in a paper that sums (as Higgins et al. 2017 do) is 0.041 here, and our $\beta = 10$ is a
+# factor of 245 above the bound. Whenever you read about "the right $\beta$", first ask how the terms were
+# reduced.
+#
+# (A small print: cross-entropy is a likelihood for pixels that are 0 or 1. With grey pixels it is a
+# customary relaxation, so the "ELBO" in the tables below compares models with each other, and is not the
+# logarithm of a true density.)
+#
+# ### Questions 1-4 and 1-5 (7 + 4 points)
+#
+# In `vae.py` write the class `VAE` (1-4) and `train_vae` (1-5).
+
+# %%
+import vae
+
+grader.check("q1_4")
+
+# %%
+grader.check("q1_5")
+
+# %% [markdown]
+# ## 3. How much weight for the prior?
+#
+# The next cell trains one VAE for each of several $\beta$. Two are extremes: with 0 the prior does not
+# count at all, with 10 hardly anything else does. Once you have chosen `BETA` (question 1-6, below), run it
+# again: yours is then in the table too.
+#
+# The numbers are of the *test* set. "mean decoded" reconstructs from $\mu$, "sampled" from a random
+# $z \sim q(z|x)$, as in training.
+
+
+# %%
+def train_one(beta, count):
+    """A VAE and its losses, after `count` epochs. Every run starts from the same seed: only beta differs."""
+    torch.manual_seed(SEED)
+    model = vae.VAE(NZ, beta=beta).to(DEVICE)
+    loader = data.Watched(autoencoder.make_data_loader(train_set), epochs(count), f"VAE, beta {beta:g}")
+    return model, vae.train_vae(model, loader, epochs(count), LEARNING_RATE, device=DEVICE)
+
+
+@torch.no_grad()
+def on_test_images(model):
+    """rec (sampled), rec (mean decoded), kl: means over the test set."""
+    x = flat(test_images)
+    _, parts = model.loss(x, model(x))
+    decoded_mean = autoencoder.reconstruction_loss(model.reconstruct(x).reshape(x.shape), x)
+    return float(parts["rec_loss"]), float(decoded_mean), float(parts["kl_loss"])
+
+
+betas = {0.0, 10.0} if QUICK else {0.0, 0.01, 0.1, 1.0, 10.0}
+if vae.BETA is None:
+    print("BETA is not chosen yet (question 1-6): the study goes without it.")
+else:
+    betas.add(float(vae.BETA))
+
+studied = {beta: train_one(beta, 5) for beta in sorted(betas)}
+
+# %%
+print(" beta     rec, sampled   rec, mean decoded   kl per dimension   -ELBO in nats per image")
+rows = {}
+for beta, (model, _) in studied.items():
+    sampled, decoded_mean, kl = on_test_images(model)
+    print(f"{beta:6g} {sampled:14.4f} {decoded_mean:19.4f} {kl:18.4f} {784 * sampled + NZ * kl:24.1f}")
+    name = f"beta {beta:g}\nrec {decoded_mean:.3f}, kl {kl:.3g}"
+    rows[name] = (
+        model.reconstruct(flat(test_images[:7])),
+        autoencoder.sample_images(model, 7, NZ, device=DEVICE),
+    )
+figures.beta_study(test_images[:7], rows, f"VAE on {DATA}, {epochs(5)} epochs, by beta")
+
+# %% [markdown]
+# And the training curves of the two extremes:
+
+# %%
+for beta in (0.0, 10.0):
+    display(figures.loss_curves(studied[beta][1], f"VAE on {DATA}, beta {beta:g}"))
+
+# %% [markdown]
+# <!-- BEGIN QUESTION -->
+# <!-- question 1-6w-a -->
+# ### Question 1-6w-a (2 points, at most 200 words)
+#
+# What do $\beta = 0$ and $\beta = 10$ do to reconstructions, to samples and to the two terms of the loss,
+# and why?
+
+# %% [markdown]
+# <!-- BEGIN SOLUTION -->
+# **$\beta = 0$.** Only the reconstruction counts. Noise in the code can only hurt it, so the encoder
+# removes the noise: $\sigma$ goes towards 0, and the means move far apart so that what is left of it does
+# not matter. The VAE has become a plain auto-encoder: reconstructions are as good (0.09), and decoding a
+# sample or the mean makes no difference. The divergence is free to grow, to nearly 30 nats per dimension,
+# because of $-\log\sigma$ and $\mu^2$. Samples are as bad as the auto-encoder's: the prior was never asked
+# for.
+#
+# **$\beta = 10$.** That is 245 times the weight the bound gives the divergence. A nat of information in the
+# code costs more than it can save in reconstruction, so the best code carries none:
+# $q(z|x) = \mathcal{N}(0, I)$ for every $x$, the divergence is 0 (posterior collapse). The decoder gets
+# pure noise, learns to ignore it, and draws the one image that is best for all digits: their blurred mean,
+# at a cost of 0.263. Reconstructions do not depend on their originals, and all samples are that same blob.
+# <!-- END SOLUTION -->
+
+# %% [markdown]
+# <!-- END QUESTION -->
+
+# %%
+grader.check("q1_6w_a")
+
+# %% [markdown]
+# ### Question 1-6 (2 points): your beta
+#
+# Choose `BETA` in `vae.py`: the weight that gives good reconstructions *and* good samples. Add values to
+# the study above if you like. Then train it for 10 epochs.
+
+# %%
+grader.check("q1_6")
+
+# %%
+if vae.BETA is None:
+    raise NotImplementedError("1-6: choose BETA in vae.py, save it, and run this cell again")
+tuned, tuned_history = train_one(float(vae.BETA), 10)
+sampled, decoded_mean, kl = on_test_images(tuned)
+print(f"test images: rec {sampled:.4f} sampled, {decoded_mean:.4f} mean decoded, kl {kl:.4f} per dimension")
+print(f"-ELBO = 784 * {sampled:.4f} + {NZ} * {kl:.4f} = {784 * sampled + NZ * kl:.1f} nats per image")
+figures.loss_curves(tuned_history, f"VAE on {DATA}, beta {vae.BETA:g}")
+
+# %% [markdown]
+# For comparison, on MNIST after 10 epochs: with $\beta = 0.041$ we measured rec 0.115 (sampled), kl 0.56
+# and 108 nats; with 0.105, rec 0.136, kl 0.33 and 117 nats.
+
+# %%
+x = test_images[:10]
+figures.reconstructions(x, tuned.reconstruct(flat(x)), f"VAE, beta {vae.BETA:g}, {DATA}", "test")
+
+# %%
+torch.manual_seed(SEED)
+figures.image_grid(
+    autoencoder.sample_images(tuned, 40, NZ, device=DEVICE),
+    f"VAE, beta {vae.BETA:g}, {DATA}: samples",
+    columns=10,
+)
+
+# %% [markdown]
+# <!-- BEGIN QUESTION -->
+# <!-- question 1-6w-b -->
+# ### Question 1-6w-b (3 points, at most 200 words)
+#
+# What do the reconstructions and the samples of your well-tuned VAE look like? Compare both with the plain
+# auto-encoder's, and explain what is better, what is worse, and why both cannot be had at once.
+
+# %% [markdown]
+# <!-- BEGIN SOLUTION -->
+# **Reconstructions** keep the digit, its slant and its thickness, but are a little softer than the
+# auto-encoder's (0.109 against 0.088) and tidy up what is unusual: odd serifs disappear, gaps close, and a
+# strange digit may turn into a more common one. The code is noisy and every nat in it has a price, so only
+# information that saves more than it costs is kept; the rest is replaced by an average, and averages of
+# sharp strokes are blurred.
+#
+# **Samples** are where it wins: most are readable digits in various handwritings, where the auto-encoder
+# drew scribbles. The divergence pulls all posteriors towards one $\mathcal{N}(0, I)$, and the noise makes
+# them overlap, so the decoder has been trained wherever the prior puts its mass. Some samples are still in
+# between two digits or have faint strokes: the posteriors' mixture fits the prior only roughly, and the
+# prior is one connected blob while digits are ten kinds.
+#
+# **The trade.** Good reconstructions want codes that are precise and far apart; good samples want codes
+# that fill the prior. $\beta$ sets the exchange rate. Near $n_z/784$ the sum is the bound itself, and both
+# are good together.
+# <!-- END SOLUTION -->
+
+# %% [markdown]
+# <!-- END QUESTION -->
+
+# %%
+grader.check("q1_6w_b")
+
+# %% [markdown]
+# ## 4. Walking through the latent space
+#
+# Encode two images, walk from one code to the other on a straight line, and decode on the way:
+# $z_t = (1 - t)\, z_0 + t\, z_1$ with $t$ from exactly 0 to exactly 1. Both ends of a strip are therefore
+# plain reconstructions; the originals stand beside them.
+#
+# ### Question 1-7 (1 point)
+#
+# Choose `INTERPOLATIONS` in `vae.py`: two pairs of different digits whose way is worth looking at. (A walk
+# between two images of test digits; the first test image of each label is taken.)
+
+# %%
+grader.check("q1_7")
+
+# %%
+if vae.INTERPOLATIONS is None:
+    raise NotImplementedError("1-7: choose INTERPOLATIONS in vae.py, save it, and run this cell again")
+
+
+def first_of(label):
+    return test_images[test_labels == label][0]
+
+
+strips, ends = {}, {}
+for start, end in vae.INTERPOLATIONS:
+    for name, model in (("AE", ae), ("VAE", tuned)):
+        row = f"{name}, {start} to {end}"
+        strips[row] = vae.interpolate(model, first_of(start), first_of(end), NZ, steps=10)
+        ends[row] = first_of(start), first_of(end)
+figures.interpolations(strips, f"{DATA}: interpolations between test images", ends)
+
+# %% [markdown]
+# <!-- BEGIN QUESTION -->
+# <!-- question 1-7w -->
+# ### Question 1-7w (2 points, at most 300 words)
+#
+# Compare the interpolations of the auto-encoder with those of the VAE. What do the images on the way look
+# like, and what does that tell you about the two latent spaces? What does it mean for someone who wants to
+# use the codes for something else, for instance to classify with few labels, to search for similar images,
+# or to edit them?
+
+# %% [markdown]
+# <!-- BEGIN SOLUTION -->
+# **What one sees.** Both strips begin and end with good reconstructions, the auto-encoder's slightly
+# sharper. On the way the auto-encoder tends to cross-fade: strokes of both digits are there at once, one
+# set fading while the other appears, with broken lines and stains halfway that belong to no digit. The VAE
+# tends to deform: most images on the way are plausible digits, strokes bend, open or close, and the change
+# from one class to the other is short.
+#
+# **Why.** The auto-encoder's codes are isolated points; what lies between two of them was never decoded
+# during training, so the straight line crosses regions where the decoder can do anything. The VAE decoded a
+# cloud around every mean, and the divergence pushed all clouds into one region where they overlap. The line
+# between two codes mostly stays in places for which the decoder has been trained, and nearby codes must
+# have similar images, or the noise would have been punished. It is not perfect: between classes that share
+# no form even the VAE passes through blurred in-between shapes, and a straight line runs nearer to the
+# origin than typical codes lie.
+#
+# **What follows.** Distances and directions mean more in the VAE's space: neighbours look alike, averages
+# are sensible, moving along a direction edits one property gradually. That suits search, clustering,
+# editing, data augmentation, and classification with few labels, and each dimension's divergence tells
+# whether it is used at all. The price is lost detail: a task that depends on fine details (who wrote it?)
+# may find less in the VAE's code. And nothing guarantees that single dimensions have a meaning.
+# <!-- END SOLUTION -->
+
+# %% [markdown]
+# <!-- END QUESTION -->
+
+# %%
+grader.check("q1_7w")
+
+# %% [markdown]
+# ## 5. The conditional VAE
+#
+# So far the code has to say everything, also which digit it is. Tell both networks the label $c$, as a
+# one-hot vector beside their usual input (Sohn et al. 2015), and the bound becomes
+#
+# $$\log p(x|c) \ge \mathbb{E}_{q(z|x,c)}\big[\log p(x|z,c)\big] - \mathrm{KL}\big[q(z|x,c)\,\|\,p(z)\big] .$$
+#
+# The prior does not depend on $c$. The label comes for free, so a good code does not repeat it: it is left
+# with the *style*, and any style can be combined with any label. That is what makes digits on demand
+# possible: choose $c$, draw $z$, decode.
+#
+# ### Questions 1-8 and 1-9 (5 + 6 points)
+#
+# In `cvae.py` write `idx2onehot`, `CVAEEncoder`, `CVAEDecoder`, `CVAE` and `train_cvae` (1-8), then
+# `sample_conditional` (1-9). Three things to watch: with `conditional=False` everything must work without
+# labels; `reconstruct` needs the labels as well; and the VAE's training loop would run here without
+# complaint, and never pass a label on.
+
+# %%
+import cvae
+
+grader.check("q1_8")
+
+# %%
+if vae.BETA is None:
+    raise NotImplementedError("1-6: choose BETA in vae.py, save it, and run this cell again")
+torch.manual_seed(SEED)
+conditional = cvae.CVAE(NZ, beta=float(vae.BETA), conditional=True, num_labels=10).to(DEVICE)
+watched = data.Watched(autoencoder.make_data_loader(train_set), epochs(5), "CVAE")
+cvae_history = cvae.train_cvae(conditional, watched, epochs(5), LEARNING_RATE, device=DEVICE)
+figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {vae.BETA:g}")
+
+# %% [markdown]
+# With $\beta = 0.105$ and 5 epochs of MNIST we measured rec 0.140 (sampled) and kl 0.22, and 116.7 nats in
+# all: as good as the VAE after twice as many epochs, with a third less in the code. The label has taken
+# over a part of its work.
+
+# %%
+x, c = test_images[:10], test_labels[:10]
+rebuilt = conditional.reconstruct(flat(x), c.to(DEVICE))
+figures.reconstructions(x, rebuilt, f"CVAE, beta {vae.BETA:g}, {DATA}", "test")
+
+# %%
+grader.check("q1_9")
+
+# %% [markdown]
+# One sample of each digit, and then four more rows of them:
+
+# %%
+torch.manual_seed(SEED)
+digits = torch.arange(10)
+figures.conditional_samples(
+    cvae.sample_conditional(conditional, digits, NZ), digits, f"CVAE, {DATA}: one sample per digit"
+)
+
+# %%
+many = digits.repeat(4)
+figures.conditional_samples(
+    cvae.sample_conditional(conditional, many, NZ), many, f"CVAE, {DATA}: more samples, by label"
+)
+
+# %% [markdown]
+# The style without the digit: each row takes the code of one test image (on the left) and decodes it under
+# all ten labels.
+
+# %%
+x, c = test_images[:5], test_labels[:5]
+with torch.no_grad():
+    styles = conditional.encoder(flat(x), c.to(DEVICE))[..., :NZ].reshape(5, NZ)  # the means alone
+    written = {}
+    for i, style in enumerate(styles):
+        rewritten = conditional.decoder(style.repeat(10, 1), digits.to(DEVICE))
+        written[f"test image {i}"] = torch.cat([x[i].reshape(1, 784), rewritten.reshape(10, 784).cpu()])
+figures.image_rows(written, f"CVAE, {DATA}: one handwriting, ten digits (the original is on the left)")
+
+# %% [markdown]
+# ## To end with
+#
+# `grader.check_all()` runs the public checks of all questions; it takes a while. `grader.export()` makes
+# the zip to hand in. Save the notebook before: only what is saved is looked at.
+
+# %%
+grader.check_all()
+
+# %%
+grader.export()
+
+# %% [markdown]
+# ## Sources
+#
+# * D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", 2014: the bound, the reparameterisation,
+#   the closed form.
+# * I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework",
+#   2017: the weight.
+# * K. Sohn, H. Lee and X. Yan, "Learning Structured Output Representation using Deep Conditional Generative
+#   Models", 2015: the labels.
