@@ -104,8 +104,10 @@ def _with_ids(cells: list[tuple[str, str]]) -> list[NotebookNode]:
     for kind, text in cells:
         seen[kind, text] += 1
         id = hashlib.sha256(f"{kind}\0{seen[kind, text]}\0{text}".encode()).hexdigest()[:12]
-        new = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
-        made.append(new(text, id=id))
+        if kind == "markdown":
+            made.append(nbformat.v4.new_markdown_cell(text, id=id))
+        else:
+            made.append(nbformat.v4.new_code_cell(text, id=id))
     return made
 
 

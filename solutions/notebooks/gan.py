@@ -200,7 +200,7 @@ grader.check("q2_1a")
 torch.manual_seed(SEED)
 dcgan = gan.DCGAN(device=DEVICE)
 first_samples = dcgan.generate(dcgan.tracked_noise)
-figures.gan_samples(first_samples, epoch=0)
+figures.gan_samples(first_samples, title="DCGAN: samples from the tracked noise, before training")
 
 # %% [markdown]
 # ### Question 2-1b (13 points)
@@ -280,20 +280,19 @@ figures.gan_samples(final_samples, epoch=EPOCHS, title=f"DCGAN on {DATA}: sample
 # <!-- BEGIN SOLUTION -->
 # The first convolution is the only layer that sees the pixels themselves. Its outputs are linear in them:
 # local mean colours, brightness, edges, contrast. Batch normalisation right after it would set mean and
-# variance of each such channel to the same learnt numbers, over the batch.
+# variance of each such channel, over the batch, to the same learnt numbers.
 #
 # Real and fake images come in separate batches, so each kind would be normalised by its own statistics. If
-# all fakes are too dark, too green or too low in contrast, this is just the difference that the
-# normalisation removes: after it, both batches have the same first two moments. The discriminator loses its
-# easiest evidence, and the generator, which learns only from the discriminator, gets no gradient that would
-# mend its colours. Samples may then drift in colour and brightness, and oscillate.
+# all fakes are too dark, too green or too low in contrast, this is just the difference that is removed:
+# afterwards both batches have the same first two moments. The discriminator loses its easiest evidence, and
+# the generator, which learns only from the discriminator, gets no gradient that would mend its colours.
+# Samples may drift in colour and oscillate.
 #
-# It also makes the verdict on one image depend on its neighbours and adds their noise where the signal is
-# still raw. And little is gained: inputs lie in [0, 1] already, and one layer deep nothing has to be
-# rescued from exploding or vanishing.
+# It also makes the verdict on one image depend on its neighbours. And little is gained: inputs lie in [0,
+# 1] already, and after one layer nothing has to be rescued from exploding or vanishing.
 #
 # In deeper layers features are non-linear and more abstract, so losing their mean and variance costs less
-# than it helps training; what the first layer kept has by then been mixed into them.
+# than it helps training; what the first layer kept is by then mixed into them.
 # <!-- END SOLUTION -->
 
 # %% [markdown]
@@ -338,12 +337,12 @@ grader.check("q2_2w")
 torch.manual_seed(SEED)
 layer = parametrizations.spectral_norm(nn.Conv2d(3, 32, 4, 2, 1))
 parameter = layer.parametrizations.weight.original
-print(f"the parameter's standard deviation as PyTorch made it:          {parameter.std():.4f}")
+print(f"the parameter's standard deviation, as PyTorch made it:           {parameter.std():.4f}")
 with torch.no_grad():
     nn.init.normal_(layer.weight, 0.0, 0.02)
-print(f"after nn.init.normal_(layer.weight, 0.0, 0.02), which does nothing: {parameter.std():.4f}")
+print(f"after nn.init.normal_(layer.weight, 0.0, 0.02), without an effect: {parameter.std():.4f}")
 gan.normal_weight_(layer, 0.0, 0.02)
-print(f"after normal_weight_(layer, 0.0, 0.02), given in gan.py:        {parameter.std():.4f}")
+print(f"after normal_weight_(layer, 0.0, 0.02), which gan.py has:         {parameter.std():.4f}")
 
 # %%
 grader.check("q2_3")
@@ -384,8 +383,11 @@ for name, model in (("without", dcgan), ("with", spectral)):
     print(f"{name:>8} spectral norm: ", ", ".join(f"{value:.2f}" for value in values))
 
 # %% [markdown]
-# The normed discriminator cannot scale its verdicts up as it likes. Typically its loss stays higher and the
-# generator's lower: nobody runs away with the game.
+# What the norm guarantees stands in the table: no convolution grows, so the discriminator cannot sharpen
+# its verdicts by scaling up its features. What it does to the game is for you to read from the curves:
+# which of the two discriminators runs further ahead of its generator, with a loss further below 1.386?
+# Where are the spikes, and how large? Be careful with conclusions: in a short run the difference is small,
+# and one run of each with one seed proves little.
 #
 # ## 4. What does the discriminator like best?
 #
@@ -458,9 +460,12 @@ print(f"  the one trained with spectral norm   {spectral_loss:.4f}")
 # bars that do say something: at least 40 % below the same generator's loss at code zero, and, for a trained
 # generator, 0.03 or less. We measured 0.028 after one epoch, 0.021 after three, and 0.015 after 25.
 #
-# What is left is instructive too. The reconstructions get layout and colours right, and blur texture: 64
-# numbers, and a squared error that prefers a mean. And an image that the search does not find need not be
-# out of the generator's reach: the search only walks downhill.
+# (Code zero can be far worse than grey. It is no typical draw: codes from $\mathcal{N}(0, I)$ lie at a
+# distance of about $\sqrt{64} = 8$ from the origin, and the generator never met that one in training.)
+#
+# What is left is instructive too. The reconstructions get layout and colours about right, and lose the
+# rest: there are 64 numbers for 3072, and a squared error that prefers a mean. And an image that the search
+# does not find need not be out of the generator's reach: the search only walks downhill.
 #
 # ## To end with
 #

@@ -1,0 +1,440 @@
+"""The notebooks are made from their sources, hold every question, and run from top to bottom on the embedded data."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.build import notebooks, stubs
+from autograder.rubric import Question, assignment
+from tests.conftest import ROOT
+
+NAMES = ["vae.ipynb", "gan.ipynb"]
+FOLDERS = ["assignment", "solutions"]
+FIGURES = {"vae.ipynb": 16, "gan.ipynb": 10}
+SECONDS = {
+    "vae.ipynb": 150,
+    "gan.ipynb": 150,
+}  # at most, also while other tests run beside it: 5 minutes for both
+MAGICS = {"%load_ext autoreload", "%autoreload 2", "%matplotlib inline"}
+RUBRIC = assignment().rubric
+
+
+def home(question: Question) -> str:
+    """The notebook that a question belongs in."""
+    return "vae.ipynb" if question.id.startswith("1-") else "gan.ipynb"
+
+
+def call(id: str) -> str:
+    """How a notebook asks for a question's checks: `grader.check("q1_6w_a")` for 1-6w-a."""
+    return f'grader.check("q{id.replace("-", "_")}")'
+
+
+def read(path: Path) -> list[tuple[str, str]]:
+    """The kind and the text of every cell."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+
+
+@dataclass
+class Written:
+    """A written question as it stands in a notebook: its prompt and the text of its answer."""
+
+    prompt: str
+    answer: str
+
+
+def written(cells: list[tuple[str, str]]) -> dict[str, Written]:
+    """All written questions, found by their marks alone, as the grader finds them."""
+    found: dict[str, Written] = {}
+    id = None
+    for kind, text in cells:
+        lines = text.splitlines()
+        if kind != "markdown":
+            assert id is None, f"code inside of question {id}"
+        elif notebooks.BEGIN_QUESTION in lines:
+            (id,) = [m["id"] for line in lines if (m := notebooks.QUESTION.fullmatch(line))]
+            assert id not in found
+            found[id] = Written(text, "")
+        elif notebooks.END_QUESTION in lines:
+            id = None
+        elif id is not None:
+            found[id].answer += text + "\n"
+    assert id is None
+    return found
+
+
+# --- What is in git --------------------------------------------------------------------------------------
+
+
+def test_the_notebooks_are_what_their_sources_give() -> None:
+    for folder, complete in (("assignment", False), ("solutions", True)):
+        made = notebooks.notebook_files(ROOT / "solutions", complete)
+        assert sorted(made) == sorted(NAMES)
+        for name, content in made.items():
+            assert (ROOT / folder / name).read_bytes() == content, f"{folder}/{name}: run make stubs"
+    assert [line for line in stubs.differences(ROOT) if ".ipynb" in line] == []
+
+
+def test_the_same_source_gives_the_same_bytes_in_another_process() -> None:
+    code = (
+        "import sys; from autograder.build.notebooks import notebook_files; from pathlib import Path\n"
+        "sys.stdout.buffer.write(notebook_files(Path('solutions'), True)['gan.ipynb'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=120, check=True
+    )
+    assert done.stdout == (ROOT / "solutions" / "gan.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_holds_no_outputs_and_no_metadata_of_a_machine(folder: str, name: str) -> None:
+    text = (ROOT / folder / name).read_text(encoding="utf-8")
+    notebook = json.loads(text)
+    assert text.endswith("}\n")
+    assert notebook["metadata"] == notebooks.METADATA
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) >= (4, 5)
+    assert max(Counter(cell["id"] for cell in notebook["cells"]).values()) == 1
+    for cell in notebook["cells"]:
+        assert cell["metadata"] == {}
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
+def test_a_change_in_one_cell_leaves_the_ids_of_the_others() -> None:
+    first = json.loads(notebooks.notebook("# %%\na = 1\n\n# %%\nb = 1\n\n# %%\nb = 1\n", "x.py", True))
+    second = json.loads(notebooks.notebook("# %%\nc = 1\n\n# %%\nb = 1\n\n# %%\nb = 1\n", "x.py", True))
+    ids = [[cell["id"] for cell in notebook["cells"]] for notebook in (first, second)]
+    assert ids[0][1:] == ids[1][1:]
+    assert len({*ids[0], *ids[1]}) == 4
+
+
+# --- Questions -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_question_is_checked_in_its_notebook_once(folder: str, name: str) -> None:
+    asked = [
+        line for kind, text in read(ROOT / folder / name) if kind == "code" for line in text.splitlines()
+    ]
+    asked = [line for line in asked if line.startswith("grader.check(")]
+    assert sorted(asked) == sorted(call(q.id) for q in RUBRIC.questions if home(q) == name)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_written_question_has_its_block_its_points_and_its_limit(folder: str, name: str) -> None:
+    found = written(read(ROOT / folder / name))
+    expected = {q.id: q for q in RUBRIC.written if home(q) == name}
+    assert sorted(found) == sorted(expected)
+    for id, question in expected.items():
+        assert f"({question.points:g} points, at most {question.words} words)" in found[id].prompt
+
+
+def test_our_answers_keep_to_the_limits_and_students_do_not_get_them() -> None:
+    for name in NAMES:
+        ours = written(read(ROOT / "solutions" / name))
+        theirs = written(read(ROOT / "assignment" / name))
+        for id, question in ours.items():
+            assert question.prompt == theirs[id].prompt
+            assert theirs[id].answer.strip() == notebooks.PLACEHOLDER
+            words = len(question.answer.split())
+            assert RUBRIC.question(id).words / 2 < words <= RUBRIC.question(id).words, id
+        students = (ROOT / "assignment" / name).read_text(encoding="utf-8")
+        assert "SOLUTION" not in students
+        lines = [line for question in ours.values() for line in question.answer.splitlines()]
+        for line in lines:
+            if len(line) > 40:
+                assert json.dumps(line, ensure_ascii=False)[1:-1] not in students
+
+
+def test_apart_from_the_answers_both_notebooks_are_the_same() -> None:
+    for name in NAMES:
+        ours, theirs = read(ROOT / "solutions" / name), read(ROOT / "assignment" / name)
+        assert len(ours) == len(theirs)
+        changed = [theirs[i] for i in range(len(ours)) if ours[i] != theirs[i]]
+        assert changed == [("markdown", notebooks.PLACEHOLDER)] * len(written(ours))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_says_its_points_as_the_rubric_does(name: str) -> None:
+    text = "\n".join(text for kind, text in read(ROOT / "solutions" / name) if kind == "markdown")
+    told: dict[str, float] = {}
+    for ids, points in re.findall(r"### Questions? ([\w\- ]+?) \((\d[\d +]*?) points?[,)]", text):
+        told.update(zip(ids.split(" and "), map(float, points.split(" + ")), strict=True))
+    assert told == {q.id: q.points for q in RUBRIC.questions if home(q) == name}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_lines_that_work_in_jupyter_and_in_colab_are_used(name: str) -> None:
+    for kind, text in read(ROOT / "assignment" / name):
+        if kind == "code":
+            assert "google.colab" not in text
+            special = {line.strip() for line in text.splitlines() if line.lstrip().startswith(("!", "%"))}
+            assert special <= MAGICS
+
+
+# --- The first cell --------------------------------------------------------------------------------------
+
+
+def setup_cell(name: str) -> str:
+    return next(text for kind, text in read(ROOT / "assignment" / name) if kind == "code")
+
+
+def run_setup(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the first cell twice, in `folder`, by an interpreter that finds the grader's package nowhere else."""
+    (folder / "first_cell.txt").write_text(setup_cell(name), encoding="utf-8")
+    code = """
+        import sys
+        sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+        cell = open("first_cell.txt", encoding="utf-8").read()
+        exec(cell)
+        exec(cell)
+        import os, autograder, autoencoder
+        print(os.getcwd(), autograder.HERE, autoencoder.HERE)
+    """
+    command = [sys.executable, "-I", "-B", "-c", textwrap.dedent(code)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def release_in(folder: Path) -> None:
+    (folder / "assignment").mkdir(parents=True)
+    (folder / "autograder").mkdir()
+    (folder / "assignment" / "autoencoder.py").write_text("HERE = 'modules'\n")
+    (folder / "autograder" / "__init__.py").write_text("HERE = 'grader'\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_finds_the_modules_beside_the_notebook(name: str, tmp_path: Path) -> None:
+    release_in(tmp_path / "release")
+    done = run_setup(name, tmp_path / "release" / "assignment")
+    assert done.stdout.split() == [str(tmp_path / "release" / "assignment"), "grader", "modules"], done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_unpacks_the_uploaded_release(name: str, tmp_path: Path) -> None:
+    release_in(tmp_path / "made" / "generative-models")
+    upload = tmp_path / "colab"
+    upload.mkdir()
+    with zipfile.ZipFile(upload / "generative-models.zip", "w") as archive:
+        for path in (tmp_path / "made").rglob("*.py"):
+            archive.write(path, path.relative_to(tmp_path / "made"))
+    done = run_setup(name, upload)
+    expected = [str(upload / "generative-models" / "assignment"), "grader", "modules"]
+    assert done.stdout.split() == expected, done.stderr
+    # In a second session of the same folder the student's modules are not overwritten.
+    (upload / "generative-models" / "assignment" / "autoencoder.py").write_text("HERE = 'mine'\n")
+    assert run_setup(name, upload).stdout.split()[-1] == "mine"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_says_what_to_upload(name: str, tmp_path: Path) -> None:
+    done = run_setup(name, tmp_path)
+    assert done.returncode == 1
+    assert "upload the zip of the release" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_asks_for_the_packages_that_the_project_asks_for(name: str) -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    asked = re.findall(r'^    "\w+": "(.+)",$', setup_cell(name), flags=re.MULTILINE)
+    assert len(asked) >= 5
+    for requirement in asked:
+        assert f'"{requirement}",' in project
+
+
+# --- From top to bottom ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a notebook's kernel: small, offline, and with this checkout's grader."""
+    monkeypatch.setenv("GENERATIVE_QUICK", "1")
+    monkeypatch.setenv("GENERATIVE_OFFLINE", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
+def execute(folder: Path, name: str, target: Path, allow_errors: bool) -> list[Any]:
+    """The cells of a notebook after running it in a copy of its folder."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    target.mkdir()
+    for path in [*folder.glob("*.py"), *folder.glob("*.ipynb")]:
+        shutil.copy(path, target)
+    notebook = nbformat.read(target / name, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=280,
+        kernel_name="python3",
+        allow_errors=allow_errors,
+        resources={"metadata": {"path": str(target)}},
+    )
+    client.execute()
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(cells: list[Any]) -> Iterator[Any]:
+    for cell in cells:
+        yield from cell.outputs
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_complete_notebook_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    cells = execute(ROOT / "solutions", name, tmp_path / "assignment", allow_errors=False)
+    assert time.monotonic() - begun < SECONDS[name]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    made = list(outputs(cells))
+    assert not [output for output in made if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in made) == FIGURES[name]
+    said = "".join(output.text for output in made if output.output_type == "stream")
+    assert re.search(r"epoch \d+/\d+: 100%", said), "no progress bar"
+    assert "nan" not in said.split()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", NAMES)
+def test_with_the_stubs_only_the_cells_of_a_gap_fail_and_they_name_it(name: str, tmp_path: Path) -> None:
+    cells = execute(ROOT / "assignment", name, tmp_path / "assignment", allow_errors=True)
+    errors = {}
+    for i, cell in enumerate(cells):
+        for output in outputs([cell]):
+            if output.output_type == "error":
+                errors[i] = output
+                assert "import" not in cell.source.split("\n", 1)[0]
+                assert not cell.source.startswith("grader.")
+    gaps = [error.evalue for error in errors.values() if error.ename == "NotImplementedError"]
+    assert errors[min(errors)].evalue in gaps
+    assert all(re.match(r"\d-\d[a-z]*: (write|choose) ", gap) for gap in gaps)
+    assert {error.ename for error in errors.values()} <= {"NotImplementedError", "NameError"}
+    expected = {"vae.ipynb": {"1-1", "1-6", "1-7"}, "gan.ipynb": {"2-1a"}}
+    assert {gap.split(":")[0] for gap in gaps} >= expected[name]
+
+
+# --- Marks that do not fit together ----------------------------------------------------------------------
+
+QUESTION = "# %% [markdown]\n# <!-- BEGIN QUESTION -->\n# <!-- question 1-3w -->\n# Why?\n\n"
+ANSWER = "# %% [markdown]\n# <!-- BEGIN SOLUTION -->\n# Because.\n# <!-- END SOLUTION -->\n\n"
+END = "# %% [markdown]\n# <!-- END QUESTION -->\n"
+
+
+def test_a_question_becomes_a_place_to_write_or_our_answer() -> None:
+    def cells(complete: bool) -> list[str]:
+        made = json.loads(notebooks.notebook(QUESTION + ANSWER + END, "lesson.py", complete))
+        return ["".join(cell["source"]) for cell in made["cells"]]
+
+    ask, end = "<!-- BEGIN QUESTION -->\n<!-- question 1-3w -->\nWhy?", "<!-- END QUESTION -->"
+    assert cells(complete=False) == [ask, "_Write your answer here._", end]
+    assert cells(complete=True) == [ask, "Because.", end]
+
+
+MALFORMED = {
+    "a question in a question": (QUESTION + QUESTION, 7, "inside of the question that begins at line 2"),
+    "a question without its end": (QUESTION + ANSWER, 2, "without <!-- END QUESTION -->"),
+    "an end without a question": (END, 2, "without <!-- BEGIN QUESTION -->"),
+    "a question without an answer": (QUESTION + END, 7, "has no answer"),
+    "two answers": (QUESTION + ANSWER + ANSWER + END, 12, "a second answer"),
+    "an answer without a question": (ANSWER, 2, "must stand in a question"),
+    "a question without an id": (
+        QUESTION.replace("# <!-- question 1-3w -->\n", "") + ANSWER + END,
+        6,
+        "after <!-- BEGIN QUESTION --> and its id",
+    ),
+    "an id without a question": ("# %% [markdown]\n# <!-- question 1-3w -->\n", 2, "must follow"),
+    "an id in another cell": (
+        QUESTION.replace("# <!-- question", "\n# %% [markdown]\n# <!-- question") + ANSWER + END,
+        5,
+        "in its cell",
+    ),
+    "two ids": (QUESTION.replace("# Why?", "# <!-- question 1-4w -->") + ANSWER + END, 4, "once"),
+    "the same id twice": (2 * (QUESTION + ANSWER + END), 15, "the question at line 3 has the same id"),
+    "an answer in the question's cell": (
+        QUESTION.replace("# Why?\n\n", "# Why?\n#\n") + ANSWER.removeprefix("# %% [markdown]\n") + END,
+        6,
+        "a cell of its own",
+    ),
+    "an answer without its end": (
+        QUESTION + ANSWER.replace("# <!-- END SOLUTION -->\n", "") + END,
+        11,
+        "inside of the answer that begins at line 7",
+    ),
+    "an answer that nothing follows": (
+        QUESTION + ANSWER.replace("# <!-- END SOLUTION -->\n", ""),
+        7,
+        "without <!-- END SOLUTION -->",
+    ),
+    "an answer's end alone": (
+        QUESTION + ANSWER.replace("# <!-- BEGIN SOLUTION -->\n", "") + END,
+        8,
+        "without <!-- BEGIN SOLUTION -->",
+    ),
+    "an answer over two cells": (
+        QUESTION + ANSWER.replace("# <!-- END", "\n# %% [markdown]\n# <!-- END") + END,
+        11,
+        "begins at line 7, in another cell",
+    ),
+    "an empty answer": (QUESTION + ANSWER.replace("# Because.\n", "#\n") + END, 7, "nothing stands"),
+    "a mark in code": ("# %%\n# <!-- BEGIN SOLUTION -->\n", 2, "in a markdown cell"),
+    "a module's mark": ("# %%\n# BEGIN SOLUTION\n", 2, "a line of its own"),
+    "a misspelt mark": (QUESTION.replace("BEGIN QUESTION", "begin question"), 2, "a line of its own"),
+    "a misspelt id": (QUESTION.replace("1-3w", "1.3w"), 3, "a line of its own"),
+    "more text on the line": (QUESTION.replace("QUESTION -->", "QUESTION --> Now:"), 2, "a line of its own"),
+}
+
+
+@pytest.mark.parametrize("fault", MALFORMED)
+def test_malformed_marks_give_one_line_that_names_file_and_line(fault: str) -> None:
+    source, line, text = MALFORMED[fault]
+    with pytest.raises(ValueError, match=rf"^lesson\.py:{line}: ") as raised:
+        notebooks.notebook(source, "lesson.py", complete=False)
+    assert text in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_malformed_source_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "solutions" / "notebooks").mkdir(parents=True)
+    (tmp_path / "solutions" / "a.py").write_text("x = 1\n")
+    (tmp_path / "solutions" / "notebooks" / "b.py").write_text(QUESTION)
+    with pytest.raises(ValueError, match=r"notebooks/b\.py:2"):
+        stubs.write_stubs(tmp_path / "solutions", tmp_path / "assignment")
+    assert not (tmp_path / "assignment").exists()
+    assert not list((tmp_path / "solutions").glob("*.ipynb"))
+
+
+def test_a_notebook_that_differs_is_missing_or_has_no_source_is_named(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "solutions", tmp_path / "solutions", ignore=shutil.ignore_patterns("__pycache__"))
+    stubs.write_stubs(tmp_path / "solutions", tmp_path / "assignment")
+    stubs.write_untouched_gan(tmp_path / "solutions", tmp_path / stubs.UNTOUCHED_GAN)
+    assert stubs.differences(tmp_path) == []
+    (tmp_path / "assignment" / "vae.ipynb").write_text("{}\n")
+    (tmp_path / "solutions" / "gan.ipynb").unlink()
+    (tmp_path / "assignment" / "old.ipynb").write_text("{}\n")
+    found = stubs.differences(tmp_path)
+    assert [line.split(":")[0] for line in found] == [
+        "assignment/vae.ipynb",
+        "solutions/gan.ipynb",
+        "assignment/old.ipynb",
+    ]
+    assert [path.name for path in stubs.write_notebooks(tmp_path / "solutions")] == ["gan.ipynb", "vae.ipynb"]
+    assert len(stubs.differences(tmp_path)) == 2
