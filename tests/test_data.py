@@ -1,16 +1,20 @@
 """The data sets: those that need no download, and what is said when a download fails."""
 
+import copy
+import gc
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +194,65 @@ def test_the_folder_is_the_argument_else_the_environment_s_else_the_home_s(
 
 def test_the_error_is_one_that_programs_can_catch(data: Any) -> None:
     assert issubclass(data.DataUnavailable, RuntimeError)
+
+
+# --- A loader with a progress bar ------------------------------------------------------------------------
+
+
+def loader_of(count: int) -> DataLoader:
+    dataset = TensorDataset(torch.arange(count), torch.arange(count))
+    return DataLoader(dataset, batch_size=2, drop_last=True)
+
+
+def test_a_watched_loader_yields_what_the_loader_yields_in_every_epoch(solutions: SimpleNamespace) -> None:
+    loader = loader_of(7)
+    watched = solutions.data.Watched(loader, epochs=2)
+    assert len(watched) == len(loader) == 3
+    assert watched.batch_size == 2
+    assert watched.dataset is loader.dataset
+    for _ in range(4):  # more often than announced, too
+        assert [labels.tolist() for _, labels in watched] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_a_watched_loader_is_silent_when_nobody_watches(
+    solutions: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    for _ in solutions.data.Watched(loader_of(4), epochs=1):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_watched_loader_has_one_bar_for_all_epochs_in_a_notebook(
+    solutions: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    watched = solutions.data.Watched(loader_of(4), epochs=3, title="VAE")
+    for _ in range(3):
+        assert len(list(watched)) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "VAE, epoch 1/3" in said
+    assert re.search(r"VAE, epoch 3/3: 100%.* 6/6 ", said)
+
+
+def test_a_watched_loader_s_bar_ends_with_the_training_also_when_that_fails(
+    solutions: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+
+    def train(loader: Any) -> None:
+        for _ in loader:
+            raise ValueError("a fault in the training")
+
+    with pytest.raises(ValueError, match="a fault"):
+        train(solutions.data.Watched(loader_of(4), epochs=3))
+    gc.collect()
+    assert capsys.readouterr().err.endswith("\n")
+
+
+def test_a_watched_loader_can_be_copied(solutions: SimpleNamespace) -> None:
+    copied = copy.copy(solutions.data.Watched(loader_of(4), epochs=3))
+    assert len(copied) == 2
+    with pytest.raises(AttributeError):
+        _ = copied.nonsense

@@ -661,9 +661,18 @@ def test_figures_are_drawn_without_a_screen_or_global_state(
         draw.reconstructions(digit, digit.reshape(5, 1, 784), model="VAE", split="test"),
         draw.reconstructions(colour, colour, model="DCGAN", split="train", count=2),
         draw.interpolations({"AE": digit, "VAE": digit[:3]}, "from 4 to 9"),
+        draw.interpolations(
+            {"AE": digit, "VAE": digit[:3]}, "4 to 9", dict.fromkeys(("AE", "VAE"), (digit[0], digit[4]))
+        ),
+        draw.image_rows({"before": colour, "after": colour[:2]}, "rows"),
+        draw.beta_study(
+            digit[:2], {"beta 0": (digit[:2], digit), "beta 10": (digit[:2], digit[:3])}, "by beta"
+        ),
         draw.conditional_samples(digit, torch.arange(5), columns=4),
         draw.gan_samples(colour, epoch=2),
         draw.gan_losses([1.0, 0.5], [2.0, 2.5]),
+        draw.compared_gan_losses({"without": ([1.0, 0.5], [2.0, 2.5]), "with": ([1.0], [2.0])}),
+        draw.functions(torch.arange(3.0), {"f": torch.ones(3), "g": torch.zeros(3)}, "two", "x", "y"),
     ]
     for i, figure in enumerate(drawn):
         figure.savefig(tmp_path / f"{i}.png")
@@ -677,3 +686,47 @@ def test_a_figure_says_which_set_it_shows(solutions: SimpleNamespace) -> None:
         assert split in figure.get_suptitle()
     with pytest.raises(ValueError, match="split"):
         solutions.figures.reconstructions(images, images, model="VAE", split="validation")
+
+
+def shown(axes: Any) -> torch.Tensor | None:
+    """The picture in a panel, if there is one."""
+    return torch.as_tensor(axes.images[0].get_array().data) if axes.images else None
+
+
+def test_an_interpolation_stands_between_its_two_original_images(solutions: SimpleNamespace) -> None:
+    strip, ends = torch.rand(4, 28, 28), torch.rand(2, 28, 28)
+    figure = solutions.figures.interpolations({"AE": strip}, "title", {"AE": (ends[0], ends[1])})
+    panels = [shown(axes) for axes in figure.axes]
+    assert torch.equal(torch.stack(panels), torch.stack([ends[0], *strip, ends[1]]))
+    assert [axes.get_title() for axes in figure.axes] == ["original", "", "", "", "", "original"]
+
+
+def test_strips_of_different_lengths_each_end_with_their_original(solutions: SimpleNamespace) -> None:
+    long, short, end = torch.rand(4, 28, 28), torch.rand(2, 28, 28), torch.rand(28, 28)
+    figure = solutions.figures.interpolations(
+        {"a": long, "b": short}, "title", {"a": (end, end), "b": (end, end)}
+    )
+    row = figure.axes[6:]
+    assert torch.equal(torch.stack([shown(axes) for axes in row[:4]]), torch.stack([end, *short, end]))
+    assert [shown(axes) for axes in row[4:]] == [None, None]
+
+
+def test_the_beta_study_shows_originals_reconstructions_and_samples_in_their_places(
+    solutions: SimpleNamespace,
+) -> None:
+    originals, rebuilt, samples = torch.rand(2, 28, 28), torch.rand(2, 28, 28), torch.rand(3, 28, 28)
+    figure = solutions.figures.beta_study(originals, {"beta 0": (rebuilt, samples)}, "by beta")
+    panels = [shown(axes) for axes in figure.axes]
+    assert torch.equal(torch.stack(panels[:2]), originals)
+    assert panels[2:6] == [None] * 4
+    assert torch.equal(torch.stack(panels[6:8]), rebuilt)
+    assert panels[8] is None
+    assert torch.equal(torch.stack(panels[9:]), samples)
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["original", "beta 0"]
+
+
+def test_compared_runs_share_one_scale(solutions: SimpleNamespace) -> None:
+    runs = {"without": ([1.0, 0.5], [2.0, 9.0]), "with": ([1.0, 1.0], [2.0, 2.0])}
+    left, right = solutions.figures.compared_gan_losses(runs, smoothing=1).axes
+    assert left.get_ylim() == right.get_ylim()
+    assert [left.get_title(), right.get_title()] == ["without", "with"]
