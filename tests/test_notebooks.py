@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,9 +15,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from autograder.build import notebooks, stubs
 from autograder.rubric import Question, assignment
@@ -257,6 +260,40 @@ def test_the_first_cell_asks_for_the_packages_that_the_project_asks_for(name: st
     assert len(asked) >= 5
     for requirement in asked:
         assert f'"{requirement}",' in project
+
+
+# --- The data --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("quick", "size"), [("1", {1400, 640}), ("", {1442, 5200})])
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_download_the_notebook_says_so_goes_on_and_names_the_other_data(
+    name: str,
+    quick: str,
+    size: set[int],
+    solutions: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GENERATIVE_QUICK", quick)
+    monkeypatch.delenv("GENERATIVE_OFFLINE", raising=False)
+
+    def unavailable(**_: Any) -> None:
+        raise solutions.data.DataUnavailable("no network here")
+
+    monkeypatch.setattr(solutions.data, "load_mnist", unavailable)
+    monkeypatch.setattr(solutions.data, "load_cifar10", unavailable)
+    (cell,) = [text for _, text in read(ROOT / "assignment" / name) if "def load():" in text]
+    names: dict[str, Any] = {"os": os, "torch": torch, "data": solutions.data, "figures": solutions.figures}
+    body = cell.rstrip().rpartition("\n")
+    exec(body[0], names)
+    title = eval(body[2], names).get_suptitle()
+    said = capsys.readouterr().out
+    assert said.startswith("no network here\n")
+    assert "Going on with " in said
+    assert title.startswith(names["DATA"])
+    assert names["DATA"] in ("scikit-learn's digits", "photographs' patches")
+    assert len(names["train_set" if name == "vae.ipynb" else "train_images"]) in size
 
 
 # --- From top to bottom ----------------------------------------------------------------------------------
