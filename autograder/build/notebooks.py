@@ -1,4 +1,4 @@
-"""Make the notebooks from their sources, `solutions/notebooks/*.py` (jupytext's percent format).
+"""Make the notebooks from their sources, `solutions/notebooks/*_notebook.py` (jupytext's percent format).
 
 Every source gives two notebooks: the complete one for `solutions/`, with our answers to the written questions,
 and the students' for `assignment/`. A written question looks so in a source:
@@ -32,6 +32,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+SUFFIX = "_notebook"  # of a source: a file that is called vae.py would be taken for the module
 PLACEHOLDER = "_Write your answer here._"
 
 BEGIN_QUESTION, END_QUESTION = "<!-- BEGIN QUESTION -->", "<!-- END QUESTION -->"
@@ -83,7 +84,9 @@ def notebook(source: str, filename: str, complete: bool) -> bytes:
 def notebook_files(solutions: Path, complete: bool) -> dict[str, bytes]:
     """Name and bytes of every notebook that `solutions/notebooks/` has a source of."""
     return {
-        f"{path.stem}.ipynb": notebook(path.read_text(encoding="utf-8"), f"notebooks/{path.name}", complete)
+        f"{path.stem.removesuffix(SUFFIX)}.ipynb": notebook(
+            path.read_text(encoding="utf-8"), f"notebooks/{path.name}", complete
+        )
         for path in sorted((solutions / "notebooks").glob("*.py"))
     }
 
