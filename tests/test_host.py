@@ -101,11 +101,6 @@ def test_the_total_of_public_checks_is_always_told() -> None:
     assert made["score"] == 1
 
 
-def test_an_unfinished_result_says_so() -> None:
-    assert "time was over" in document(result(verdict(), complete=False), RUBRIC, "hidden")["output"]
-    assert "time was over" not in document(result(verdict()), RUBRIC, "hidden")["output"]
-
-
 def test_the_failure_is_a_valid_document_that_blames_the_grader() -> None:
     assert list(expected.invalid(failure("why."), complete=False)) == []
     assert "not in your code" in failure("why.")["output"]
@@ -258,12 +253,26 @@ def test_what_was_graded_before_the_time_was_over_counts(host: Path, tmp_path: P
     work = tmp_path / "work"
     work.mkdir()
     began = time.monotonic()
-    found = harness._graded(host, work, 18.0)
+    found, in_time = harness._graded(host, work, 18.0)
+    assert not in_time
     assert time.monotonic() - began < 40
     assert found is not None
     assert not found.complete
     assert found.score_of("2-4") == 0
     assert list(expected.invalid(document(found, RUBRIC, "hidden"))) == []
+
+
+@pytest.mark.parametrize(("in_time", "told"), [(False, "look for a loop"), (True, "tell your instructor")])
+def test_an_unfinished_result_says_why(
+    host: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool, told: str
+) -> None:
+    unfinished = result(verdict(), complete=False)
+    monkeypatch.setattr(harness, "_graded", lambda *_: (unfinished, in_time))
+    (host / "source" / settings.FILE).write_text("otter = false")
+    assert harness.main(host) == 0
+    made = json.loads((host / "results" / "results.json").read_text())
+    assert told in made["output"]
+    assert list(expected.invalid(made, complete=False)) == []
 
 
 def test_a_judge_that_leaves_nothing_is_the_graders_fault(

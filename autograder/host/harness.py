@@ -27,6 +27,14 @@ from autograder.verdicts import Result
 
 NAME = "submission"
 OTTER_SECONDS = 60.0
+TIME_OVER = (
+    "**The time was over before everything could be checked.** What is not checked has no points; look for a loop that does"
+    " not end."
+)
+ENDED_EARLY = (
+    "**The grader ended before everything was checked**, because of a fault in it or too little memory. What is not checked has"
+    " no points yet: tell your instructor, who can grade your upload again."
+)
 POLL = 0.2
 
 
@@ -39,11 +47,13 @@ def main(root: Path) -> int:
     rubric = assignment().rubric
     choices, hidden, note = _choices(root)
     with tempfile.TemporaryDirectory(prefix="grading-") as name:
-        result = _graded(root, Path(name), choices.seconds)
+        result, in_time = _graded(root, Path(name), choices.seconds)
     if result is None:
         _write(output, failure("it ended before the first question."))
         return 1
     result = replace(result, seconds=time.monotonic() - began)
+    if not result.complete:
+        note = f"{TIME_OVER if not in_time else ENDED_EARLY}\n\n{note}".strip()
     _write(output, document(result, rubric, hidden, note))
     print(instructors_report(result))
     if choices.otter:
@@ -91,8 +101,8 @@ def _metadata(root: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _graded(root: Path, work: Path, seconds: float) -> Result | None:
-    """The result of a judge process that gets `seconds`; as far as it came when it did not end in time, None if nowhere."""
+def _graded(root: Path, work: Path, seconds: float) -> tuple[Result | None, bool]:
+    """The result of a judge process that gets `seconds`, as far as it came (None: nowhere), and whether it ended in time."""
     output, home = work / "result.json", work / "home"
     home.mkdir()
     more = {}
@@ -107,15 +117,20 @@ def _graded(root: Path, work: Path, seconds: float) -> Result | None:
         while judge.poll() is None and time.monotonic() < deadline:
             time.sleep(POLL)
     finally:
-        if judge.poll() is None:
+        in_time = judge.poll() is not None
+        if not in_time:
             print(f"autograder: stopped after {seconds:.0f} s; what was graded by then counts")
             judge.kill()  # its sandboxes end with it
             judge.wait()
+    if in_time and judge.returncode:
+        print(
+            f"autograder: the judge ended with status {judge.returncode}; with too little memory that is -9"
+        )
     try:
-        return Result.from_json(json.loads(output.read_text(encoding="utf-8")))
+        return Result.from_json(json.loads(output.read_text(encoding="utf-8"))), in_time
     except (OSError, ValueError) as error:
-        print(f"autograder: the judge ended with status {judge.returncode} and left no result ({error})")
-        return None
+        print(f"autograder: the judge left no result ({error})")
+        return None, in_time
 
 
 def _compare(result: Result, rubric: Rubric, source: Path) -> str:

@@ -38,7 +38,7 @@ class HandVerdicts(AbstractOtterPlugin):  # type: ignore[misc]
 
     def before_execution(self, submission: Any) -> Any:
         """The notebook that Otter executes."""
-        return nbformat.from_dict(notebook(cell(self._result)))  # type: ignore[no-untyped-call]
+        return nbformat.from_dict(notebook(cell(self._result)))
 
 
 def _read(path: Path) -> Result:

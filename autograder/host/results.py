@@ -27,7 +27,7 @@ def document(result: Result, rubric: Rubric, hidden: HiddenVisibility, note: str
     """The whole of results.json.
 
     hidden: when students see the hidden checks of this submission.
-    note: a line for the student about that, or "".
+    note: what else the student must know of it, in Markdown, or "".
     """
     return {
         "score": result.score,
@@ -135,12 +135,6 @@ def _overview(result: Result, hidden: HiddenVisibility, note: str) -> str:
     lines += ["", f"Hidden checks decide the other {rest:g} points. {WHEN[hidden]}"]
     if note:
         lines += ["", note]
-    if not result.complete:
-        lines += [
-            "",
-            "**The time was over before everything could be checked.** What is not checked has no points; look for a loop that"
-            " does not end.",
-        ]
     if result.notes:
         lines += [
             "",
