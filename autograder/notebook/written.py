@@ -25,7 +25,7 @@ from autograder.notebook.words import count_words
 _BEGIN = re.compile(r"^\s*<!--\s*BEGIN\s+QUESTION\s*-->\s*$", re.IGNORECASE)
 _QUESTION = re.compile(r"^\s*<!--\s*question[\s:]+(\S+)\s*-->\s*$", re.IGNORECASE)
 _END = re.compile(r"<!--\s*END\s+QUESTION\s*-->", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"[*_]*\bWrite your answer here\.?[*_]*", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[*_]*(?<![a-z])Write your answer here\.?[*_]*", re.IGNORECASE)
 MAX_NOTEBOOK = 50 << 20  # bytes: figures make notebooks large, but hosts take no more than some 100 MB
 
 
