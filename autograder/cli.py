@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from autograder import batch, intake
 from autograder.reports.files import remove_leftovers, write_atomically, write_gradebook
-from autograder.rubric import Rubric, assignment
+from autograder.rubric import HERE, Rubric, assignment
 from autograder.sandbox.launch import launcher
 from autograder.verdicts import Result
 
@@ -33,7 +33,7 @@ ISOLATION_LEVEL = click.option(
     "--isolation",
     type=click.Choice(["auto", "full", "user", "process"]),
     default=None,
-    help="How student code is locked up: the best that this machine allows (auto), or this level and no other; see SECURITY.md.",
+    help="How student code is locked up: the best that this machine allows (auto), or this level and no other.",
 )
 DEVICE = click.option(
     "--device",
@@ -292,8 +292,31 @@ def submit(path: Path, out: Path | None, partial: bool) -> None:
 
 
 @main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, metavar="DIR")
+def release(out: Path) -> None:
+    """Makes what students get: DIR/generative-models/ and DIR/generative-models.zip, in place of earlier ones.
+
+    Stubs and notebooks are made from solutions/ afresh. Nothing is written if a file is missing, or if a solution, a hidden
+    check or a trace of this machine would get out.
+
+    Exit status: 0 when it is made, 1 when it is not.
+    """
+    from autograder.build.release import ReleaseError, make
+
+    try:
+        made = make(out, HERE.parent)
+    except (ReleaseError, ValueError) as error:
+        for line in str(error).splitlines():
+            click.echo(f"autograder: {line}", err=True)
+        click.echo("autograder: no release was made", err=True)
+        sys.exit(1)
+    click.echo(f"{made.tree}: {made.count} files, searched for solutions, hidden checks and traces of this machine")
+    click.echo(f"{made.archive}: {made.archive.stat().st_size:,} bytes; hand out this file")
+
+
+@main.command()
 def isolation() -> None:
-    """Tells how student code would be locked up on this machine, and why not better (see SECURITY.md)."""
+    """Tells how student code would be locked up on this machine, and why not better."""
     boxes = launcher()
     try:
         click.echo(f"Isolation: {boxes.isolation}{ISOLATION[boxes.isolation]}.")
