@@ -292,7 +292,9 @@ def submit(path: Path, out: Path | None, partial: bool) -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, metavar="DIR")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, metavar="DIR"
+)
 def release(out: Path) -> None:
     """Makes what students get: DIR/generative-models/ and DIR/generative-models.zip, in place of earlier ones.
 
@@ -310,7 +312,9 @@ def release(out: Path) -> None:
             click.echo(f"autograder: {line}", err=True)
         click.echo("autograder: no release was made", err=True)
         sys.exit(1)
-    click.echo(f"{made.tree}: {made.count} files, searched for solutions, hidden checks and traces of this machine")
+    click.echo(
+        f"{made.tree}: {made.count} files, searched for solutions, hidden checks and traces of this machine"
+    )
     click.echo(f"{made.archive}: {made.archive.stat().st_size:,} bytes; hand out this file")
 
 

@@ -31,17 +31,34 @@ SENTENCE = 25  # characters from which a text is a sentence of its author's
 KINDS = {".py", ".md", ".toml", ".json", ".txt", ".ipynb", ""}
 # Lines of solutions that also stand elsewhere: the squeezed line, where it may stand, and why.
 ALLOWED: dict[str, tuple[str, str]] = {
-    "self.net=nn.Sequential(": ("autograder/probes/", "the stand-ins' own small networks begin so; what is in them differs"),
+    "self.net=nn.Sequential(": (
+        "autograder/probes/",
+        "the stand-ins' own small networks begin so; what is in them differs",
+    ),
     "returnself.net(x)": ("autograder/probes/", "the stand-ins' own small networks end so"),
     "self.beta=beta": ("autograder/probes/", "stand-ins of models keep their arguments, as every class does"),
-    "q=self.encoder(x)": ("autograder/probes/", "the stand-in of a VAE calls its encoder; the docstring of the stub says so too"),
-    "q=self.encoder(x,c)": ("autograder/probes/", "the stand-in of a CVAE calls its encoder with the label, as its signature says"),
-    "betas=(0.5,0.999)": ("autograder/probes/", "the stand-in's constant, which the stub's docstring asks for"),
-    "optimizer.zero_grad()": ("autograder/sandbox/", "a warm-up step of the zygote; the line of every training loop"),
+    "q=self.encoder(x)": (
+        "autograder/probes/",
+        "the stand-in of a VAE calls its encoder; the docstring of the stub says so too",
+    ),
+    "q=self.encoder(x,c)": (
+        "autograder/probes/",
+        "the stand-in of a CVAE calls its encoder with the label, as its signature says",
+    ),
+    "betas=(0.5,0.999)": (
+        "autograder/probes/",
+        "the stand-in's constant, which the stub's docstring asks for",
+    ),
+    "optimizer.zero_grad()": (
+        "autograder/sandbox/",
+        "a warm-up step of the zygote; the line of every training loop",
+    ),
     "self.optimizerD.step()": ("autograder/checks/public/", "words of a public check's hint"),
 }
 
-_CODE_MARK = re.compile(r"^[ \t]*# BEGIN SOLUTION[ \t]*$(.*?)^[ \t]*# END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
+_CODE_MARK = re.compile(
+    r"^[ \t]*# BEGIN SOLUTION[ \t]*$(.*?)^[ \t]*# END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE
+)
 _TEXT_MARK = re.compile(r"<!-- BEGIN SOLUTION -->(.*?)<!-- END SOLUTION -->", re.DOTALL)
 _SAYS_SOMETHING = re.compile(r"[(\[=+*/@-]")
 _COMMON_NAMES = {"root", "user", "admin", "runner", "student", "ubuntu", "localhost", "vscode", "jovyan"}
@@ -70,7 +87,9 @@ def find(files: Mapping[str, bytes], root: Path) -> list[str]:
         for name, (text, squeezed) in readings.items():
             if allowed is not None and name.startswith(allowed):
                 continue
-            if secret.key in (squeezed if secret.squeezed else text) and (secret.squeezed or _whole(secret.key, text)):
+            if secret.key in (squeezed if secret.squeezed else text) and (
+                secret.squeezed or _whole(secret.key, text)
+            ):
                 found.append(f"{name}: holds {secret.kind} of {secret.place}: {secret.text[:80]}")
     return found
 
@@ -78,7 +97,9 @@ def find(files: Mapping[str, bytes], root: Path) -> list[str]:
 def read_tree(folder: Path) -> dict[str, bytes]:
     """All files under a folder, by path."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -139,7 +160,9 @@ def hidden_parts(root: Path) -> list[Secret]:
         texts = {text for text in hidden.texts - public.texts if _squeeze(text) not in public.given}
         found += [Secret("the name", place, name, name, squeezed=False) for name in sorted(names)]
         found += [Secret("a text", place, text, _squeeze(text)) for text in sorted(texts)]
-        found += [Secret("a number", place, n, n, squeezed=False) for n in sorted(hidden.numbers - public.numbers)]
+        found += [
+            Secret("a number", place, n, n, squeezed=False) for n in sorted(hidden.numbers - public.numbers)
+        ]
     return found
 
 
@@ -157,7 +180,9 @@ class _Parts:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 self.names.add(node.name)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                self.texts.update(s for s in re.split(r"(?<=[.:;?!])\s+", node.value) if len(_squeeze(s)) >= SENTENCE)
+                self.texts.update(
+                    s for s in re.split(r"(?<=[.:;?!])\s+", node.value) if len(_squeeze(s)) >= SENTENCE
+                )
             elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
                 text = (ast.get_source_segment(source, node) or "").replace("_", "")
                 digits = re.sub(r"[eE].*|\D", "", text).strip("0")
@@ -215,7 +240,9 @@ def _odd_files(files: Mapping[str, bytes]) -> Iterator[str]:
     """Files of a kind or in a folder that no release has, and notebooks that have been run."""
     for name, data in files.items():
         path = Path(name)
-        if path.suffix not in KINDS or {"__pycache__", "hidden", "solutions", "tests", ".git"} & set(path.parts):
+        if path.suffix not in KINDS or {"__pycache__", "hidden", "solutions", "tests", ".git"} & set(
+            path.parts
+        ):
             yield f"{name}: no release holds such a file"
         if name.endswith(".ipynb"):
             cells = json.loads(data)["cells"]
@@ -246,7 +273,9 @@ def _traces(files: Mapping[str, bytes], root: Path) -> Iterator[str]:
     for name, data in files.items():
         text = data.decode("utf-8", "replace")
         for trace in sorted(traces):
-            if re.search(rf"(?<!\w){re.escape(trace)}(?!\w)" if trace[:1].isalnum() else re.escape(trace), text):
+            if re.search(
+                rf"(?<!\w){re.escape(trace)}(?!\w)" if trace[:1].isalnum() else re.escape(trace), text
+            ):
                 yield f"{name}: names this machine: {trace}"
         if shown := home.search(text):
             yield f"{name}: names somebody's home: {shown[0]}"

@@ -53,7 +53,12 @@ COPIED = {
 ASSIGNMENT = "README.md autoencoder.py vae.py cvae.py gan.py data.py figures.py"
 NOTEBOOKS = "vae.ipynb gan.ipynb"
 # Templates, and the names they get.
-WRITTEN = {"README.md": "README.md", "Makefile": "Makefile", "pyproject.toml": "pyproject.toml", "gitignore": ".gitignore"}
+WRITTEN = {
+    "README.md": "README.md",
+    "Makefile": "Makefile",
+    "pyproject.in": "pyproject.toml",
+    "gitignore": ".gitignore",
+}
 
 
 class ReleaseError(Exception):
@@ -92,7 +97,11 @@ def files_of(root: Path) -> dict[str, bytes]:
         take(name, root / "autograder" / "build" / "templates" / template)
     stubs = stub_files(root / "solutions")
     wanted = ASSIGNMENT.split() + (NOTEBOOKS.split() if (root / "solutions" / "notebooks").is_dir() else [])
-    missing += [f"assignment/{name}: named for the release, but solutions/ gives none" for name in wanted if name not in stubs]
+    missing += [
+        f"assignment/{name}: named for the release, but solutions/ gives none"
+        for name in wanted
+        if name not in stubs
+    ]
     if missing:
         raise ReleaseError("\n".join(missing))
     given = {name: stubs[name].replace(b"\r\n", b"\n") for name in wanted}
@@ -106,9 +115,15 @@ def files_of(root: Path) -> dict[str, bytes]:
 def _filled(template: str, project: Mapping[str, Any]) -> str:
     """The students' pyproject.toml: what it takes to run the checks and notebooks is the same as here."""
     extras = project["optional-dependencies"]
-    lists = {"dependencies": project["dependencies"], "students": extras["students"], "jupyter": extras["jupyter"]}
+    lists = {
+        "dependencies": project["dependencies"],
+        "students": extras["students"],
+        "jupyter": extras["jupyter"],
+    }
     for key, packages in lists.items():
-        template = template.replace(f"@{key}@", "\n".join(f"    {json.dumps(package)}," for package in packages))
+        template = template.replace(
+            f"@{key}@", "\n".join(f"    {json.dumps(package)}," for package in packages)
+        )
     for key in ("name", "version", "description", "requires-python"):
         template = template.replace(f"@{key}@", project[key])
     return template
@@ -120,7 +135,11 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(stream, "w") as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(f"{NAME}/{name}", EPOCH)
-            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o100644 << 16
+            info.compress_type, info.create_system, info.external_attr = (
+                zipfile.ZIP_DEFLATED,
+                3,
+                0o100644 << 16,
+            )
             archive.writestr(info, files[name])
     return stream.getvalue()
 
@@ -136,7 +155,9 @@ def make(out: Path, root: Path) -> Release:
         raise ReleaseError("\n".join(found))
     tree, archive = out / NAME, out / f"{NAME}.zip"
     if tree.exists() and not (tree / "autograder" / "handed_out.json").is_file():
-        raise ReleaseError(f"{tree}: there is something that is no release; move it away, or choose another --out")
+        raise ReleaseError(
+            f"{tree}: there is something that is no release; move it away, or choose another --out"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=f".{NAME}-", ignore_cleanup_errors=True) as folder:
@@ -151,5 +172,7 @@ def make(out: Path, root: Path) -> Release:
             fresh.replace(tree)
             Path(folder, archive.name).replace(archive)
     except OSError as error:
-        raise ReleaseError(f"{out}: the release cannot be written there ({error.strerror}); choose another --out") from None
+        raise ReleaseError(
+            f"{out}: the release cannot be written there ({error.strerror}); choose another --out"
+        ) from None
     return Release(tree, archive, len(files))
