@@ -56,11 +56,12 @@ ALLOWED: dict[str, tuple[str, str]] = {
     "self.optimizerD.step()": ("autograder/checks/public/", "words of a public check's hint"),
 }
 
-_CODE_MARK = re.compile(
+CODE_MARK = re.compile(
     r"^[ \t]*# BEGIN SOLUTION[ \t]*$(.*?)^[ \t]*# END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE
 )
 _TEXT_MARK = re.compile(r"<!-- BEGIN SOLUTION -->(.*?)<!-- END SOLUTION -->", re.DOTALL)
 _SAYS_SOMETHING = re.compile(r"[(\[=+*/@-]")
+_CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*=")
 _COMMON_NAMES = {"root", "user", "admin", "runner", "student", "ubuntu", "localhost", "vscode", "jovyan"}
 
 
@@ -114,13 +115,13 @@ def solution_lines(root: Path) -> list[Secret]:
     outside = ""
     for path in sorted((root / "solutions").glob("*.py")):
         source = path.read_text(encoding="utf-8")
-        outside += _squeeze(_CODE_MARK.sub("\n", source)) + "\n"
+        outside += _squeeze(CODE_MARK.sub("\n", source)) + "\n"
         bare = _without_comments(source).splitlines()
-        for block in _CODE_MARK.finditer(source):
+        for block in CODE_MARK.finditer(source):
             first = source.count("\n", 0, block.start(1))
             for number in range(first, first + block[1].count("\n")):
                 key = _squeeze(bare[number])
-                if len(key) > SHORT and _SAYS_SOMETHING.search(key):
+                if (len(key) > SHORT and _SAYS_SOMETHING.search(key)) or _CONSTANT.match(key):
                     place = f"solutions/{path.name}:{number + 1}"
                     inside.setdefault(key, Secret("a solution line", place, bare[number].strip(), key))
     return [secret for key, secret in inside.items() if key not in outside]
@@ -145,7 +146,7 @@ def hidden_parts(root: Path) -> list[Secret]:
     checks = root / "autograder" / "checks"
     public = _Parts()
     for path in sorted((root / "solutions").glob("*.py")):  # docstrings and comments that students are given
-        public.given += _squeeze(_CODE_MARK.sub("\n", path.read_text(encoding="utf-8")))
+        public.given += _squeeze(CODE_MARK.sub("\n", path.read_text(encoding="utf-8")))
     for path in sorted((checks / "public").rglob("*.py")):
         public.read(path.read_text(encoding="utf-8"))
     stems = {path.stem for path in (checks / "public").rglob("*.py")}
@@ -183,11 +184,11 @@ class _Parts:
                 self.texts.update(
                     s for s in re.split(r"(?<=[.:;?!])\s+", node.value) if len(_squeeze(s)) >= SENTENCE
                 )
-            elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-                text = (ast.get_source_segment(source, node) or "").replace("_", "")
-                digits = re.sub(r"[eE].*|\D", "", text).strip("0")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.NUMBER:
+                digits = re.sub(r"[eE].*|\D", "", token.string).strip("0")
                 if len(digits) >= 4:
-                    self.numbers.add(text)
+                    self.numbers.add(token.string)
 
 
 def _whole(word: str, text: str) -> bool:
