@@ -154,6 +154,13 @@ def test_nothing_leaks(files: dict[str, bytes]) -> None:
     assert leaks.find(files, ROOT) == []
 
 
+def test_only_solution_lines_of_today_are_allowed_and_in_one_place_each() -> None:
+    assert set(leaks.ALLOWED) <= {secret.key for secret in leaks.solution_lines(ROOT)}
+    files = {f"assignment/{number}.py": key.encode() for number, key in enumerate(leaks.ALLOWED)}
+    assert {line.partition(":")[0] for line in leaks.find(files, ROOT)} == set(files)
+    assert all(place and len(reason) > 20 for place, reason in leaks.ALLOWED.values())
+
+
 def test_there_is_a_lot_that_could_leak() -> None:
     """Were the marks or the folders read wrongly, the test above would find nothing, ever."""
     kinds = [secret.kind for secret in leaks.secrets(ROOT)]
