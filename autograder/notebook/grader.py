@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import otter
+from IPython import get_ipython
 from IPython.display import HTML, display
 from otter.nbmeta_config import NBMetadataConfig
 
@@ -131,7 +132,7 @@ class Grader(otter.Notebook):
             print(error)
             return
         print("\n".join(lines))
-        if packed is not None and display_link:
+        if packed is not None and display_link and get_ipython() is not None:
             display(HTML(_link(packed.path)))
 
     def to_pdf(self, *args: Any, **keywords: Any) -> None:
