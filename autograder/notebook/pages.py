@@ -59,7 +59,7 @@ code.formula {{ background: none; color: #036; overflow-wrap: anywhere }}
 </html>
 """
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_IMG = re.compile(r"""<img\b[^>]*?\bsrc=["']([^"'<>\s]+)["'][^>]*>""", re.IGNORECASE)
+_IMG = re.compile(r"""<img\b[^<>]*?\bsrc=["']([^"'<>\s]+)["'][^<>]*>""", re.IGNORECASE)
 _HELD = re.compile("\ue000(\\d+)\ue001")
 
 
