@@ -13,15 +13,21 @@ OUT ?= grades
 JOBS ?=
 Q ?=
 PATH_TO_CHECK ?= assignment
+PARTIAL ?=
+DIST ?= dist
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks \
+  submit release release-check
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
 	@echo "make watch          the same, again at every save"
+	@echo "make submit         one zip of what is to be handed in (PARTIAL=1: even if something is missing)"
 	@echo "make grade          all checks; SUBMISSIONS='a b' or a folder of them, OUT=grades, JOBS=2"
 	@echo "make stubs          assignment/ from solutions/"
+	@echo "make release        what students get, as a folder and a zip, in dist/"
+	@echo "make release-check  the same, unzipped, installed and used with its README alone (about 5 GB, minutes)"
 	@echo "make test           lint, types and all tests"
 	@echo "make corpora        every wheat and chaff, graded and compared with what they must lose"
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report, in adequacy/"
@@ -50,6 +56,15 @@ check: $(READY)
 
 watch: $(READY)
 	@$(PY) -m autograder check $(PATH_TO_CHECK) $(addprefix -q ,$(Q)) --watch
+
+submit: $(READY)
+	@$(PY) -m autograder submit $(PATH_TO_CHECK) $(if $(PARTIAL),--partial)
+
+release: $(READY)
+	@$(PY) -m autograder release --out $(DIST)
+
+release-check: $(READY)
+	@$(PY) -m tests.fresh_release
 
 grade: $(READY)
 	@$(PY) -m autograder grade $(SUBMISSIONS) --out $(OUT) $(if $(JOBS),--jobs $(JOBS))

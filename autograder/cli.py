@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from autograder import batch, intake
 from autograder.reports.files import remove_leftovers, write_atomically, write_gradebook
-from autograder.rubric import Rubric, assignment
+from autograder.rubric import HERE, Rubric, assignment
 from autograder.sandbox.launch import launcher
 from autograder.verdicts import Result
 
@@ -33,7 +33,7 @@ ISOLATION_LEVEL = click.option(
     "--isolation",
     type=click.Choice(["auto", "full", "user", "process"]),
     default=None,
-    help="How student code is locked up: the best that this machine allows (auto), or this level and no other; see SECURITY.md.",
+    help="How student code is locked up: the best that this machine allows (auto), or this level and no other.",
 )
 DEVICE = click.option(
     "--device",
@@ -44,15 +44,38 @@ DEVICE = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+INSTRUCTORS = ("grade", "release", "gradescope")  # commands that take the solutions or the hidden checks
+
+
+class Commands(click.Group):
+    """The commands that this package has the parts for: a release, which students get, has none of the instructors'."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in super().list_commands(ctx) if not _left_out(name)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if _left_out(cmd_name):
+            click.echo(
+                f"autograder: {cmd_name} is for instructors; this release holds only the public checks: use check",
+                err=True,
+            )
+            sys.exit(UNUSABLE)
+        return super().get_command(ctx, cmd_name)
+
+
+def _left_out(command: str) -> bool:
+    return command in INSTRUCTORS and assignment().reference is None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
     """Checks and grades submissions of the generative-models assignment.
 
     \b
     python -m autograder check                    the public checks, on assignment/
     python -m autograder check -q 1-4 --watch     one question, again at every save
-    python -m autograder grade submissions/       all checks, on a folder of submissions
-    python -m autograder isolation                how student code is locked up on this machine
+    python -m autograder submit                   one zip of what is to be handed in
+    python -m autograder COMMAND --help           more about a command
     """
     logging.basicConfig(level=logging.WARNING, format="autograder: %(message)s")
 
@@ -241,8 +264,63 @@ def _written(work: batch.Work) -> int:
 
 
 @main.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("assignment"))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the zip goes (default: generative-models-submission.zip beside the folder).",
+)
+@click.option("--partial", is_flag=True, help="Pack what there is, even if files are missing or untouched.")
+def submit(path: Path, out: Path | None, partial: bool) -> None:
+    """Packs what is to be handed in from the folder PATH (assignment/ unless you say otherwise) into one zip.
+
+    The modules, the notebooks as they were last saved, and your written answers as a page to be graded by hand. Nothing is
+    packed while a module or notebook is missing, untouched or not valid Python, unless you say --partial.
+
+    Exit status: 0 when it is packed, 1 when it is not, 2 when PATH cannot be used.
+    """
+    from autograder import submit as packing
+
+    try:
+        packed, lines = packing.submit(path, out, partial)
+    except intake.UnusableSubmission as error:
+        click.echo(f"autograder: {error}", err=True)
+        sys.exit(UNUSABLE)
+    click.echo("\n".join(lines), err=packed is None)
+    sys.exit(0 if packed else 1)
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, metavar="DIR"
+)
+def release(out: Path) -> None:
+    """Makes what students get: DIR/generative-models/ and DIR/generative-models.zip, in place of earlier ones.
+
+    Stubs and notebooks are made from solutions/ afresh. Nothing is written if a file is missing, or if a solution, a hidden
+    check or a trace of this machine would get out.
+
+    Exit status: 0 when it is made, 1 when it is not.
+    """
+    from autograder.build.release import ReleaseError, make
+
+    try:
+        made = make(out, HERE.parent)
+    except (ReleaseError, ValueError) as error:
+        for line in str(error).splitlines():
+            click.echo(f"autograder: {line}", err=True)
+        click.echo("autograder: no release was made", err=True)
+        sys.exit(1)
+    click.echo(
+        f"{made.tree}: {made.count} files, searched for solutions, hidden checks and traces of this machine"
+    )
+    click.echo(f"{made.archive}: {made.archive.stat().st_size:,} bytes; hand out this file")
+
+
+@main.command()
 def isolation() -> None:
-    """Tells how student code would be locked up on this machine, and why not better (see SECURITY.md)."""
+    """Tells how student code would be locked up on this machine, and why not better."""
     boxes = launcher()
     try:
         click.echo(f"Isolation: {boxes.isolation}{ISOLATION[boxes.isolation]}.")

@@ -55,14 +55,17 @@ def name_of(path: Path) -> str:
     return resolved.stem if resolved.suffix.lower() == ".zip" and not resolved.is_dir() else resolved.name
 
 
-def read(path: Path, rubric: Rubric, name: str | None = None) -> Submission:
-    """Reads the submission at `path`. Raises UnusableSubmission where there is nothing to read."""
+def read(path: Path, rubric: Rubric, name: str | None = None, depth: int = MAX_DEPTH) -> Submission:
+    """Reads the submission at `path`. Raises UnusableSubmission where there is nothing to read.
+
+    depth: how many levels of a folder are looked at (1: its own files alone).
+    """
     name = name or name_of(path)
     notes: list[str] = []
     if not path.exists():
         raise UnusableSubmission(f"{path}: there is no such file or folder; check the spelling of the path")
     if path.is_dir():
-        return _gather(name, _in_folder(path, notes), rubric, path.resolve().name, notes)
+        return _gather(name, _in_folder(path, notes, depth), rubric, path.resolve().name, notes)
     if not path.is_file():
         raise UnusableSubmission(
             f"{path}: neither a folder nor a file; give the folder or the zip that holds the modules"
@@ -127,11 +130,11 @@ def _contents_size(path: Path) -> int:
         return size
 
 
-def _in_folder(root: Path, notes: list[str]) -> Iterator[Entry]:
+def _in_folder(root: Path, notes: list[str], depth: int = MAX_DEPTH) -> Iterator[Entry]:
     """Regular files under `root`, never through a link; nearest first. What is left out is told in `notes`."""
     count = 0
     level = [root]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         following: list[Path] = []
         for folder in level:
             try:
@@ -157,7 +160,7 @@ def _in_folder(root: Path, notes: list[str]) -> Iterator[Entry]:
                     size = entry.stat().st_size
                     yield PurePosixPath(path.relative_to(root).as_posix()), size, path.read_bytes
         level = following
-    if level:
+    if level and depth == MAX_DEPTH:
         notes.append(f"folders more than {MAX_DEPTH} deep are not looked at")
 
 

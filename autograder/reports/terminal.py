@@ -64,22 +64,33 @@ def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
     """What to do next, one text per different cause; checks that fail for one cause are told once."""
     if not failing:
         return []
-    seen: dict[str, list[Verdict]] = {}
-    for verdict in failing:
-        seen.setdefault(_cause(verdict), []).append(verdict)
-    unwritten = [v for v in failing if NOT_WRITTEN in v.feedback]
-    if len(unwritten) == len(failing):
-        todos = dict.fromkeys(_todo(v) for v in failing)
-        what = "; ".join(t for t in todos if t) or question.asks
-        return [f"Not written yet. In {question.module}.py: {what}."]
+    if todo := not_written(question, failing):
+        return [todo]
     texts = []
-    for group in seen.values():
+    for group in by_cause(failing):
         first = group[0]
         if len(group) > 1:
-            texts.append(f"{len(group)} checks, for one reason:\n{_indent(_cause(first))}")
+            texts.append(f"{len(group)} checks, for one reason:\n{_indent(cause(first))}")
         else:
             texts.append(f"{first.title}\n{_indent(first.feedback)}")
     return texts
+
+
+def not_written(question: Question, failing: Sequence[Verdict]) -> str:
+    """What is to be written, in one line, when that is all that is wrong; else ""."""
+    if not failing or not all(NOT_WRITTEN in v.feedback for v in failing):
+        return ""
+    todos = dict.fromkeys(_todo(v) for v in failing)
+    what = "; ".join(t for t in todos if t) or question.asks
+    return f"Not written yet. In {question.module}.py: {what}."
+
+
+def by_cause(failing: Sequence[Verdict]) -> list[list[Verdict]]:
+    """The verdicts in groups that failed for one cause, in the order of the first of each."""
+    seen: dict[str, list[Verdict]] = {}
+    for verdict in failing:
+        seen.setdefault(cause(verdict), []).append(verdict)
+    return list(seen.values())
 
 
 def print_grades(console: Console, results: Sequence[Result], rubric: Rubric) -> None:
@@ -120,7 +131,7 @@ def _submissions_down(results: Sequence[Result], questions: Sequence[str]) -> Ta
     return table
 
 
-def _cause(verdict: Verdict) -> str:
+def cause(verdict: Verdict) -> str:
     """The part of the feedback that tells causes apart: everything but what was asked."""
     return "\n".join(line for line in verdict.feedback.splitlines() if not line.startswith("Asked: "))
 

@@ -54,7 +54,7 @@ class Search:
 def search(submission: Examinee, draw: Draw, count: int, **how: Any) -> Search:
     """Asks for a search with `count` images; with as many as the code can do, if it can do one number only.
 
-    That it can do no other is the matter of one check (`test_any_number_of_images`), and of that one alone.
+    That it can do no other is the matter of one check alone.
     """
     state = generator_state(draw)
     samples = reachable_images(state, draw, count)

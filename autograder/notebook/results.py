@@ -1,0 +1,177 @@
+"""What the notebook's grader shows, as Otter's own kinds of results: plain words, the same as in the terminal.
+
+Colour and signs say nothing that words do not; whatever comes from student code is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from otter.test_files import GradingResults, TestFile
+from otter.test_files.abstract_test import TestCase, TestCaseResult
+
+from autograder.notebook.written import Answer
+from autograder.reports.markup import for_html
+from autograder.reports.terminal import by_cause, cause, not_written
+from autograder.rubric import Question
+from autograder.verdicts import Verdict, lost, tidy, total
+
+_BOX = "border-left: 4px solid {colour}; padding: .1em 0 .1em .8em; margin: .4em 0"
+_PRE = "white-space: pre-wrap; overflow-wrap: anywhere; margin: .2em 0 .6em 0"
+
+
+class Finding(TestFile):
+    """One question's outcome: a headline, and under it what to do, each a heading (may be empty) and a text.
+
+    It is an Otter `TestFile`: `score`, `possible`, `passed_all`, `test_cases` and `to_dict()` say the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        headline: str,
+        advice: Sequence[tuple[str, str]] = (),
+        cases: Sequence[tuple[TestCase, str, bool]] = (),
+    ) -> None:
+        super().__init__(name, path, [case for case, _, _ in cases], all_or_nothing=False)
+        self.test_case_results = [TestCaseResult(case, message, passed) for case, message, passed in cases]
+        self.headline, self.advice = headline, tuple(advice)
+
+    @property
+    def grade(self) -> float:
+        """The share of the points that was earned; of no points, whether all is well."""
+        return self.score / self.possible if self.possible else float(self.passed_all)
+
+    @property
+    def score(self) -> float:
+        return tidy(super().score)
+
+    @property
+    def possible(self) -> float:
+        return tidy(super().possible)
+
+    def summary(self, public_only: bool = False) -> str:
+        """The outcome as plain text."""
+        lines = [f"{self.name}: {self.headline}"]
+        for heading, text in self.advice:
+            lines += ["", *(f"  {line}" for line in heading.splitlines())]
+            lines += [f"    {line}" for line in text.splitlines()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        colour = "#1a7f37" if self.passed_all else "#b35900"
+        made = [f"<p><strong>{for_html(self.name)}: {for_html(self.headline)}</strong></p>"]
+        for heading, text in self.advice:
+            if heading:
+                made.append(f"<p>{'<br>'.join(for_html(line) for line in heading.splitlines())}</p>")
+            made.append(f'<pre style="{_PRE}">{for_html(text)}</pre>')
+        return f'<div style="{_BOX.format(colour=colour)}">{"".join(made)}</div>'
+
+    @classmethod
+    def from_file(cls, path: str) -> TestFile:
+        raise NotImplementedError("questions are checked by `python -m autograder check`, not from files")
+
+    @classmethod
+    def from_metadata(cls, s: Any, path: str) -> TestFile:
+        raise NotImplementedError("questions are checked by `python -m autograder check`, not from metadata")
+
+    def run(self, global_environment: dict[str, Any]) -> None:
+        """Nothing: it has been run."""
+
+
+class CheckedQuestion(Finding):
+    """What the public checks of one question found."""
+
+    def __init__(
+        self, name: str, path: str, question: Question, verdicts: Sequence[Verdict], notes: Sequence[str] = ()
+    ) -> None:
+        score, most = total(verdicts)
+        failing = lost(verdicts)
+        passed = len(verdicts) - len(failing)
+        share = "all" if passed == len(verdicts) > 1 else f"{passed} of"
+        headline = (
+            f"{share} {len(verdicts)} public check{'' if len(verdicts) == 1 else 's'} passed"
+            f" ({score:g} of {most:g} public points)"
+        )
+        advice: list[tuple[str, str]] = []
+        if todo := not_written(question, failing):
+            advice.append(("", todo))
+        else:
+            for group in by_cause(failing):
+                text = group[0].feedback if len(group) == 1 else cause(group[0])
+                advice.append(("\n".join(v.title for v in group), text))
+        advice += [("", f"Note: {note}") for note in notes]
+        if not failing and (hidden := tidy(question.points - most)) > 0:
+            advice.append(
+                (
+                    "",
+                    f"Hidden checks decide the other {hidden:g} of {question.points:g} points after handing in.",
+                )
+            )
+        cases = [
+            (TestCase(v.title, v.id, False, v.max_score, None, None), v.feedback, v.status == "passed")
+            for v in verdicts
+        ]
+        super().__init__(name, path, headline, advice, cases)
+        self.update_score(score)
+
+
+class WrittenQuestion(Finding):
+    """How long a written answer is; it is graded by hand, so it has no points here."""
+
+    def __init__(self, name: str, path: str, question: Question, answer: Answer | None) -> None:
+        if answer is None:
+            headline = f"{question.id} is not in the saved notebook"
+            remarks = [
+                f"Put the line <!-- question {question.id} --> back above its prompt, and save the notebook."
+            ]
+        else:
+            limit = f" of at most {question.words}" if question.words else ""
+            headline = f"{answer.words}{limit} words; graded by hand"
+            remarks = answer.remarks(question.words)
+            if remarks:
+                remarks.append("This is the notebook as it was last saved: save it first, then check again.")
+        case = TestCase(question.title, question.id, False, 0, None, None)
+        message = "\n".join(remarks)
+        super().__init__(
+            name, path, headline, [("", message)] if message else [], [(case, message, not remarks)]
+        )
+
+
+class NotChecked(Finding):
+    """Why nothing was checked, in one line."""
+
+    def __init__(self, name: str, path: str, reason: str) -> None:
+        case = TestCase("the check could be run", name, False, 0, None, None)
+        super().__init__(name, path, "not checked", [("", reason)], [(case, reason, False)])
+
+
+class AllFindings(GradingResults):
+    """The outcome of all questions: `total`, `possible` and `results` as Otter has them, and a readable page."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        super().__init__(list(findings))
+
+    @property
+    def total(self) -> float:
+        return tidy(super().total)
+
+    @property
+    def possible(self) -> float:
+        return tidy(super().possible)
+
+    @property
+    def headline(self) -> str:
+        return f"{self.total:g} of {self.possible:g} points that public checks give"
+
+    def summary(self, public_only: bool = False) -> str:
+        """The outcome as plain text."""
+        parts = [finding.summary(public_only) for finding in self.results.values()]
+        return "\n\n".join([*parts, self.headline])
+
+    def _repr_html_(self) -> str:
+        parts = [finding._repr_html_() for finding in self.results.values()]
+        return "".join([*parts, f"<p><strong>{html.escape(self.headline)}</strong></p>"])

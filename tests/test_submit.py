@@ -1,0 +1,213 @@
+"""Handing in: one zip of the right files, refused while something is missing or untouched, and the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from autograder import handed_out, intake, submit
+from autograder.rubric import assignment
+from tests.test_written import END, HEAD, HOLDER, notebook
+
+ROOT = Path(__file__).resolve().parent.parent
+RUBRIC = assignment().rubric
+MODULES = ["autoencoder.py", "cvae.py", "gan.py", "vae.py"]
+GAN_HEAD = HEAD.replace("1-3w", "2-2w")
+STUBS = {"vae.ipynb": notebook(HEAD, HOLDER, END), "gan.ipynb": notebook(GAN_HEAD, HOLDER, END)}
+
+
+@pytest.fixture(scope="module")
+def given() -> handed_out.HandedOut:
+    """What students were handed: the stubs, and two small notebooks."""
+    return handed_out.describe({**handed_out.stubs_of(ROOT / "solutions"), **STUBS})
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder with all there is to hand in."""
+    folder = shutil.copytree(
+        ROOT / "solutions", tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__", "notebooks")
+    )
+    (folder / "vae.ipynb").write_bytes(notebook(HEAD, "They are blurs.", END))
+    (folder / "gan.ipynb").write_bytes(notebook(GAN_HEAD, "It would hide colours.", END))
+    return folder
+
+
+def packed(folder: Path, given: handed_out.HandedOut, out: Path) -> zipfile.ZipFile:
+    submit.pack(submit.read(folder, RUBRIC, given), out, pdf=False)
+    return zipfile.ZipFile(out)
+
+
+def test_the_zip_holds_the_right_files_and_no_others(
+    mine: Path, given: handed_out.HandedOut, tmp_path: Path
+) -> None:
+    (mine / "helpers.py").write_text("x = 1\n")
+    (mine / "notes.txt").write_text("private")
+    (mine / ".env").write_text("private")
+    (mine / "torch.py").write_text("x = 1\n")
+    (mine / "old").mkdir()
+    for name in [*MODULES, "more.py"]:
+        (mine / "old" / name).write_text("x = 2\n")
+    reading = submit.read(mine, RUBRIC, given)
+    assert reading.problems == []
+    assert ["torch.py" in warning for warning in reading.warnings] == [True]
+    archive = packed(mine, given, tmp_path / "z.zip")
+    expected = sorted([*MODULES, "helpers.py", "vae.ipynb", "gan.ipynb", "written.html"])
+    assert archive.namelist() == [f"submission/{name}" for name in expected]
+    for name in [*MODULES, "helpers.py", "vae.ipynb"]:
+        assert archive.read(f"submission/{name}") == (mine / name).read_bytes()
+    page = archive.read("submission/written.html").decode()
+    assert (
+        "They are blurs." in page
+        and "It would hide colours." in page
+        and "What do samples look like" not in page
+    )
+    handed_in = intake.read(tmp_path / "z.zip", RUBRIC)
+    assert handed_in.notes == ()
+    assert handed_in.sha256 == intake.read(mine, RUBRIC, depth=1).sha256
+
+
+def test_the_same_folder_gives_the_same_bytes(
+    mine: Path, given: handed_out.HandedOut, tmp_path: Path
+) -> None:
+    packed(mine, given, tmp_path / "1.zip").close()
+    other = shutil.copytree(mine, tmp_path / "elsewhere" / "other", copy_function=shutil.copyfile)
+    for path in other.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        path.chmod(0o600)
+    packed(other, given, tmp_path / "2.zip").close()
+    assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
+
+
+def test_what_is_missing_untouched_or_broken_is_named(mine: Path, given: handed_out.HandedOut) -> None:
+    stubs = handed_out.stubs_of(ROOT / "solutions")
+    (mine / "autoencoder.py").unlink()
+    # Saved by an editor of another system: still nothing is written in it.
+    (mine / "cvae.py").write_bytes(b"\xef\xbb\xbf" + stubs["cvae.py"].replace(b"\n", b"\r\n"))
+    (mine / "vae.py").write_text("def f(:\n    pass\n")
+    (mine / "gan.py").write_bytes(b"x = 1\0")
+    table = json.loads(STUBS["vae.ipynb"])
+    table["metadata"]["saved"] = "again"
+    (mine / "vae.ipynb").write_text(json.dumps(table, indent=3))
+    (mine / "gan.ipynb").write_text("{")
+    problems = submit.read(mine, RUBRIC, given).problems
+    assert [problem.partition(".")[0] for problem in problems] == [
+        "autoencoder",
+        "vae",
+        "cvae",
+        "gan",
+        "vae",
+        "gan",
+    ]
+    said = "\n".join(problems)
+    for text in (
+        "autoencoder.py is missing from mine/",
+        "cvae.py is untouched",
+        "vae.py, line 1: not valid Python (",
+        "gan.py: not valid Python",
+        "vae.ipynb is untouched",
+        "gan.ipynb is not a notebook",
+    ):
+        assert text in said
+
+
+def test_files_that_are_too_large_or_links_are_named(
+    mine: Path, given: handed_out.HandedOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine / "gan.py").write_bytes(b"#" * (intake.MAX_FILE + 1))
+    (mine / "vae.py").rename(mine / "v.txt")
+    (mine / "vae.py").symlink_to("v.txt")
+    monkeypatch.setattr("autograder.notebook.written.MAX_NOTEBOOK", 10)
+    reading = submit.read(mine, RUBRIC, given)
+    said = "\n".join(reading.problems + reading.warnings)
+    assert "gan.py is left out: it is larger than" in said
+    assert "vae.py is a link" in said
+    assert "vae.ipynb is larger than" in said
+    assert len(reading.problems) == 4
+
+
+def test_answers_that_are_too_long_or_not_there_are_warnings(mine: Path, given: handed_out.HandedOut) -> None:
+    (mine / "vae.ipynb").write_bytes(notebook(HEAD, "word " * 151, END))
+    (mine / "gan.ipynb").write_bytes(notebook("What is written here, nobody knows.", END))
+    reading = submit.read(mine, RUBRIC, given)
+    assert reading.problems == []
+    assert reading.warnings == [
+        "1-3w: 151 words, 1 more than the 150 allowed; shorten it",
+        "2-2w: its line <!-- question 2-2w --> is gone from gan.ipynb; put it back above the prompt",
+    ]
+
+
+def test_notebooks_are_known_as_they_were_handed_out() -> None:
+    """Once there are notebooks in the solutions, an untouched one is refused, and every written question has its home."""
+    if not (ROOT / "solutions" / "notebooks").is_dir():
+        pytest.skip("there are no notebooks yet")
+    known = handed_out.handed_out()
+    assert set(RUBRIC.notebooks) < set(known.digests)
+    assert set(known.prompts) == {q.id for q in RUBRIC.written}
+    for name in RUBRIC.notebooks:
+        assert known.untouched(name, (ROOT / "assignment" / name).read_bytes())
+
+
+# --- The command -----------------------------------------------------------------------------------------
+
+
+def command(*args: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "autograder", "submit", *map(str, args)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_stubs_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    done = command("--out", tmp_path / "z.zip")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if line.startswith("Problem: ")][:4] == [
+        f"Problem: {name} is untouched: it is as it was handed out"
+        for name in ("autoencoder.py", "vae.py", "cvae.py", "gan.py")
+    ]
+    assert "Nothing was packed: mend the 6 problems above" in lines[-1]
+    assert "--partial" in lines[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_partial_packs_what_there_is_beside_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a b" / "mine"
+    folder.mkdir(parents=True)
+    proof = folder / "proof"
+    (folder / "vae.py").write_text(f"open({str(proof)!r}, 'w')\n")
+    (folder / "gan.py").write_text("def f(:\n")
+    done = command("mine", "--partial", cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    assert "Note: autoencoder.py is missing from mine/" in done.stdout
+    target = folder.parent / submit.ZIP_NAME
+    assert f"Packed: {target}" in done.stdout
+    names = zipfile.ZipFile(target).namelist()
+    assert names[:2] == ["submission/gan.py", "submission/vae.py"] and "submission/written.html" in names
+    assert not proof.exists()  # nothing was run
+
+
+def test_paths_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_text("text")
+    (tmp_path / "empty").mkdir()
+    for path in ("nowhere", "x.zip", "empty"):
+        done = command(tmp_path / path)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"autograder: {tmp_path / path}: ") and "give the folder that" in line
+    done = command("solutions", "--partial", "--out", tmp_path / "x.zip" / "y.zip")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "the zip cannot be written there" in line
