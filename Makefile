@@ -18,7 +18,7 @@ DIST ?= dist
 
 .DEFAULT_GOAL := help
 .PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks \
-  submit release release-check
+  submit release release-check gradescope host parity
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -28,6 +28,7 @@ help:  ## list the targets
 	@echo "make stubs          assignment/ from solutions/"
 	@echo "make release        what students get, as a folder and a zip, in dist/"
 	@echo "make release-check  the same, unzipped, installed and used with its README alone (about 5 GB, minutes)"
+	@echo "make gradescope     the zip to upload to Gradescope, dist/autograder.zip"
 	@echo "make test           lint, types and all tests"
 	@echo "make corpora        every wheat and chaff, graded and compared with what they must lose"
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report, in adequacy/"
@@ -36,6 +37,8 @@ help:  ## list the targets
 	@echo "make kills          the grader killed at thirty moments: valid results, and a next run that goes on"
 	@echo "make cost           what isolation costs: the solutions graded at every level, in turn"
 	@echo "make attacks        hostile and broken submissions, graded at every level of isolation (Linux)"
+	@echo "make host           Gradescope, simulated: setup.sh and run_autograder in containers of their own (Linux, root)"
+	@echo "make parity         the same scores from grade, otter run, results.json and grader.check"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -99,6 +102,15 @@ kills: $(READY)
 
 stability: $(READY)
 	@$(PY) -m tests.stability
+
+gradescope: $(READY)
+	@$(PY) -m autograder gradescope --out $(DIST)
+
+host: $(READY)
+	@$(PY) -m tests.host
+
+parity: $(READY)
+	@$(PY) -m tests.parity
 
 attacks: $(READY)
 	@$(PY) -m tests.attack --level all

@@ -7,23 +7,19 @@ executed.
 from __future__ import annotations
 
 import ast
-import io
-import os
-import tempfile
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder import intake
+from autograder.archive import write_zip
 from autograder.handed_out import HandedOut, handed_out
 from autograder.notebook import written
 from autograder.rubric import Rubric, assignment
 
 ZIP_NAME = "generative-models-submission.zip"
 TOP = "submission"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 
 @dataclass(frozen=True)
@@ -154,39 +150,11 @@ def pack(reading: Reading, out: Path | None = None, pdf: bool = True, rubric: Ru
     printed, reason = pdf_of(html) if pdf else (None, "it was not asked for")
     if printed is not None:
         files["written.pdf"] = printed
-    _write(out, _zipped(files))
+    write_zip(out, {f"{TOP}/{name}": data for name, data in files.items()})
     modules = {name: data for name, data in reading.files.items() if name.endswith(".py")}
     if intake.read(out, rubric).sha256 != intake.digest(modules):
         raise RuntimeError(f"{out}: what is in the zip is not what is in {reading.folder}; try again")
     return Packed(out, {name: len(files[name]) for name in sorted(files)}, reason)
-
-
-def _zipped(files: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(f"{TOP}/{name}", _EPOCH)
-            info.compress_type, info.create_system, info.external_attr = (
-                zipfile.ZIP_DEFLATED,
-                3,
-                0o100644 << 16,
-            )
-            archive.writestr(info, files[name])
-    return stream.getvalue()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replaces `path` in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def report(reading: Reading, packed: Packed | None, partial: bool) -> list[str]:

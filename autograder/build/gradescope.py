@@ -20,7 +20,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from autograder.build.archive import write_zip
+from autograder.archive import write_zip
 from autograder.host import settings
 from autograder.host.handover import NOTEBOOK, notebook, otter_name
 from autograder.rubric import assignment

@@ -53,10 +53,6 @@ ALLOWED: dict[str, tuple[str, str]] = {
         "autograder/sandbox/",
         "a warm-up step of the zygote; the line of every training loop",
     ),
-    "normal_weight_(layer,0.0,0.02)": (
-        "assignment/gan.ipynb",
-        "shown on a layer of its own, for what the given helper does to a normed one; the stub's docstring asks for N(0, 0.02)",
-    ),
     "self.optimizerD.step()": ("autograder/checks/public/", "words of a public check's hint"),
 }
 

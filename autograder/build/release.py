@@ -8,17 +8,16 @@ The stubs and notebooks are made from `solutions/` afresh, and nothing is writte
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.archive import zipped
 from autograder.build import leaks
 from autograder.build.stubs import stub_files
 from autograder.handed_out import describe
@@ -30,13 +29,12 @@ else:
 
 NAME = "generative-models"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 # Files that are copied as they are, by folder.
 COPIED = {
     ".": "LICENSE constraints.txt",
-    "autograder": "__init__.py __main__.py batch.py cli.py examinee.py grading.py handed_out.py intake.py rubric.py rubric.toml "
-    "submit.py verdicts.py",
+    "autograder": "__init__.py __main__.py archive.py batch.py cli.py examinee.py grading.py handed_out.py intake.py rubric.py "
+    "rubric.toml submit.py verdicts.py",
     "autograder/checks": "__init__.py",
     "autograder/checks/public": "__init__.py gan_search.py gan_steps.py given.py small_gan.py telling.py test_autoencoder.py "
     "test_cvae.py test_devices.py test_gan.py test_gan_reconstruct.py test_gan_spectral.py test_gan_training.py test_vae.py",
@@ -129,21 +127,6 @@ def _filled(template: str, project: Mapping[str, Any]) -> str:
     return template
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    """A zip with one folder at the top; the same files give the same bytes, whenever and wherever."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(f"{NAME}/{name}", EPOCH)
-            info.compress_type, info.create_system, info.external_attr = (
-                zipfile.ZIP_DEFLATED,
-                3,
-                0o100644 << 16,
-            )
-            archive.writestr(info, files[name])
-    return stream.getvalue()
-
-
 def make(out: Path, root: Path) -> Release:
     """Writes the release into `out`, in place of an earlier one.
 
@@ -166,7 +149,9 @@ def make(out: Path, root: Path) -> Release:
                 path = fresh / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-            Path(folder, archive.name).write_bytes(zipped(files))
+            Path(folder, archive.name).write_bytes(
+                zipped({f"{NAME}/{name}": data for name, data in files.items()})
+            )
             if tree.exists():
                 shutil.rmtree(tree)
             fresh.replace(tree)

@@ -339,10 +339,10 @@ layer = parametrizations.spectral_norm(nn.Conv2d(3, 32, 4, 2, 1))
 parameter = layer.parametrizations.weight.original
 print(f"the parameter's standard deviation, as PyTorch made it:           {parameter.std():.4f}")
 with torch.no_grad():
-    nn.init.normal_(layer.weight, 0.0, 0.02)
-print(f"after nn.init.normal_(layer.weight, 0.0, 0.02), without an effect: {parameter.std():.4f}")
-gan.normal_weight_(layer, 0.0, 0.02)
-print(f"after normal_weight_(layer, 0.0, 0.02), which gan.py has:         {parameter.std():.4f}")
+    nn.init.normal_(layer.weight, 0.0, 0.5)
+print(f"after nn.init.normal_(layer.weight, 0.0, 0.5), without an effect: {parameter.std():.4f}")
+gan.normal_weight_(layer, 0.0, 0.5)
+print(f"after normal_weight_(layer, 0.0, 0.5), which gan.py has:         {parameter.std():.4f}")
 
 # %%
 grader.check("q2_3")
