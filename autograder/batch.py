@@ -57,11 +57,11 @@ class How:
     def digest(self) -> str:
         """A digest of all that verdicts hang on beside the submission: the grader, PyTorch, the secret and these settings."""
         settings = (self.questions, self.device, self.isolation, course_secret())
-        return hashlib.sha256(f"{_grader()} {settings!r}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{grader_digest()} {settings!r}".encode()).hexdigest()[:32]
 
 
 @cache
-def _grader() -> str:
+def grader_digest() -> str:
     """A digest of the grader's own files, the reference's, and the version of PyTorch."""
     subject = assignment()
     folders = [
@@ -147,9 +147,14 @@ def _alone(work: Work, how: How) -> Result:
             return pool.submit(_grade, work, how).result()
     except BrokenProcessPool:
         log.error("%s: the judge process ended while grading it", work.path)
-        result = Result(work.name, "", "process", 0.0, (), (), complete=False, notes=(NOT_GRADED,))
-        _keep(work, result)
-        return result
+        return ungraded(work)
+
+
+def ungraded(work: Work) -> Result:
+    """The result, kept, of a submission that no judge came to an end with."""
+    result = Result(work.name, "", "process", 0.0, (), (), complete=False, notes=(NOT_GRADED,))
+    keep(work, result)
+    return result
 
 
 def grade_one(
@@ -181,31 +186,39 @@ def grade_one(
     )
 
 
-def grade_submission(submission: intake.Submission, output: Path | None = None) -> Result:
+def grade_submission(
+    submission: intake.Submission,
+    output: Path | None = None,
+    how: How | None = None,
+    secret: str | None = None,
+) -> Result:
     """Grades what has been read already, with all checks, in this process; the JSON goes to `output` as it comes."""
+    how = how or How()
     work = Work(Path(submission.name), submission.name, output)
-    return _grade_read(submission, work, course_secret(), _launcher(None, None, "cpu"), How().digest(), {})
+    settings: dict[str, Any] = {"questions": how.questions, "device": how.device}
+    if how.device != "cpu":
+        settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
+    boxes = _launcher(None, how.isolation, how.device)
+    return _grade_read(submission, work, secret or course_secret(), boxes, how.digest(), settings)
+
+
+def read_work(work: Work, how: How) -> tuple[intake.Submission, Result | None]:
+    """A work's submission, whatever it is, and the finished result of an earlier run where that stands (`How.reuse`)."""
+    try:
+        submission = intake.read(work.path, assignment().rubric, work.name)
+    except intake.UnusableSubmission as error:  # graded as one of nothing, with the reason beside it
+        return intake.empty(work.name, str(error)), None
+    except Exception as error:
+        log.exception("%s: reading it failed", work.path)
+        told = f"{work.path.name}: cannot be read ({type(error).__name__}); send it again"
+        return intake.empty(work.name, told), None
+    return submission, _known(work, submission, how.digest()) if how.reuse else None
 
 
 def _grade(work: Work, how: How) -> Result:
     """A worker's job. Whatever the submission is, it ends in a result."""
-    settings: dict[str, Any] = {"questions": how.questions, "device": how.device}
-    grader = how.digest()
-    try:
-        submission = intake.read(work.path, assignment().rubric, work.name)
-        if how.reuse and (known := _known(work, submission, grader)):
-            return known
-        if how.device != "cpu":
-            settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
-    except intake.UnusableSubmission as error:  # graded as one of nothing, with the reason beside it
-        submission = intake.empty(work.name, str(error))
-    except Exception as error:
-        log.exception("%s: reading it failed", work.path)
-        submission = intake.empty(
-            work.name, f"{work.path.name}: cannot be read ({type(error).__name__}); send it again"
-        )
-    boxes = _launcher(None, how.isolation, how.device)
-    return _grade_read(submission, work, course_secret(), boxes, grader, settings)
+    submission, known = read_work(work, how)
+    return known or grade_submission(submission, work.output, how)
 
 
 def _grade_read(
@@ -219,16 +232,17 @@ def _grade_read(
     # Imported here, after the zygote's process has been started: both load torch at the same time.
     from autograder.grading import Options, grade
 
-    def keep(result: Result) -> None:
-        _keep(work, replace(result, grader=grader))
+    def progress(result: Result) -> None:
+        keep(work, replace(result, grader=grader))
 
-    result = grade(submission, assignment(), boxes, Options(secret, **settings), keep)
+    result = grade(submission, assignment(), boxes, Options(secret, **settings), progress)
     result = replace(result, grader=grader)
-    _keep(work, result)
+    keep(work, result)
     return result
 
 
-def _keep(work: Work, result: Result) -> None:
+def keep(work: Work, result: Result) -> None:
+    """Writes the result where the work's JSON goes."""
     if work.output is not None:
         write_result(work.output, result)
 
@@ -247,7 +261,7 @@ def _known(work: Work, submission: intake.Submission, grader: str) -> Result | N
         return None
     if result.notes != submission.notes:  # the same modules, packed differently
         result = replace(result, notes=submission.notes)
-        _keep(work, result)
+        keep(work, result)
     return result
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -181,6 +182,12 @@ def _check_once(
     "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
 )
 @click.option("--force", is_flag=True, help="Grade again what an earlier run has graded already.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    default=None,
+    help="Grade on the workers of the Dask scheduler at this address, tcp://host:8786 for instance.",
+)
 @DEVICE
 @ISOLATION_LEVEL
 def grade(
@@ -189,6 +196,7 @@ def grade(
     jobs: int | None,
     questions: tuple[str, ...],
     force: bool,
+    cluster: str | None,
     device: str,
     isolation: str | None,
 ) -> None:
@@ -231,7 +239,7 @@ def grade(
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(works))
-        for work, result in batch.run(works, jobs, how):
+        for work, result in _graded(works, jobs, how, cluster):
             results[work.name] = result
             ordered = [results[w.name] for w in works if w.name in results]
             write_gradebook(out / "grades.csv", ordered, subject.rubric)
@@ -253,6 +261,16 @@ def grade(
         console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
     console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
     sys.exit(UNUSABLE if problems else 0)
+
+
+def _graded(
+    works: list[batch.Work], jobs: int, how: batch.How, cluster: str | None
+) -> Iterator[tuple[batch.Work, Result]]:
+    if cluster is None:
+        return batch.run(works, jobs, how)
+    from autograder.cluster import run  # imported here: Dask takes a while, and students have none
+
+    return run(works, cluster, how)
 
 
 def _written(work: batch.Work) -> int:

@@ -4,6 +4,7 @@ Expectations come from elsewhere: from torch.distributions, from NumPy, or by ha
 """
 
 import math
+import sys
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -538,7 +539,10 @@ def test_fit_takes_fewer_images_than_a_batch_but_not_fewer_than_two(dcgan: Any) 
         dcgan.fit(torch.rand(1, 3, 32, 32))
 
 
-def test_fit_is_silent_where_there_is_no_terminal(dcgan: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_fit_is_silent_where_there_is_no_terminal(
+    dcgan: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # another test may have loaded it
     dcgan.fit(torch.rand(4, 3, 32, 32), epochs=1)
     assert capfd.readouterr() == ("", "")
 

@@ -1,0 +1,168 @@
+"""Grading on a cluster: a scheduler and two workers as processes of their own, one of them killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autograder import batch, cluster
+from autograder.rubric import assignment
+
+ROOT = Path(__file__).resolve().parents[1]
+QUESTIONS = ("1-3", "1-7")
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "AUTOGRADER_SECRET": "not the course's",  # the instructor's own is sent with the work
+    "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s",
+}
+
+
+class Cluster:
+    """A scheduler and its workers, as an instructor would start them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "scheduler.json"
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)]
+        self.processes = [self._start("scheduler", *options)]
+        deadline = time.monotonic() + 60
+        while not self.file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.address = str(json.loads(self.file.read_text())["address"])
+
+    def worker(self, name: str) -> subprocess.Popen[bytes]:
+        """One more worker, in a folder of its own, without a nanny that would start it again."""
+        place = self.folder / name
+        place.mkdir()
+        options = [
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+            "--name",
+            name,
+            "--local-directory",
+            str(place),
+        ]
+        self.processes.append(self._start("worker", self.address, *options))
+        return self.processes[-1]
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dask", *words],
+                cwd=self.folder,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Cluster]:
+    (tmp_path / "cluster").mkdir()
+    made = Cluster(tmp_path / "cluster")
+    yield made
+    made.close()
+
+
+def works(folder: Path, count: int) -> list[batch.Work]:
+    """Submissions that differ, each of which takes a while: a module that sleeps when it is imported."""
+    found = []
+    for number in range(count):
+        target = folder / f"student-{number}"
+        target.mkdir(parents=True)
+        for module in assignment().rubric.modules:
+            text = (ROOT / "solutions" / f"{module}.py").read_text()
+            slow = "import time\ntime.sleep(1)\n" if module == "autoencoder" else ""
+            (target / f"{module}.py").write_text(f"{text}\n{slow}# {number}\n")
+        found.append(batch.Work(target, target.name, folder / "grades" / f"{target.name}.json"))
+    return found
+
+
+def test_a_worker_that_dies_costs_nothing_but_time(
+    running: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOGRADER_SECRET", "the course's")
+    victim = running.worker("victim")
+    running.worker("survivor")
+    how = batch.How(questions=QUESTIONS, isolation="process")
+    todo = works(tmp_path / "class", 8)
+    deadline = time.monotonic() + 60
+    results = {}
+    for number, (work, result) in enumerate(cluster.run(todo, _ready(running, 2, deadline), how)):
+        results[work.name] = result
+        if number == 1:
+            os.killpg(victim.pid, signal.SIGKILL)
+    assert {name: r.score for name, r in results.items()} == {work.name: 3 for work in todo}
+    for work in todo:
+        assert work.output is not None
+        kept = json.loads(work.output.read_text())
+        assert kept["complete"] is True
+    # The same as on this machine: the secret and the submission decide the inputs, not the worker.
+    (_, here), *_ = batch.run(todo[:1], 1, how)
+    there = results[todo[0].name]
+    assert [(v.id, v.status) for v in here.checks] == [(v.id, v.status) for v in there.checks]
+    assert here.grader == there.grader
+    # A second run sends nothing: all is known.
+    again = batch.How(questions=QUESTIONS, isolation="process", reuse=True)
+    assert {r.seconds for _, r in cluster.run(todo, running.address, again)} == {
+        json.loads(w.output.read_text())["seconds"] for w in todo if w.output
+    }
+
+
+def _ready(running: Cluster, count: int, deadline: float) -> str:
+    """The cluster's address, once `count` workers are there."""
+    from distributed import Client
+
+    with Client(running.address, timeout="30s", set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=max(1.0, deadline - time.monotonic()))
+    return running.address
+
+
+def test_a_cluster_without_workers_is_told_in_one_line(running: Cluster, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "autograder",
+        "grade",
+        str(ROOT / "assignment"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run([*command, "--cluster", running.address], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the scheduler has no workers" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_address_where_nobody_answers_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", "1s")
+    with pytest.raises(cluster.ClusterError, match="no Dask scheduler answers") as error:
+        list(cluster.run([], "tcp://127.0.0.1:9", batch.How()))
+    assert "\n" not in str(error.value)
+
+
+def test_a_worker_with_another_grader_is_refused(running: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.worker("other")
+    address = _ready(running, 1, time.monotonic() + 60)
+    monkeypatch.setattr(batch, "grader_digest", lambda: "another")
+    with pytest.raises(cluster.ClusterError, match="another version"):
+        list(cluster.run([], address, batch.How()))
