@@ -132,7 +132,7 @@ def _ready(running: Cluster, count: int, deadline: float) -> str:
     """The cluster's address, once `count` workers are there."""
     from distributed import Client
 
-    with Client(running.address, timeout="30s", set_as_default=False) as client:
+    with Client(running.address, timeout="30s", set_as_default=False) as client:  # type: ignore[no-untyped-call]
         client.wait_for_workers(count, timeout=max(1.0, deadline - time.monotonic()))
     return running.address
 

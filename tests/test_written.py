@@ -272,6 +272,7 @@ def test_a_page_becomes_a_pdf_or_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_p
         tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(pdf, "BROWSERS", ())
+    monkeypatch.setattr(pdf, "PROGRAMS", ())
     page, target = tmp_path / "a.html", tmp_path / "a.pdf"
     page.write_text("<p>")
     assert pdf.main(page, target) == 0

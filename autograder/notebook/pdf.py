@@ -15,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 SECONDS = 90
-BROWSERS = ("", "chrome", "msedge")  # Playwright's own, or one that is installed
+BROWSERS = ("", "chrome", "msedge")  # Playwright's own, or one where it expects it
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "microsoft-edge")  # or one on the path
 _DATE = re.compile(rb"(/(?:CreationDate|ModDate)\s*\(D:)\d{14}")
 
 
@@ -59,10 +61,17 @@ def _with_browser(source: Path, target: Path) -> bool:
         from playwright.sync_api import sync_playwright
     except ImportError:
         return False
+    ways: list[dict[str, Any]] = [{"channel": name} if name else {} for name in BROWSERS]
+    for path in filter(None, map(shutil.which, PROGRAMS)):
+        ways.append({"executable_path": path})
+        if (
+            sys.platform == "linux"
+        ):  # as root, and in many containers, it starts only without a sandbox of its own
+            ways.append({"executable_path": path, "args": ["--no-sandbox"]})
     with sync_playwright() as playwright:
-        for channel in BROWSERS:
+        for way in ways:
             with contextlib.suppress(Exception):
-                browser = playwright.chromium.launch(channel=channel or None)
+                browser = playwright.chromium.launch(**way)
                 context = browser.new_context(java_script_enabled=False, offline=True)
                 sheet = context.new_page()
                 sheet.set_content(source.read_text(encoding="utf-8"))
@@ -97,7 +106,7 @@ def main(source: Path, target: Path) -> int:
         with contextlib.suppress(Exception):
             if maker(source, target):
                 return 0
-    print("it takes a browser that Playwright knows, or Pandoc with XeLaTeX")
+    print("it takes Playwright and a Chromium, Chrome or Edge, or Pandoc with XeLaTeX")
     return 1
 
 

@@ -135,6 +135,9 @@ def problems(case: Case, run: Run) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.host", description=__doc__)
+    parser.add_argument(
+        "--few", action="store_true", help="the cases without which nobody should upload the zip"
+    )
     parser.add_argument("-k", default="", help="only cases whose name holds this")
     parser.add_argument(
         "--memory", type=int, default=None, help="the containers' memory in MB (default: no limit)"
@@ -143,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--cores", type=float, default=None, help="the containers' share of cores, 0.5 for instance"
     )
     options = parser.parse_args(arguments)
+    chosen = [c for c in cases() if options.k in c.name and (not options.few or _few(c.name))]
     console = Console(soft_wrap=True, highlight=False)
     memory = options.memory << 20 if options.memory else None
     try:
@@ -156,9 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 if ready.status:
                     return 1
-                return _grade_all(
-                    image, [c for c in cases() if options.k in c.name], memory, options.cores, console
-                )
+                return _grade_all(image, chosen, memory, options.cores, console)
     except NotHere as reason:
         console.print(f"host: {reason}")
         return 2
@@ -180,6 +182,13 @@ def _grade_all(
             wrong += bool(found)
     console.print(f"{len(chosen) - wrong} of {len(chosen)} uploads came out right.")
     return 1 if wrong else 0
+
+
+def _few(name: str) -> bool:
+    kind, _, rest = name.partition(" ")
+    return kind in ("solutions", "stubs", "wheat", "chaff", "nothing") or (
+        kind == "attack" and rest in ATTACKS[:5]
+    )
 
 
 def _layer(case: Case) -> Callable[[Path], None]:
