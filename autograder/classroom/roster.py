@@ -101,7 +101,11 @@ class Roster:
             if len(both) == 1:
                 return Match(both[0])
             return Match(None, f"fits {_shown(s for found in named for s in found)}")
-        return self._one(self._named(claimed.name))
+        # A name alone does not outweigh an id that is somebody else's.
+        named_so = self._named(claimed.name)
+        return self._one(
+            [s for s in named_so if not (claimed.id and s.id) or plain(claimed.id) == plain(s.id)]
+        )
 
     def find_text(self, text: str) -> Match:
         """The student that a folder's or file's name stands for, as a whole: an id, an email, a login, or a name."""
