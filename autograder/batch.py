@@ -34,11 +34,15 @@ NOT_GRADED = "This submission could not be graded, because of a fault in the gra
 
 @dataclass(frozen=True)
 class Work:
-    """One submission to grade: where it lies, its name, and where its JSON goes (None: nowhere)."""
+    """One submission to grade: where it lies, its name, and where its JSON goes (None: nowhere).
+
+    notes: what is known of it beside its content (handed in late, say), one line each, to stand among its result's notes.
+    """
 
     path: Path
     name: str
     output: Path | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,12 +197,14 @@ def _grade(work: Work, how: How) -> Result:
     grader = how.digest()
     try:
         submission = intake.read(work.path, assignment().rubric, work.name)
+        submission = replace(submission, notes=(*work.notes, *submission.notes))
         if how.reuse and (known := _known(work, submission, grader)):
             return known
         if how.device != "cpu":
             settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
     except intake.UnusableSubmission as error:  # graded as one of nothing, with the reason beside it
         submission = intake.empty(work.name, str(error))
+        submission = replace(submission, notes=(*work.notes, *submission.notes))
     except Exception as error:
         log.exception("%s: reading it failed", work.path)
         submission = intake.empty(

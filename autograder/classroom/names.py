@@ -61,11 +61,14 @@ def canvas(name: str) -> Named | None:
 
 
 def moodle(name: str) -> Named | None:
-    """What Moodle's name for a student's folder or file tells; None when it is none. original: "" for a folder."""
+    """What Moodle's name for a student's folder or file tells; None when it is none. original: "" for a folder of files."""
     match = MOODLE.fullmatch(name)
     if match is None:
         return None
-    return Named(match["name"].strip(), match["user"], match["original"] or "")
+    original = match["original"] or ""
+    if match["plugin"].lower() != "file":
+        original = f"{match['plugin']}/{original}"
+    return Named(match["name"].strip(), match["user"], original)
 
 
 def unversioned(original: str) -> tuple[str, int]:

@@ -49,7 +49,7 @@ def class_prefix(path: Path, rubric: Rubric) -> tuple[str, ...] | None:
     A class's are: Gradescope's metadata, names of Canvas or Moodle, two zips, two folders with modules; or zips alone.
     """
     try:
-        if not zipfile.is_zipfile(path) or intake._contents_size(path) > intake.MAX_CONTENTS:
+        if not zipfile.is_zipfile(path) or intake.contents_size(path) > intake.MAX_CONTENTS:
             return None
         with zipfile.ZipFile(path) as archive:
             members = [parts for info in archive.infolist() if (parts := _parts(info)) and not info.is_dir()]
@@ -79,18 +79,18 @@ def class_prefix(path: Path, rubric: Rubric) -> tuple[str, ...] | None:
     return None
 
 
-def unpack(path: Path, prefix: tuple[str, ...], into: Path, rubric: Rubric) -> Unpacked:
+def unpack(path: Path, prefix: tuple[str, ...], into: Path) -> Unpacked:
     """Lays the class in the zip at `path` out in the new folder `into`. Raises intake.UnusableSubmission."""
     done = Unpacked()
     try:
         with zipfile.ZipFile(path) as archive:
-            into.mkdir(parents=True, mode=0o700)
+            into.mkdir(mode=0o700)
             _lay_out(archive, path.name, prefix, into, done)
     except intake.UnusableSubmission:
         raise
     except Exception as error:  # hostile archives make zipfile raise nearly anything
         raise intake.UnusableSubmission(
-            f"{path}: the zip archive cannot be read ({intake._line(error)}); download it again"
+            f"{path}: the zip archive cannot be read ({intake.first_line(error)}); download it again"
         ) from None
     return done
 
@@ -144,7 +144,7 @@ def _lay_out(archive: zipfile.ZipFile, origin: str, prefix: tuple[str, ...], int
                 with archive.open(info) as stream:
                     data = stream.read(limit + 1)
             except Exception as error:
-                done.remarks.append(f"{origin}: {_shown(info.filename)} cannot be read ({intake._line(error)})")
+                done.remarks.append(f"{origin}: {_shown(info.filename)} cannot be read ({intake.first_line(error)})")
             total += len(data)
             if total > MAX_TOTAL:
                 raise intake.UnusableSubmission(
