@@ -8,6 +8,7 @@ are ever taken away for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -54,15 +55,21 @@ class Plan:
 
 @dataclass
 class _Owner:
-    """Somebody (or a group) and all that they sent, in the order found."""
+    """Somebody (or a group) and all that they sent, in the order found. sure: they are known by more than a name."""
 
     students: tuple[Student, ...]
     listed: bool
+    sure: bool
     uploads: list[tuple[int, Upload]] = field(default_factory=list)
 
 
 def plan(
-    paths: Sequence[Path], out: Path, rubric: Rubric, holding: Holding, roster: Roster | None, due: datetime | None
+    paths: Sequence[Path],
+    out: Path,
+    rubric: Rubric,
+    holding: Holding,
+    roster: Roster | None,
+    due: datetime | None,
 ) -> Plan:
     """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`."""
     made = Plan(remarks=list(roster.remarks) if roster else [])
@@ -77,7 +84,9 @@ def plan(
         made.remarks += found.remarks
         if found.layout != "one":
             count = len(found.uploads)
-            made.layouts.append(f"{path}: {exports.LAYOUTS[found.layout]}, {count} upload{'' if count == 1 else 's'}")
+            made.layouts.append(
+                f"{path}: {exports.LAYOUTS[found.layout]}, {count} upload{'' if count == 1 else 's'}"
+            )
     owners = _owners(uploads, roster, made)
     _name(owners, out, due, made)
     if roster:
@@ -111,7 +120,8 @@ def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> lis
             key = ("gradescope", students[0]) if students[0].id or students[0].email else upload.key
         else:
             key = upload.key
-        owner = owners.setdefault(key, _Owner(tuple(students), not unknown))
+        sure = all(s.id or s.email or s.canvas for s in students) or (roster is not None and not unknown)
+        owner = owners.setdefault(key, _Owner(tuple(students), not unknown, sure))
         owner.uploads.append((place, upload))
     return list(owners.values())
 
@@ -126,13 +136,13 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
     """Gives every upload a name for its results and every student an entry."""
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
+    # Namesakes are told apart by their ids, where they have one.
+    shared = Counter(s.shown for s in {s for owner in owners if owner.sure for s in owner.students})
     for owner in owners:
         timed = all(u.submitted_at for _, u in owner.uploads)
         ranked = [u for _, u in sorted(owner.uploads, key=lambda p: _rank(p, timed))]
         latest, earlier = ranked[-1], ranked[:-1]
-        called = " and ".join(s.shown for s in owner.students) if latest.students or owner.listed else latest.label
-        if not latest.students and not any(s.id or s.email for s in owner.students):
-            called = latest.label
+        called = " and ".join(s.shown if shared[s.shown] < 2 else f"{s.shown} {s.id}" for s in owner.students)
         name = file_name(called, taken)
         others = tuple(file_name(f"{called} earlier {i}", taken) for i in range(1, len(earlier) + 1))
         late = _late(latest, due)
@@ -147,30 +157,32 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
         for upload, other in zip(earlier, others, strict=True):
             said = (*upload.notes, f"an earlier upload; {name} counts")
             made.works.append(
-                Work(upload.path, other, out / f"{other}.json", tuple(_line(f"{upload.label}: {n}") for n in said))
+                Work(
+                    upload.path,
+                    other,
+                    out / f"{other}.json",
+                    tuple(_line(f"{upload.label}: {n}") for n in said),
+                )
             )
         for student in owner.students:
             entry = Entry(student, name, others, late, latest.submitted_at, tuple(notes), owner.listed)
-            known = entries.get(student)
-            if known is None or not (owner.listed and student.shown):
-                if known is not None:  # namesakes without a roster are two people
-                    made.entries.append(entry)
-                    continue
-                entries[student] = entry
-                made.entries.append(entry)
+            if owner.sure and (known := entries.get(student)):
+                entry = _second(known, entry, made)
+                made.entries[made.entries.index(known)] = entry
             else:
-                _second(student, known, entry, made)
+                made.entries.append(entry)
+            if owner.sure:
+                entries[student] = entry
 
 
-def _second(student: Student, known: Entry, entry: Entry, made: Plan) -> None:
-    """A student in two groups, or in one and alone: the later work counts, the other is shown."""
+def _second(known: Entry, entry: Entry, made: Plan) -> Entry:
+    """Of a student in two groups, or in one and alone: the later work counts, the other is shown."""
     first, last = known, entry
     if known.submitted_at and entry.submitted_at and known.submitted_at > entry.submitted_at:
         first, last = entry, known
     note = f"also handed in as {first.work}; {last.work} counts"
-    made.remarks.append(f"{student.shown}: {note}")
-    both = replace(last, earlier=(*first.earlier, first.work or "", *last.earlier), notes=(*last.notes, note))
-    made.entries[made.entries.index(known)] = both
+    made.remarks.append(f"{entry.student.shown}: {note}")
+    return replace(last, earlier=(*first.earlier, first.work or "", *last.earlier), notes=(*last.notes, note))
 
 
 def _complete(roster: Roster, made: Plan) -> None:
@@ -178,7 +190,9 @@ def _complete(roster: Roster, made: Plan) -> None:
     by_student = {entry.student: entry for entry in made.entries if entry.student in set(roster.students)}
     others = [entry for entry in made.entries if entry.student not in by_student]
     rows = [by_student.get(s) or Entry(s, None) for s in roster.students]
-    made.entries = rows + [replace(entry, listed=False, notes=(*entry.notes, "not on the roster")) for entry in others]
+    made.entries = rows + [
+        replace(entry, listed=False, notes=(*entry.notes, "not on the roster")) for entry in others
+    ]
 
 
 def _late(upload: Upload, due: datetime | None) -> bool | None:
@@ -203,7 +217,9 @@ def due_time(text: str) -> datetime:
     """
     stripped = text.strip()
     if time_of(stripped) is None:
-        raise ValueError(f"{text!r} is no time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00")
+        raise ValueError(
+            f"{text!r} is no time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
+        )
     try:
         local = datetime.fromisoformat(stripped.replace(" ", "T", 1))
     except ValueError:

@@ -74,7 +74,9 @@ def find(path: Path, rubric: Rubric, holding: Holding) -> Found:
     Raises intake.UnusableSubmission when the path is not there, or cannot be read.
     """
     if not path.exists():
-        raise intake.UnusableSubmission(f"{path}: there is no such file or folder; check the spelling of the path")
+        raise intake.UnusableSubmission(
+            f"{path}: there is no such file or folder; check the spelling of the path"
+        )
     if not path.is_dir():
         prefix = unpack.class_prefix(path, rubric) if path.is_file() else None
         if prefix is None:
@@ -162,9 +164,13 @@ def _gradescope(path: Path, items: Sequence[Item], rubric: Rubric, holding: Hold
             _unclaimed(path, item, found)
             continue
         if handed is None and said:
-            found.remarks.append(f"{path}: {item.name} is not named in {metadata.NAME}; it goes by its own name")
+            found.remarks.append(
+                f"{path}: {item.name} is not named in {metadata.NAME}; it goes by its own name"
+            )
         elif handed and not handed.students:
-            found.remarks.append(f"{path}: {metadata.NAME} names nobody for {item.name}; it goes by its own name")
+            found.remarks.append(
+                f"{path}: {metadata.NAME} names nobody for {item.name}; it goes by its own name"
+            )
         staged = staging.stage([staging.Part(item.name, item.path, item.folder)], rubric, holding)
         found.uploads.append(
             Upload(
@@ -203,7 +209,12 @@ def _by_name(
             staged = staging.stage([staging.Part(item.name, item.path, item.folder)], rubric, holding)
             found.uploads.append(
                 Upload(
-                    "folder", _label(item), f"folder:{item.path}", staged.path, modified=item.modified, notes=staged.notes
+                    "folder",
+                    _label(item),
+                    f"folder:{item.path}",
+                    staged.path,
+                    modified=item.modified,
+                    notes=staged.notes,
                 )
             )
         else:
@@ -213,7 +224,9 @@ def _by_name(
             parts = [staging.Part(n.original, i.path, i.folder) for i, n in attempt]
             staged = staging.stage(parts, rubric, holding)
             last_item, last = attempt[-1]
-            student = Student(last.name, canvas="" if layout == "moodle" or last.name.startswith("anon_") else user)
+            student = Student(
+                last.name, canvas="" if layout == "moodle" or last.name.startswith("anon_") else user
+            )
             found.uploads.append(
                 Upload(
                     layout,
@@ -260,4 +273,3 @@ def _unclaimed(path: Path, item: Item, found: Found) -> None:
 def _label(item: Item) -> str:
     """A plain entry's name: a folder's own, a zip's without its ending."""
     return item.name if item.folder else item.name[: -len(Path(item.name).suffix)] or item.name
-

@@ -50,7 +50,9 @@ def read(path: Path) -> dict[str, Handed]:
         ) from None
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise MetadataError(f"{path.name}: larger than {MAX_BYTES >> 20} MiB; the folders' names are used")
+            raise MetadataError(
+                f"{path.name}: larger than {MAX_BYTES >> 20} MiB; the folders' names are used"
+            )
         text = path.read_bytes().decode("utf-8-sig")
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         events = yaml.parse(text, Loader=loader)
@@ -59,7 +61,9 @@ def read(path: Path) -> dict[str, Handed]:
         raise
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         line = " ".join(str(error).split())[:100]
-        raise MetadataError(f"{path.name}: not YAML as Gradescope writes it ({line}); the folders' names are used") from None
+        raise MetadataError(
+            f"{path.name}: not YAML as Gradescope writes it ({line}); the folders' names are used"
+        ) from None
     if not isinstance(table, dict):
         raise MetadataError(f"{path.name}: holds no list of submissions; the folders' names are used")
     return {name: _handed(entry) for name, entry in table.items() if isinstance(entry, dict)}
@@ -115,7 +119,8 @@ def _text(value: Any) -> str:
 def time_of(text: str) -> datetime | None:
     """A time as YAML and ISO 8601 write it ("2026-04-26 17:34:00.861687000 Z"); without a zone, in UTC, as YAML has it."""
     match = re.fullmatch(
-        r"(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|\s+)(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?\s*(Z|UTC|[+-]\d\d?:?\d\d)?", text.strip()
+        r"(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|\s+)(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?\s*(Z|UTC|[+-]\d\d?:?\d\d)?",
+        text.strip(),
     )
     if match is None:
         return None

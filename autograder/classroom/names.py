@@ -20,16 +20,19 @@ from pathlib import PurePosixPath
 
 NUMBER = r"\d{1,18}"
 CANVAS = re.compile(
-    rf"(?P<name>[^/]+?)_(?:(?P<late>late)_)?(?P<user>{NUMBER})_(?P<file>{NUMBER})_(?P<original>.+)", re.I | re.S
+    rf"(?P<name>[^/]+?)_(?:(?P<late>late)_)?(?P<user>{NUMBER})_(?P<file>{NUMBER})_(?P<original>.+)",
+    re.I | re.S,
 )
 CANVAS_ANONYMOUS = re.compile(
-    rf"(?:(?P<late>late)_)?(?P<name>anon)_(?P<user>[a-z0-9]{{1,12}})_(?P<file>{NUMBER})_(?P<original>.+)", re.I | re.S
+    rf"(?:(?P<late>late)_)?(?P<name>anon)_(?P<user>[a-z0-9]{{1,12}})_(?P<file>{NUMBER})_(?P<original>.+)",
+    re.I | re.S,
 )
 CANVAS_TEXT = re.compile(
     rf"(?P<name>[^/]+?)_(?:(?P<late>late)_)?(?P<user>{NUMBER})_(?P<original>(?:text|link)\.html)", re.I | re.S
 )
 MOODLE = re.compile(
-    rf"(?P<name>[^_]+)_(?P<user>{NUMBER})_assignsubmission_(?P<plugin>[a-z]+)(?:_(?P<original>.*))?", re.I | re.S
+    rf"(?P<name>[^_]+)_(?P<user>{NUMBER})_assignsubmission_(?P<plugin>[a-z]+)(?:_(?P<original>.*))?",
+    re.I | re.S,
 )
 VERSION = re.compile(r"(?P<stem>.+)-(?P<version>\d{1,4})", re.S)
 

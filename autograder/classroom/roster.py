@@ -93,7 +93,8 @@ class Roster:
     def find(self, claimed: Student) -> Match:
         """The student that an export's own facts name: by id, email and login, and only where those say nothing, by name."""
         strong = {
-            key: self._by[key].get(plain(getattr(claimed, key)), []) for key in ("canvas", "id", "email", "login")
+            key: self._by[key].get(plain(getattr(claimed, key)), [])
+            for key in ("canvas", "id", "email", "login")
         }
         named = [found for key, found in strong.items() if getattr(claimed, key) and found]
         if named:

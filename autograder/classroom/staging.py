@@ -58,14 +58,18 @@ def stage(parts: Sequence[Part], rubric: Rubric, holding: Holding) -> Staged:
         if not only.folder:
             return Staged(only.path)
         zips = _zips_alone(only.path, rubric)
-        return _best([(str(z.relative_to(only.path)), z) for z in zips], rubric) if zips else Staged(only.path)
+        return (
+            _best([(str(z.relative_to(only.path)), z) for z in zips], rubric) if zips else Staged(only.path)
+        )
     notes: list[str] = []
     loose = [p for p in parts if not p.folder and p.original.lower().endswith(".py")]
     candidates: list[tuple[str, Path]] = []
     for part in parts:
         if part.folder:
             zips = _zips_alone(part.path, rubric)
-            candidates += [(str(z.relative_to(part.path)), z) for z in zips] or [(part.original or "the folder", part.path)]
+            candidates += [(str(z.relative_to(part.path)), z) for z in zips] or [
+                (part.original or "the folder", part.path)
+            ]
         elif part.original.lower().endswith(".zip"):
             candidates.append((part.original, part.path))
         elif part not in loose and Path(part.original).suffix.lower() not in (".ipynb", ".html", ".pdf"):
@@ -86,7 +90,7 @@ def _copy(parts: Sequence[Part], into: Path) -> list[str]:
         notes.append(f"more than {MAX_FILES} Python files; the rest of them are left out")
     for part in parts[:MAX_FILES]:
         # A name from outside may only name a place in this folder.
-        name = "".join("_" if c in '/\\:\0' else c for c in part.original)
+        name = "".join("_" if c in "/\\:\0" else c for c in part.original)
         try:
             with part.path.open("rb") as source:
                 # One byte too many is enough for intake to see (and say) that it is too large.

@@ -45,7 +45,9 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise TableError(f"{path}: cannot be read ({error.strerror}); check the spelling of the path") from None
+        raise TableError(
+            f"{path}: cannot be read ({error.strerror}); check the spelling of the path"
+        ) from None
     if len(data) > MAX_BYTES:
         raise TableError(f"{path}: larger than {MAX_BYTES >> 20} MiB; give a CSV file with one row a student")
     if data.startswith(b"PK\x03\x04"):
@@ -61,11 +63,13 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
     try:
         for record in reader:
             if any(field.strip() for field in record):
-                records.append((reader.line_num, [_bare(field) for field in record]))
+                records.append((reader.line_num, [bare(field) for field in record]))
             if len(records) > MAX_ROWS:
                 raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row a student")
     except csv.Error as error:
-        raise TableError(f"{path}: line {reader.line_num} is not CSV ({error}); save it as CSV (UTF-8)") from None
+        raise TableError(
+            f"{path}: line {reader.line_num} is not CSV ({error}); save it as CSV (UTF-8)"
+        ) from None
     if not records:
         raise TableError(f"{path}: holds no rows; the first one must name the columns")
     width = len(records[0][1])
@@ -78,7 +82,7 @@ def header_key(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum() or c == "#")
 
 
-def _bare(field: str) -> str:
+def bare(field: str) -> str:
     """A cell's text, without the apostrophe that keeps it from being a formula (see reports/files.cell)."""
     text = field.strip()
     return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text

@@ -69,7 +69,9 @@ def class_prefix(path: Path, rubric: Rubric) -> tuple[str, ...] | None:
             return prefix
         if files & modules:
             return None
-        folders = {parts[0] for parts in inside if len(parts) > 1 and (parts[-1] in modules or _zip(parts[-1]))}
+        folders = {
+            parts[0] for parts in inside if len(parts) > 1 and (parts[-1] in modules or _zip(parts[-1]))
+        }
         if len(folders) >= 2 or sum(_zip(name) for name in files) >= least:
             return prefix
         if len(tops) > 1 or files:
@@ -95,7 +97,9 @@ def unpack(path: Path, prefix: tuple[str, ...], into: Path) -> Unpacked:
     return done
 
 
-def _lay_out(archive: zipfile.ZipFile, origin: str, prefix: tuple[str, ...], into: Path, done: Unpacked) -> None:
+def _lay_out(
+    archive: zipfile.ZipFile, origin: str, prefix: tuple[str, ...], into: Path, done: Unpacked
+) -> None:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
         done.remarks.append(f"{origin}: more than {MAX_MEMBERS:,} files; the rest is not looked at")
@@ -117,7 +121,9 @@ def _lay_out(archive: zipfile.ZipFile, origin: str, prefix: tuple[str, ...], int
         parts = _parts(info)
         if not parts or parts[: len(prefix)] != prefix or len(parts) == len(prefix):
             if parts is None and _wanted(info.filename):
-                done.remarks.append(f"{origin}: {_shown(info.filename)} is left out: its name points outside the archive")
+                done.remarks.append(
+                    f"{origin}: {_shown(info.filename)} is left out: its name points outside the archive"
+                )
             continue
         inner = parts[len(prefix) :]
         if len(inner) > intake.MAX_DEPTH + 1:
@@ -144,14 +150,18 @@ def _lay_out(archive: zipfile.ZipFile, origin: str, prefix: tuple[str, ...], int
                 with archive.open(info) as stream:
                     data = stream.read(limit + 1)
             except Exception as error:
-                done.remarks.append(f"{origin}: {_shown(info.filename)} cannot be read ({intake.first_line(error)})")
+                done.remarks.append(
+                    f"{origin}: {_shown(info.filename)} cannot be read ({intake.first_line(error)})"
+                )
             total += len(data)
             if total > MAX_TOTAL:
                 raise intake.UnusableSubmission(
                     f"{origin}: more than {MAX_TOTAL >> 30} GiB when unpacked; unpack it yourself and give the folder"
                 )
             if len(data) > limit and _zip(inner[-1]):
-                done.remarks.append(f"{origin}: {_shown(info.filename)} is larger than {MAX_ZIP >> 20} MiB; it is left out")
+                done.remarks.append(
+                    f"{origin}: {_shown(info.filename)} is larger than {MAX_ZIP >> 20} MiB; it is left out"
+                )
                 data = b""
         parent = place(inner[:-1])
         # The ending tells what a file is, so it is kept; modules keep their names, which are safe ones.
