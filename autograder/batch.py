@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from autograder import intake
-from autograder.reports.files import file_name, write_result
-from autograder.rubric import Assignment, assignment
+from autograder.reports.files import write_result
+from autograder.rubric import assignment
 from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.verdicts import GRADERS_FAULT, Result, Visibility
 
@@ -86,23 +86,6 @@ def _grader() -> str:
 def course_secret() -> str:
     """The course secret, from AUTOGRADER_SECRET; a fixed text (guessable) where that is not set."""
     return os.environ.get("AUTOGRADER_SECRET") or DEFAULT_SECRET
-
-
-def plan(paths: Sequence[Path], out: Path, subject: Assignment) -> tuple[list[Work], list[str]]:
-    """What to grade, and one line for each path that is not there."""
-    works: list[Work] = []
-    problems: list[str] = []
-    taken: set[str] = set()
-    for path in paths:
-        try:
-            found = intake.submissions_in(path, subject.rubric)
-        except intake.UnusableSubmission as error:
-            problems.append(str(error))
-            continue
-        for submission in found:
-            name = file_name(intake.name_of(submission), taken)
-            works.append(Work(submission, name, out / f"{name}.json"))
-    return works, problems
 
 
 def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tuple[Work, Result]]:
@@ -203,13 +186,11 @@ def _grade(work: Work, how: How) -> Result:
         if how.device != "cpu":
             settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
     except intake.UnusableSubmission as error:  # graded as one of nothing, with the reason beside it
-        submission = intake.empty(work.name, str(error))
-        submission = replace(submission, notes=(*work.notes, *submission.notes))
+        submission = intake.empty(work.name, str(error), work.notes)
     except Exception as error:
         log.exception("%s: reading it failed", work.path)
-        submission = intake.empty(
-            work.name, f"{work.path.name}: cannot be read ({type(error).__name__}); send it again"
-        )
+        told = f"{work.path.name}: cannot be read ({type(error).__name__}); send it again"
+        submission = intake.empty(work.name, told, work.notes)
     boxes = _launcher(None, how.isolation, how.device)
     return _grade_read(submission, work, course_secret(), boxes, grader, settings)
 

@@ -292,7 +292,10 @@ def print_run(run: Run, talk: Talk, rubric: Rubric) -> None:
         )
     for isolation in sorted({r.isolation for r in results}):
         console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
-    console.print(f"Results: {run.out}/grades.csv and one JSON per submission.", soft_wrap=True)
+    console.print(
+        f"Results: {run.out}/grades.csv (canvas.csv, gradescope.csv) and one JSON per submission.",
+        soft_wrap=True,
+    )
 
 
 @main.command()

@@ -90,9 +90,9 @@ def read(path: Path, rubric: Rubric, name: str | None = None, depth: int = MAX_D
         ) from None
 
 
-def empty(name: str, note: str) -> Submission:
-    """A submission of nothing: graded like any other, so that every name ends in a valid result."""
-    return Submission(name, {}, digest({}), (note,))
+def empty(name: str, note: str, notes: tuple[str, ...] = ()) -> Submission:
+    """A submission of nothing: graded like any other, so that every name ends in a valid result. notes: said before `note`."""
+    return Submission(name, {}, digest({}), (*notes, note))
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -308,23 +308,6 @@ def _taken(module: str) -> bool:
         return True
     # A file of that name in the working directory is no package that anything else needs.
     return spec is not None and "site-packages" in str(spec.origin or spec.submodule_search_locations)
-
-
-def submissions_in(path: Path, rubric: Rubric) -> list[Path]:
-    """The submissions that `path` stands for: itself, or the folders and zips in it when it holds no module itself.
-
-    Raises UnusableSubmission when the path is not there.
-    """
-    if not path.exists():
-        raise UnusableSubmission(f"{path}: there is no such file or folder; check the spelling of the path")
-    if not path.is_dir() or any((path / f"{m}.py").is_file() for m in rubric.modules):
-        return [path]
-    inside = sorted(
-        p
-        for p in path.iterdir()
-        if not p.name.startswith(".") and p.name not in SKIPPED and (p.is_dir() or p.suffix.lower() == ".zip")
-    )
-    return inside or [path]
 
 
 def first_line(error: BaseException) -> str:

@@ -137,12 +137,14 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
     # Namesakes are told apart by their ids, where they have one.
-    shared = Counter(s.shown for s in {s for owner in owners if owner.sure for s in owner.students})
+    shared = Counter(s.natural for s in {s for owner in owners if owner.sure for s in owner.students})
     for owner in owners:
         timed = all(u.submitted_at for _, u in owner.uploads)
         ranked = [u for _, u in sorted(owner.uploads, key=lambda p: _rank(p, timed))]
         latest, earlier = ranked[-1], ranked[:-1]
-        called = " and ".join(s.shown if shared[s.shown] < 2 else f"{s.shown} {s.id}" for s in owner.students)
+        called = " and ".join(
+            s.natural if shared[s.natural] < 2 else f"{s.natural} {s.id}" for s in owner.students
+        )
         name = file_name(called, taken)
         others = tuple(file_name(f"{called} earlier {i}", taken) for i in range(1, len(earlier) + 1))
         late = _late(latest, due)

@@ -223,14 +223,14 @@ def _by_name(
         for attempt in _attempts(theirs):
             parts = [staging.Part(n.original, i.path, i.folder) for i, n in attempt]
             staged = staging.stage(parts, rubric, holding)
-            last_item, last = attempt[-1]
+            last = attempt[-1][1]
             student = Student(
                 last.name, canvas="" if layout == "moodle" or last.name.startswith("anon_") else user
             )
             found.uploads.append(
                 Upload(
                     layout,
-                    ", ".join(i.name for i, _ in attempt[:3]) + (", ..." if len(attempt) > 3 else ""),
+                    attempt[-1][0].name + (f" and {len(attempt) - 1} more" if len(attempt) > 1 else ""),
                     f"{layout}:{user}",
                     staged.path,
                     (student,),

@@ -32,7 +32,19 @@ from autograder.verdicts import GRADERS_FAULT, Result, tidy
 WRITTEN = "written.csv"
 NOTHING = digest({})
 FRONT = ("submission", "student", "id", "email")
-END = "late isolation status complete submitted duplicates notes login section canvas sha256".split()
+END = [
+    "late",
+    "isolation",
+    "status",
+    "complete",
+    "submitted",
+    "duplicates",
+    "notes",
+    "login",
+    "section",
+    "canvas",
+    "sha256",
+]
 NO_SUBMISSION = "no submission"
 PENDING = "not graded yet"
 FINAL = ("graded", "nothing to grade", NO_SUBMISSION)  # the statuses whose points are the student's
@@ -234,7 +246,7 @@ def _canvas(rows: Sequence[Row], rubric: Rubric, title: str) -> str:
     for row in rows:
         student = row.entry.student
         first, last = student.split()
-        name = student.name if "," in student.name or not first else f"{last}, {first}"
+        name = student.name if "," in student.name or not (first and last) else f"{last}, {first}"
         facts = (name or student.shown, student.canvas, student.id, student.login, student.section)
         table.append([*(_cell(text) for text in facts), total_of(row, written)])
     return _csv(table)

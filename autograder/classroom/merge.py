@@ -68,7 +68,9 @@ def take(filled: Path, keys: Sequence[tuple[str, ...]], before: Written, rubric:
 def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, before: Written) -> Merge:
     table = tables.read(path, tuple(map(tables.header_key, FRONT)))
     places = {tables.header_key(name): place for place, name in enumerate(table.header)}
-    columns = {q.id: places[key] for q in rubric.written if (key := tables.header_key(q.id)) in places}
+    columns = {
+        q.id: places[tables.header_key(q.id)] for q in rubric.written if tables.header_key(q.id) in places
+    }
     fronts = [places.get(tables.header_key(name)) for name in FRONT]
     if not columns:
         raise tables.TableError(
@@ -79,7 +81,7 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
             f"{path}: no column submission, student, id or email; fill in a copy of grades.csv"
         )
     most = {q.id: q.points for q in rubric.written}
-    merge = Merge({key: dict(row) for key, row in before.items()})
+    merge = Merge({name: dict(row) for name, row in before.items()})
     seen: dict[tuple[str, ...], int] = {}
     for number, row in zip(table.numbers, table.rows, strict=True):
         facts = tuple(row[place] if place is not None else "" for place in fronts)

@@ -64,9 +64,11 @@ def read(path: Path) -> dict[str, Handed]:
         raise MetadataError(
             f"{path.name}: not YAML as Gradescope writes it ({line}); the folders' names are used"
         ) from None
-    if not isinstance(table, dict):
+    entries = table if isinstance(table, dict) else {}
+    said = {name: _handed(entry) for name, entry in entries.items() if isinstance(entry, dict)}
+    if not said:
         raise MetadataError(f"{path.name}: holds no list of submissions; the folders' names are used")
-    return {name: _handed(entry) for name, entry in table.items() if isinstance(entry, dict)}
+    return said
 
 
 def _document(events: Iterator[Any], yaml: Any) -> Any:

@@ -17,7 +17,19 @@ from autograder.reports.files import cell, write_atomically
 from autograder.rubric import Rubric
 from autograder.verdicts import Result, Verdict, tidy
 
-COLUMNS = "submission question check earlier now change earlier_status status why earlier_diagnosis diagnosis".split()
+COLUMNS = [
+    "submission",
+    "question",
+    "check",
+    "earlier",
+    "now",
+    "change",
+    "earlier_status",
+    "status",
+    "why",
+    "earlier_diagnosis",
+    "diagnosis",
+]
 
 
 @dataclass(frozen=True)

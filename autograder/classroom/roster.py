@@ -47,6 +47,11 @@ class Student:
         """What to call them in a message."""
         return self.name or self.id or self.email or self.login or self.canvas
 
+    @property
+    def natural(self) -> str:
+        """The name with the first name first; what else they are called where there is none."""
+        return " ".join(filter(None, self.split())) or self.shown
+
     def split(self) -> tuple[str, str]:
         """First and last name; where they are not known apart, "Last, First" or the last word tell them."""
         if self.first or self.last:

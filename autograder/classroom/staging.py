@@ -30,8 +30,11 @@ class Holding:
     def place(self) -> Path:
         """A path in it that nothing has been given yet, under a name of our making."""
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
-        self.used += 1
-        return self.root / f"{self.used:05}"
+        while True:
+            self.used += 1
+            place = self.root / f"{self.used:05}"
+            if not os.path.lexists(place):  # what a killed run has left may resist
+                return place
 
 
 @dataclass(frozen=True)

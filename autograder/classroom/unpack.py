@@ -58,10 +58,7 @@ def class_prefix(path: Path, rubric: Rubric) -> tuple[str, ...] | None:
     modules = {f"{m}.py" for m in rubric.modules}
     prefix: tuple[str, ...] = ()
     inside = members[:MAX_MEMBERS]
-    if not any(parts[-1] in modules for parts in inside) and any(_zip(parts[-1]) for parts in inside):
-        least = 1
-    else:
-        least = 2
+    alone = not any(parts[-1] in modules for parts in inside)  # zips alone: one is enough
     while inside:
         tops = {parts[0] for parts in inside}
         files = {parts[0] for parts in inside if len(parts) == 1}
@@ -72,7 +69,7 @@ def class_prefix(path: Path, rubric: Rubric) -> tuple[str, ...] | None:
         folders = {
             parts[0] for parts in inside if len(parts) > 1 and (parts[-1] in modules or _zip(parts[-1]))
         }
-        if len(folders) >= 2 or sum(_zip(name) for name in files) >= least:
+        if len(folders) >= 2 or sum(_zip(name) for name in files) >= 2 - alone:
             return prefix
         if len(tops) > 1 or files:
             return None
