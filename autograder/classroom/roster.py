@@ -151,7 +151,9 @@ def name_forms(name: str) -> set[str]:
     "Müller, Ana Maria", "Ana Maria Müller" and Canvas's "mülleranamaria" have one in common. Accents and signs do not count,
     but in a name of signs alone they are all there is.
     """
-    text = unicodedata.normalize("NFKD", name.replace("ß", "ss")).casefold()
+    text = (
+        unicodedata.normalize("NFKD", name).casefold().replace("\u0131", "i")
+    )  # Turkish, whose capital is I
     text = "".join(c for c in text if not unicodedata.combining(c))
     words = "".join(c if c.isalnum() else " " for c in text).split()
     if not words:
