@@ -123,8 +123,10 @@ def test_regrading_tells_who_changes_and_why_and_keeps_written_points(
     assert "1 of 1 changed submissions have other points" in done.stdout
     ben = table(base / "again" / "grades.csv")[1]
     assert (ben["1-3w"], ben["total"]) == ("2", "3")
+    (base / "out" / ".uploads" / "00001").mkdir(parents=True)  # what a killed run has left
     quiet = autograder("grade", base / "submissions", "--out", base / "out", *options, "--quiet")
     assert (quiet.returncode, quiet.stdout) == (0, "")
+    assert not (base / "out" / ".uploads").exists()
     assert table(base / "out" / "grades.csv")[1]["1-3w"] == "2"
     again = autograder("grade", base / "submissions", "--out", base / "out", *options, "-v")
     assert "3 of 4 stood in" in again.stdout  # what cannot be read is tried again
