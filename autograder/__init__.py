@@ -15,6 +15,7 @@ Call it from a script's `if __name__ == "__main__":` part: with several jobs, ju
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,15 +91,24 @@ def grade_all(
         KeyError: there is no such question.
     """
     from autograder import batch
+    from autograder.classroom import collect
+    from autograder.classroom.staging import Holding
     from autograder.rubric import assignment
 
-    works, problems = batch.plan([Path(path) for path in paths], Path(out), assignment())
-    if problems:
-        raise FileNotFoundError("; ".join(problems))
-    Path(out).mkdir(parents=True, exist_ok=True)
-    how = batch.How(_known(questions), isolation=isolation, reuse=not force)
-    for _, result in batch.run(works, jobs or batch.default_jobs(), how):
-        yield result
+    folder = Path(out)
+    holding = Holding(
+        folder / ".uploads"
+    )  # zips of a class are unpacked there, and the folder goes at the end
+    try:
+        made = collect.plan([Path(path) for path in paths], folder, assignment().rubric, holding, None, None)
+        if made.problems:
+            raise FileNotFoundError("; ".join(made.problems))
+        folder.mkdir(parents=True, exist_ok=True)
+        how = batch.How(_known(questions), isolation=isolation, reuse=not force)
+        for _, result in batch.run(made.works, jobs or batch.default_jobs(), how):
+            yield result
+    finally:
+        shutil.rmtree(holding.root, ignore_errors=True)
 
 
 def _known(questions: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from autograder import intake
-from autograder.reports.files import file_name, write_result
-from autograder.rubric import Assignment, assignment
+from autograder.reports.files import write_result
+from autograder.rubric import assignment
 from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.verdicts import GRADERS_FAULT, Result, Visibility
 
@@ -34,11 +34,15 @@ NOT_GRADED = "This submission could not be graded, because of a fault in the gra
 
 @dataclass(frozen=True)
 class Work:
-    """One submission to grade: where it lies, its name, and where its JSON goes (None: nowhere)."""
+    """One submission to grade: where it lies, its name, and where its JSON goes (None: nowhere).
+
+    notes: what is known of it beside its content (handed in late, say), one line each, to stand among its result's notes.
+    """
 
     path: Path
     name: str
     output: Path | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,14 @@ class How:
 
     isolation: the level that is asked for ("auto": the best there is).
     reuse: whether a finished result of the same content and grader stands as it is.
+    cluster: the address of a Dask scheduler whose workers grade; None for this machine (see cluster.py).
     """
 
     questions: tuple[str, ...] | None = None
     device: str = "cpu"
     isolation: str | None = None
     reuse: bool = False
+    cluster: str | None = None
 
     def digest(self) -> str:
         """A digest of all that verdicts hang on beside the submission: the grader, PyTorch, the secret and these settings."""
@@ -84,26 +90,14 @@ def course_secret() -> str:
     return os.environ.get("AUTOGRADER_SECRET") or DEFAULT_SECRET
 
 
-def plan(paths: Sequence[Path], out: Path, subject: Assignment) -> tuple[list[Work], list[str]]:
-    """What to grade, and one line for each path that is not there."""
-    works: list[Work] = []
-    problems: list[str] = []
-    taken: set[str] = set()
-    for path in paths:
-        try:
-            found = intake.submissions_in(path, subject.rubric)
-        except intake.UnusableSubmission as error:
-            problems.append(str(error))
-            continue
-        for submission in found:
-            name = file_name(intake.name_of(submission), taken)
-            works.append(Work(submission, name, out / f"{name}.json"))
-    return works, problems
-
-
 def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tuple[Work, Result]]:
     """Grades the works and yields each with its result, in the order in which they get done."""
     how = how or How()
+    if how.cluster is not None:
+        from autograder import cluster  # imported here: Dask takes a while, and students have none
+
+        yield from cluster.run(works, how.cluster, how)
+        return
     if jobs <= 1 or len(works) <= 1:
         for work in works:
             yield work, _grade(work, how)
@@ -207,11 +201,12 @@ def read_work(work: Work, how: How) -> tuple[intake.Submission, Result | None]:
     try:
         submission = intake.read(work.path, assignment().rubric, work.name)
     except intake.UnusableSubmission as error:  # graded as one of nothing, with the reason beside it
-        return intake.empty(work.name, str(error)), None
+        return intake.empty(work.name, str(error), work.notes), None
     except Exception as error:
         log.exception("%s: reading it failed", work.path)
         told = f"{work.path.name}: cannot be read ({type(error).__name__}); send it again"
-        return intake.empty(work.name, told), None
+        return intake.empty(work.name, told, work.notes), None
+    submission = replace(submission, notes=(*work.notes, *submission.notes))
     return submission, _known(work, submission, how.digest()) if how.reuse else None
 
 

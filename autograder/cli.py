@@ -8,18 +8,20 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autograder import batch, intake
-from autograder.reports.files import remove_leftovers, write_atomically, write_gradebook
+from autograder.reports.files import write_atomically
 from autograder.rubric import HERE, Rubric, assignment
 from autograder.sandbox.launch import launcher
-from autograder.verdicts import Result
+
+if TYPE_CHECKING:
+    from autograder.classroom.session import Run, Talk
 
 UNUSABLE = 2
 # What an instructor must know of the level that the submissions ran under.
@@ -45,14 +47,20 @@ DEVICE = click.option(
 )
 
 
-INSTRUCTORS = ("grade", "release", "gradescope")  # commands that take the solutions or the hidden checks
+CLASS = ("merge", "regrade")  # commands in cli_class, which a release has not
+INSTRUCTORS = (
+    "grade",
+    "release",
+    "gradescope",
+    *CLASS,
+)  # commands that take the solutions or the hidden checks
 
 
 class Commands(click.Group):
     """The commands that this package has the parts for: a release, which students get, has none of the instructors'."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in super().list_commands(ctx) if not _left_out(name)]
+        return sorted(name for name in {*super().list_commands(ctx), *CLASS} if not _left_out(name))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if _left_out(cmd_name):
@@ -61,6 +69,10 @@ class Commands(click.Group):
                 err=True,
             )
             sys.exit(UNUSABLE)
+        if cmd_name in CLASS:
+            from autograder.cli_class import COMMANDS
+
+            return COMMANDS[cmd_name]
         return super().get_command(ctx, cmd_name)
 
 
@@ -109,8 +121,7 @@ def check(
     batch.warm_up(isolation, device)
     console = Console(soft_wrap=False)
     rubric = assignment().rubric
-    _known(questions, rubric)
-    _usable(device)
+    usable(questions, rubric, device)
     if not watch:
         sys.exit(_check_once(console, path, questions, json_file, device, isolation))
     try:
@@ -166,119 +177,131 @@ def _check_once(
     return 0 if result.score == result.max_score else 1
 
 
+def grading(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options of a command that grades a class."""
+    options = (
+        click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True),
+        click.option(
+            "--out", type=click.Path(path_type=Path), default=Path("grades"), show_default=True, metavar="DIR"
+        ),
+        click.option(
+            "--jobs",
+            type=click.IntRange(1),
+            default=None,
+            metavar="N",
+            help="Judges at work at once (default: cores).",
+        ),
+        click.option(
+            "-q",
+            "--question",
+            "questions",
+            multiple=True,
+            metavar="ID",
+            help="Only this question (repeatable).",
+        ),
+        click.option(
+            "--roster",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A CSV of the class: Canvas's, Gradescope's or Moodle's, or your own with a first row of names.",
+        ),
+        click.option(
+            "--due",
+            metavar="TIME",
+            help="When it was due (2026-03-01T23:59): later uploads are shown as late.",
+        ),
+        click.option(
+            "--assignment",
+            "column",
+            metavar="NAME",
+            help="The assignment's column in canvas.csv, as Canvas has it: 'HW 3 (12345)'.",
+        ),
+        click.option("--force", is_flag=True, help="Grade again what an earlier run has graded already."),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Grade on the workers of the Dask scheduler at this address, tcp://host:8786 for instance.",
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="A line for each submission as it is graded."),
+        click.option("--quiet", is_flag=True, help="Say nothing but what is wrong."),
+        click.option("--json", "as_json", is_flag=True, help="Only a summary of the run on stdout, as JSON."),
+        DEVICE,
+        ISOLATION_LEVEL,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("grades"), show_default=True, metavar="DIR"
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=None,
-    metavar="N",
-    help="Judges at work at once (default: cores).",
-)
-@click.option(
-    "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
-)
-@click.option("--force", is_flag=True, help="Grade again what an earlier run has graded already.")
-@click.option(
-    "--cluster",
-    metavar="ADDRESS",
-    default=None,
-    help="Grade on the workers of the Dask scheduler at this address, tcp://host:8786 for instance.",
-)
-@DEVICE
-@ISOLATION_LEVEL
+@grading
 def grade(
     paths: tuple[Path, ...],
     out: Path,
     jobs: int | None,
     questions: tuple[str, ...],
+    roster: Path | None,
+    due: str | None,
+    column: str | None,
     force: bool,
     cluster: str | None,
+    verbose: bool,
+    quiet: bool,
+    as_json: bool,
     device: str,
     isolation: str | None,
 ) -> None:
-    """Runs all checks on each PATH: a submission (folder or zip), or a folder of submissions.
+    """Runs all checks on each PATH: a submission (folder or zip), a folder or zip of submissions, or an export of a class.
 
-    Writes DIR/<submission>.json as results come, and DIR/grades.csv. A run that was stopped goes on where it was: what is
-    finished in DIR, of the same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's
-    secret, so that nobody can guess the inputs.
+    Exports are those of Gradescope, Canvas and Moodle, as they are downloaded. With a roster, every student gets a row, also
+    who sent nothing; of several uploads the latest counts, and the others are shown. Writes DIR/<submission>.json as results
+    come, and DIR/grades.csv, canvas.csv and gradescope.csv. A run that was stopped goes on where it was: what is finished in
+    DIR, of the same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's secret, so that
+    nobody can guess the inputs.
 
-    Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH is not there.
+    Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH or an option cannot be used.
     """
-    subject = assignment()
-    _known(questions, subject.rubric)
-    _usable(device)
-    works, problems = batch.plan(paths, out, subject)
-    for problem in problems:
-        click.echo(f"autograder: {problem}", err=True)
-    if not works:
-        sys.exit(UNUSABLE)
-    jobs = jobs or batch.default_jobs()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
-    except OSError as error:
-        click.echo(
-            f"autograder: {out}: no folder can be made there ({error.strerror}); choose another --out",
-            err=True,
-        )
-        sys.exit(UNUSABLE)
-    console = Console()
-    how = batch.How(questions or None, device, isolation, reuse=not force)
-    before = {work.name: _written(work) for work in works}
-    results: dict[str, Result] = {}
-    columns = (
-        TextColumn("Grading"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+    from autograder.classroom import session
+
+    rubric = assignment().rubric
+    usable(questions, rubric, device)
+    talk = session.Talk(quiet, verbose, as_json)
+    how = batch.How(questions or None, device, isolation, not force, cluster)
+    run = session.grade_class(
+        paths, out, how, jobs or batch.default_jobs(), talk, rubric, roster, due, column
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(works))
-        for work, result in _graded(works, jobs, how, cluster):
-            results[work.name] = result
-            ordered = [results[w.name] for w in works if w.name in results]
-            write_gradebook(out / "grades.csv", ordered, subject.rubric)
-            progress.update(
-                task, advance=1, description=f"{result.submission}: {result.score:g}/{result.max_score:g}"
-            )
+    print_run(run, talk, rubric)
+    sys.exit(UNUSABLE if run.plan.problems else 0)
+
+
+def print_run(run: Run, talk: Talk, rubric: Rubric) -> None:
+    """What an instructor sees at the end of a run."""
+    from autograder.classroom import session
     from autograder.reports.terminal import print_grades
 
-    print_grades(console, [results[w.name] for w in works], subject.rubric)
-    if known := sum(before[work.name] == _written(work) for work in works):
+    if talk.as_json:
+        click.echo(json.dumps(run.summary(), indent=2))
+        return
+    console = talk.console()
+    results = run.ordered()
+    print_grades(console, results, rubric)
+    for line in session.told(run, run.rows):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if run.known:
         console.print(
-            f"{known} of {len(works)} stood in {out} already; --force grades them again.", soft_wrap=True
+            f"{run.known} of {len(results)} stood in {run.out} already; --force grades them again.",
+            soft_wrap=True,
         )
     if batch.course_secret() == batch.DEFAULT_SECRET:
         console.print(
             "AUTOGRADER_SECRET is not set: inputs of checks can be guessed by whoever has this package."
         )
-    for isolation in sorted({r.isolation for r in results.values()}):
+    for isolation in sorted({r.isolation for r in results}):
         console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
-    console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
-    sys.exit(UNUSABLE if problems else 0)
-
-
-def _graded(
-    works: list[batch.Work], jobs: int, how: batch.How, cluster: str | None
-) -> Iterator[tuple[batch.Work, Result]]:
-    if cluster is None:
-        return batch.run(works, jobs, how)
-    from autograder.cluster import run  # imported here: Dask takes a while, and students have none
-
-    return run(works, cluster, how)
-
-
-def _written(work: batch.Work) -> int:
-    """When a work's result was last written; 0 when it has none."""
-    try:
-        return work.output.stat().st_mtime_ns if work.output else 0
-    except OSError:
-        return 0
+    console.print(
+        f"Results: {run.out}/grades.csv (canvas.csv, gradescope.csv) and one JSON per submission.",
+        soft_wrap=True,
+    )
 
 
 @main.command()
@@ -378,8 +401,9 @@ def gradescope(out: Path, settings: Path | None) -> None:
     click.echo("On Gradescope: a base image with Ubuntu 22.04 or newer; see the README for memory and time.")
 
 
-def _usable(device: str) -> None:
-    """Ends with one line when the device is not to be had."""
+def usable(questions: tuple[str, ...], rubric: Rubric, device: str) -> None:
+    """Ends with one line when a question is none of the rubric's, or the device is not to be had."""
+    _known(questions, rubric)
     if device == "cpu":
         return
     import torch

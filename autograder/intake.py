@@ -77,7 +77,7 @@ def read(path: Path, rubric: Rubric, name: str | None = None, depth: int = MAX_D
         raise UnusableSubmission(
             f"{path}: not a zip archive (or a damaged one); zip the folder again and send that"
         )
-    if _contents_size(path) > MAX_CONTENTS:
+    if contents_size(path) > MAX_CONTENTS:
         raise UnusableSubmission(
             f"{path}: the zip archive lists far too many files; send one with the modules and notebooks alone"
         )
@@ -86,13 +86,13 @@ def read(path: Path, rubric: Rubric, name: str | None = None, depth: int = MAX_D
             return _gather(name, _in_zip(archive, notes), rubric, path.name, notes)
     except Exception as error:  # hostile archives make zipfile raise nearly anything
         raise UnusableSubmission(
-            f"{path}: the zip archive cannot be read ({_line(error)}); make it again"
+            f"{path}: the zip archive cannot be read ({first_line(error)}); make it again"
         ) from None
 
 
-def empty(name: str, note: str) -> Submission:
-    """A submission of nothing: graded like any other, so that every name ends in a valid result."""
-    return Submission(name, {}, digest({}), (note,))
+def empty(name: str, note: str, notes: tuple[str, ...] = ()) -> Submission:
+    """A submission of nothing: graded like any other, so that every name ends in a valid result. notes: said before `note`."""
+    return Submission(name, {}, digest({}), (*notes, note))
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -104,7 +104,7 @@ def digest(files: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
-def _contents_size(path: Path) -> int:
+def contents_size(path: Path) -> int:
     """Bytes of a zip's table of contents, as its last records say (they stand in its last 64 KiB); 0 where there are none.
 
     A 64-bit record goes before the usual one where there is one, as it does for `zipfile`; the larger of the two counts.
@@ -259,7 +259,7 @@ def _gather(name: str, found: Iterable[Entry], rubric: Rubric, origin: str, note
         try:
             data = reader() if size <= MAX_FILE else None
         except Exception as error:  # one damaged member of a zip, or a file that may not be read
-            notes.append(f"{path.name} cannot be read ({_line(error)}); send it again")
+            notes.append(f"{path.name} cannot be read ({first_line(error)}); send it again")
             continue
         if data is None or len(data) > MAX_FILE:
             notes.append(f"{path.name} is left out: it is larger than {MAX_FILE >> 20} MiB")
@@ -310,22 +310,6 @@ def _taken(module: str) -> bool:
     return spec is not None and "site-packages" in str(spec.origin or spec.submodule_search_locations)
 
 
-def submissions_in(path: Path, rubric: Rubric) -> list[Path]:
-    """The submissions that `path` stands for: itself, or the folders and zips in it when it holds no module itself.
-
-    Raises UnusableSubmission when the path is not there.
-    """
-    if not path.exists():
-        raise UnusableSubmission(f"{path}: there is no such file or folder; check the spelling of the path")
-    if not path.is_dir() or any((path / f"{m}.py").is_file() for m in rubric.modules):
-        return [path]
-    inside = sorted(
-        p
-        for p in path.iterdir()
-        if not p.name.startswith(".") and p.name not in SKIPPED and (p.is_dir() or p.suffix.lower() == ".zip")
-    )
-    return inside or [path]
-
-
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, for a message of one line."""
     return (str(error).splitlines() or [type(error).__name__])[0][:120]

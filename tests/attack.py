@@ -19,7 +19,10 @@ from pathlib import Path
 from rich.progress import Progress
 
 from autograder import batch, intake
-from autograder.reports.files import FORMULA_STARTS, file_name, write_gradebook
+from autograder.classroom import gradebook
+from autograder.classroom.collect import Entry
+from autograder.classroom.roster import Student
+from autograder.reports.files import FORMULA_STARTS, file_name
 from autograder.rubric import Question, assignment
 from autograder.sandbox.launch import LEVELS, Unavailable
 from autograder.verdicts import Result
@@ -149,9 +152,11 @@ def _questions(attack: Attack) -> list[Question]:
 
 
 def _gradebook(path: Path, results: dict[str, Result]) -> list[str]:
-    write_gradebook(path, results.values(), assignment().rubric)
+    rubric = assignment().rubric
+    entries = [Entry(Student(name), name) for name in results]
+    gradebook.write_grades(path, gradebook.rows_of(entries, results, rubric), rubric)
     with path.open(encoding="utf-8", newline="") as stream:
-        cells = [row["submission"] for row in csv.DictReader(stream)]
+        cells = [cell for row in csv.DictReader(stream) for cell in (row["submission"], row["student"])]
     return [f"a formula in the gradebook: {cell}" for cell in cells if cell.startswith(FORMULAS)]
 
 

@@ -241,13 +241,3 @@ def test_remarks_can_be_shown_anywhere(tmp_path: Path, rubric: Rubric) -> None:
     notes = intake.read(folder(tmp_path, {"vae.py": b"v", **names}), rubric).notes
     assert all(note.isprintable() for note in notes)
     assert len(notes) == intake.MAX_NOTES + 1
-
-
-def test_a_folder_of_submissions_is_told_from_a_submission(tmp_path: Path, rubric: Rubric) -> None:
-    folder(tmp_path, {f"ana/{n}": d for n, d in MODULES.items()} | {"ben/hw/vae.py": b"b", "notes.txt": b""})
-    archive(tmp_path / "cleo.zip", MODULES)
-    (tmp_path / "dora").mkdir()
-    names = [p.name for p in intake.submissions_in(tmp_path, rubric)]
-    assert names == ["ana", "ben", "cleo.zip", "dora"]
-    assert intake.submissions_in(tmp_path / "ana", rubric) == [tmp_path / "ana"]
-    assert intake.submissions_in(tmp_path / "cleo.zip", rubric) == [tmp_path / "cleo.zip"]

@@ -1,17 +1,13 @@
-"""Result files: one JSON per submission and the gradebook, written whole or not at all."""
+"""Result files, written whole or not at all; names and cells that are safe wherever they end up."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
-from autograder.rubric import Rubric
 from autograder.verdicts import Result
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -43,29 +39,6 @@ def remove_leftovers(folder: Path) -> None:
 
 def write_result(path: Path, result: Result) -> None:
     write_atomically(path, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-
-
-def write_gradebook(path: Path, results: Iterable[Result], rubric: Rubric) -> None:
-    """One row a submission, one column a question; written questions stay empty, to be filled in by hand."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(
-        [
-            "submission",
-            "score",
-            "max_score",
-            *(q.id for q in rubric.questions),
-            "isolation",
-            "complete",
-            "sha256",
-        ]
-    )
-    for result in results:
-        graded = {id for id, _ in result.points}
-        scores = [result.score_of(q.id) if q.id in graded else "" for q in rubric.questions]
-        row = [cell(result.submission), result.score, result.max_score, *scores, result.isolation]
-        writer.writerow([*row, "yes" if result.complete else "no", result.sha256])
-    write_atomically(path, table.getvalue())
 
 
 def cell(text: str) -> str:

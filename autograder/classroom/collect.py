@@ -1,0 +1,235 @@
+"""From paths, a roster and a due time to what is graded, and whose it is: one entry a student, with everything they sent.
+
+The latest upload of a student counts: by the time that the export gives, else by the numbers in its names (Canvas's attachment
+and version), else by the times of the files, else by the order on the command line. Earlier ones are graded too, under names of
+their own, and stand beside the one that counts. Lateness is the export's own mark, or its time against the due time; no points
+are ever taken away for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from autograder import intake
+from autograder.batch import Work
+from autograder.classroom import exports
+from autograder.classroom.exports import Upload
+from autograder.classroom.metadata import time_of
+from autograder.classroom.roster import Roster, Student
+from autograder.classroom.staging import Holding
+from autograder.reports.files import file_name
+from autograder.rubric import Rubric
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the gradebook.
+
+    work: the name of the submission that counts, None when nothing came; earlier: the names of those that do not.
+    late: None where nobody can say. listed: False for somebody who is not on the roster that was given.
+    """
+
+    student: Student
+    work: str | None
+    earlier: tuple[str, ...] = ()
+    late: bool | None = None
+    submitted_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    listed: bool = True
+
+
+@dataclass
+class Plan:
+    """What to grade, for whom; problems: paths that are not there; remarks: what else must be known, a line each."""
+
+    works: list[Work] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    layouts: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Owner:
+    """Somebody (or a group) and all that they sent, in the order found. sure: they are known by more than a name."""
+
+    students: tuple[Student, ...]
+    listed: bool
+    sure: bool
+    uploads: list[tuple[int, Upload]] = field(default_factory=list)
+
+
+def plan(
+    paths: Sequence[Path],
+    out: Path,
+    rubric: Rubric,
+    holding: Holding,
+    roster: Roster | None,
+    due: datetime | None,
+) -> Plan:
+    """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`."""
+    made = Plan(remarks=list(roster.remarks) if roster else [])
+    uploads: list[Upload] = []
+    for path in paths:
+        try:
+            found = exports.find(path, rubric, holding)
+        except intake.UnusableSubmission as error:
+            made.problems.append(str(error))
+            continue
+        uploads += found.uploads
+        made.remarks += found.remarks
+        if found.layout != "one":
+            count = len(found.uploads)
+            made.layouts.append(
+                f"{path}: {exports.LAYOUTS[found.layout]}, {count} upload{'' if count == 1 else 's'}"
+            )
+    owners = _owners(uploads, roster, made)
+    _name(owners, out, due, made)
+    if roster:
+        _complete(roster, made)
+    return made
+
+
+def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> list[_Owner]:
+    """Uploads by whom they belong to. With a roster, those of one student come together across layouts and paths."""
+    owners: dict[object, _Owner] = {}
+    for place, upload in enumerate(uploads):
+        students: list[Student] = []
+        unknown: list[str] = []
+        for claimed in upload.students or (Student(upload.label),):
+            if roster is None:
+                students.append(claimed)
+                continue
+            match = roster.find(claimed) if upload.students else roster.find_text(upload.label)
+            if match.student is not None:
+                students.append(match.student)
+            else:
+                students.append(claimed)
+                unknown.append(f"{claimed.shown} {match.why}")
+        for line in unknown:
+            made.remarks.append(f"{upload.label}: {line}; it is graded under its own name")
+        key: object
+        if roster and not unknown:
+            key = tuple(students)
+        elif len(upload.students) == 1 and upload.layout == "gradescope":
+            # The same person by what Gradescope knows them by; two of one name alone are not.
+            key = ("gradescope", students[0]) if students[0].id or students[0].email else upload.key
+        else:
+            key = upload.key
+        sure = all(s.id or s.email or s.canvas for s in students) or (roster is not None and not unknown)
+        owner = owners.setdefault(key, _Owner(tuple(students), not unknown, sure))
+        owner.uploads.append((place, upload))
+    return list(owners.values())
+
+
+def _rank(placed: tuple[int, Upload], timed: bool) -> tuple[float, tuple[int, ...], float, int]:
+    place, upload = placed
+    seconds = upload.submitted_at.timestamp() if timed and upload.submitted_at else 0.0
+    return seconds, upload.order, 0.0 if timed or upload.order else upload.modified, place
+
+
+def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan) -> None:
+    """Gives every upload a name for its results and every student an entry."""
+    taken: set[str] = set()
+    entries: dict[Student, Entry] = {}
+    # Namesakes are told apart by their ids, where they have one.
+    shared = Counter(s.natural for s in {s for owner in owners if owner.sure for s in owner.students})
+    for owner in owners:
+        timed = all(u.submitted_at for _, u in owner.uploads)
+        ranked = [u for _, u in sorted(owner.uploads, key=lambda p: _rank(p, timed))]
+        latest, earlier = ranked[-1], ranked[:-1]
+        called = " and ".join(
+            s.natural if shared[s.natural] < 2 else f"{s.natural} {s.id}" for s in owner.students
+        )
+        name = file_name(called, taken)
+        others = tuple(file_name(f"{called} earlier {i}", taken) for i in range(1, len(earlier) + 1))
+        late = _late(latest, due)
+        notes = list(latest.notes)
+        if late:
+            notes.append("handed in late")
+        if earlier:
+            shown = ", ".join(_shown(u) for u in earlier[-5:])
+            notes.append(f"{len(earlier) + 1} uploads; the latest, {_shown(latest)}, counts; not {shown}")
+        work_notes = tuple(_line(f"{latest.label}: {note}") for note in notes)
+        made.works.append(Work(latest.path, name, out / f"{name}.json", work_notes))
+        for upload, other in zip(earlier, others, strict=True):
+            said = (*upload.notes, f"an earlier upload; {name} counts")
+            made.works.append(
+                Work(
+                    upload.path,
+                    other,
+                    out / f"{other}.json",
+                    tuple(_line(f"{upload.label}: {n}") for n in said),
+                )
+            )
+        for student in owner.students:
+            entry = Entry(student, name, others, late, latest.submitted_at, tuple(notes), owner.listed)
+            if owner.sure and (known := entries.get(student)):
+                entry = _second(known, entry, made)
+                made.entries[made.entries.index(known)] = entry
+            else:
+                made.entries.append(entry)
+            if owner.sure:
+                entries[student] = entry
+
+
+def _second(known: Entry, entry: Entry, made: Plan) -> Entry:
+    """Of a student in two groups, or in one and alone: the later work counts, the other is shown."""
+    first, last = known, entry
+    if known.submitted_at and entry.submitted_at and known.submitted_at > entry.submitted_at:
+        first, last = entry, known
+    note = f"also handed in as {first.work}; {last.work} counts"
+    made.remarks.append(f"{entry.student.shown}: {note}")
+    return replace(last, earlier=(*first.earlier, first.work or "", *last.earlier), notes=(*last.notes, note))
+
+
+def _complete(roster: Roster, made: Plan) -> None:
+    """Puts entries in the roster's order, with those of whom nothing came; whoever is not on it comes last."""
+    by_student = {entry.student: entry for entry in made.entries if entry.student in set(roster.students)}
+    others = [entry for entry in made.entries if entry.student not in by_student]
+    rows = [by_student.get(s) or Entry(s, None) for s in roster.students]
+    made.entries = rows + [
+        replace(entry, listed=False, notes=(*entry.notes, "not on the roster")) for entry in others
+    ]
+
+
+def _late(upload: Upload, due: datetime | None) -> bool | None:
+    if upload.late is not None:
+        return upload.late
+    return upload.submitted_at > due if due and upload.submitted_at else None
+
+
+def _shown(upload: Upload) -> str:
+    when = f" ({upload.submitted_at.astimezone():%Y-%m-%d %H:%M})" if upload.submitted_at else ""
+    return f"{upload.label}{when}"
+
+
+def _line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)[:300]
+
+
+def due_time(text: str) -> datetime:
+    """A due time from the command line, ISO 8601: without a zone, in this machine's; a date alone is that day's last second.
+
+    Raises ValueError, with the mend.
+    """
+    stripped = text.strip()
+    if time_of(stripped) is None:
+        raise ValueError(
+            f"{text!r} is no time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
+        )
+    try:
+        local = datetime.fromisoformat(stripped.replace(" ", "T", 1))
+    except ValueError:
+        local = None
+    if local is not None and local.tzinfo is None:
+        if len(stripped) <= len("2026-03-01"):
+            local += timedelta(days=1, seconds=-1)
+        return local.astimezone(timezone.utc)
+    parsed = time_of(stripped)
+    assert parsed is not None
+    return parsed

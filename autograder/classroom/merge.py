@@ -1,0 +1,146 @@
+"""Points for written answers: taken from a copy of grades.csv that somebody filled in, checked, and kept beside the results.
+
+The run's own grades.csv stays the truth for everything else: of a copy only the written questions' columns are taken. What is
+merged is kept in `written.csv`, so that grading again, or another merge, loses nothing. An empty cell changes nothing, so
+graders may share the work and merge their copies one after another.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autograder.classroom import tables
+from autograder.classroom.gradebook import FRONT, WRITTEN
+from autograder.reports.files import cell, write_atomically
+from autograder.rubric import Rubric
+from autograder.verdicts import tidy
+
+Written = dict[tuple[str, ...], dict[str, float]]
+
+
+@dataclass
+class Merge:
+    """What a copy says: points by row and question; one line for each problem; how many cells are new or other than before."""
+
+    points: Written
+    problems: list[str] = field(default_factory=list)
+    changed: int = 0
+    absent: int = 0
+
+
+def load(out: Path, rubric: Rubric) -> Written:
+    """The written points merged into the run in `out` so far; none where there are none.
+
+    Raises tables.TableError when the file is there, but is not as we write it: points must not be lost in silence.
+    """
+    path = out / WRITTEN
+    if not path.exists():
+        return {}
+    merge = _points(path, rubric, None, {})
+    if merge.problems:
+        raise tables.TableError(f"{merge.problems[0]}; mend it, or remove the file to begin anew")
+    return merge.points
+
+
+def store(out: Path, points: Written, rubric: Rubric) -> None:
+    """Keeps the written points beside the results."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FRONT, *(q.id for q in rubric.written)])
+    for key, row in sorted(points.items()):
+        writer.writerow(
+            [*(cell(part) for part in key), *(tidy(row[q.id]) if q.id in row else "" for q in rubric.written)]
+        )
+    write_atomically(out / WRITTEN, text.getvalue())
+
+
+def take(filled: Path, keys: Sequence[tuple[str, ...]], before: Written, rubric: Rubric) -> Merge:
+    """Reads a filled-in copy. keys: the rows of the run, `gradebook.row_key` each. Raises tables.TableError."""
+    return _points(filled, rubric, keys, before)
+
+
+def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, before: Written) -> Merge:
+    table = tables.read(path, tuple(map(tables.header_key, FRONT)))
+    places = {tables.header_key(name): place for place, name in enumerate(table.header)}
+    columns = {
+        q.id: places[tables.header_key(q.id)] for q in rubric.written if tables.header_key(q.id) in places
+    }
+    fronts = [places.get(tables.header_key(name)) for name in FRONT]
+    if not columns:
+        raise tables.TableError(
+            f"{path}: no column of a written question ({', '.join(q.id for q in rubric.written)}); fill in a copy of grades.csv"
+        )
+    if all(place is None for place in fronts):
+        raise tables.TableError(
+            f"{path}: no column submission, student, id or email; fill in a copy of grades.csv"
+        )
+    most = {q.id: q.points for q in rubric.written}
+    merge = Merge({name: dict(row) for name, row in before.items()})
+    seen: dict[tuple[str, ...], int] = {}
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        facts = tuple(row[place] if place is not None else "" for place in fronts)
+        key, why = (facts, "") if keys is None else _row_of(facts, keys)
+        where = f"{path}: line {number}"
+        if key is None:
+            merge.problems.append(f"{where}: {' '.join(filter(None, facts)) or 'no name'} {why}")
+            continue
+        name = key[1] or key[0] or key[2]
+        if key in seen:
+            merge.problems.append(f"{where}: {name} is in line {seen[key]} already; leave one of them")
+            continue
+        seen[key] = number
+        for id, place in columns.items():
+            if not row[place]:
+                continue
+            value = _number(row[place])
+            if value is None or not 0 <= value <= most[id]:
+                merge.problems.append(
+                    f"{where}: {name}, {id}: {row[place][:40]!r} is no number from 0 to {most[id]:g}"
+                )
+                continue
+            points = merge.points.setdefault(key, {})
+            merge.changed += points.get(id) != value
+            points[id] = value
+    merge.absent = len(set(keys or ()) - set(seen))
+    return merge
+
+
+def _row_of(facts: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...] | None, str]:
+    """The run's row that the copy's facts name; every fact given must be the row's own."""
+    if facts in keys:
+        return facts, ""
+    # A copy may have lost columns, and a spreadsheet the zeros before a number.
+    fitting = [
+        key
+        for key in keys
+        if any(facts) and all(not f or _same(f, k) for f, k in zip(facts, key, strict=True))
+    ]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    return (
+        None,
+        "fits several rows of grades.csv; keep the column submission"
+        if fitting
+        else "is no row of grades.csv",
+    )
+
+
+def _same(fact: str, own: str) -> bool:
+    def form(text: str) -> str:
+        return text.lstrip("0") if text.isdigit() else " ".join(text.split()).casefold()
+
+    return form(fact) == form(own)
+
+
+def _number(text: str) -> float | None:
+    """A number as spreadsheets write it, with a decimal point or comma; None for anything else."""
+    if not re.fullmatch(r"\+?\d{1,6}(?:[.,]\d{0,9})?|[.,]\d{1,9}", text.strip(), re.ASCII):
+        return None
+    value = float(text.strip().replace(",", "."))
+    return tidy(value) if math.isfinite(value) else None

@@ -1,0 +1,163 @@
+"""Two runs compared: whose points change, by how much, on which question and check, and why.
+
+The reasons are read off the results: other content (their SHA-256 differ), another grader (its digest differs: other checks,
+reference, secret, settings or PyTorch), or neither, in which case the same grader has found something else in the same code.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.reports.files import cell, write_atomically
+from autograder.rubric import Rubric
+from autograder.verdicts import Result, Verdict, tidy
+
+COLUMNS = [
+    "submission",
+    "question",
+    "check",
+    "earlier",
+    "now",
+    "change",
+    "earlier_status",
+    "status",
+    "why",
+    "earlier_diagnosis",
+    "diagnosis",
+]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference. question and check: "" for a submission's total. earlier, now: points; None where there is no result."""
+
+    submission: str
+    question: str
+    check: str
+    earlier: float | None
+    now: float | None
+    why: str
+    earlier_status: str = ""
+    status: str = ""
+    earlier_diagnosis: str = ""
+    diagnosis: str = ""
+
+    @property
+    def difference(self) -> float:
+        return tidy((self.now or 0) - (self.earlier or 0))
+
+
+def load(folder: Path) -> tuple[dict[str, Result], list[str]]:
+    """The results in an earlier run's folder, by name of submission, and one line for each file that holds none."""
+    results: dict[str, Result] = {}
+    remarks: list[str] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            result = Result.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, RecursionError):
+            remarks.append(f"{path}: not a result of grading; it is left out")
+            continue
+        results[result.submission] = result
+    return results, remarks
+
+
+def compare(earlier: Mapping[str, Result], now: Mapping[str, Result], rubric: Rubric) -> list[Change]:
+    """All differences, submission by submission: its total first, then each check whose verdict is another."""
+    changes: list[Change] = []
+    for name in dict.fromkeys([*now, *earlier]):
+        before, after = earlier.get(name), now.get(name)
+        if before is None or after is None:
+            why = "new: not in the earlier run" if before is None else "gone: not among these submissions"
+            changes.append(
+                Change(name, "", "", before.score if before else None, after.score if after else None, why)
+            )
+            continue
+        why = reason(before, after)
+        details = _checks(before, after, why, rubric)
+        if details or before.score != after.score:
+            changes.append(Change(name, "", "", before.score, after.score, why))
+            changes += details
+    return changes
+
+
+def reason(before: Result, after: Result) -> str:
+    """Why two results of one submission may differ."""
+    reasons = []
+    if before.sha256 != after.sha256:
+        reasons.append("other content")
+    if before.grader != after.grader:
+        reasons.append("another grader")
+    if before.isolation != after.isolation:
+        reasons.append(f"other isolation ({before.isolation}, {after.isolation})")
+    if not before.complete or not after.complete:
+        reasons.append(
+            "the earlier run was not finished" if not before.complete else "this run is not finished"
+        )
+    return " and ".join(reasons) or "the same code and grader, another verdict"
+
+
+def _checks(before: Result, after: Result, why: str, rubric: Rubric) -> list[Change]:
+    old, new = ({v.id: v for v in result.checks} for result in (before, after))
+    order = {q.id: place for place, q in enumerate(rubric.questions)}
+    found = []
+    for id in dict.fromkeys([*new, *old]):
+        was, is_now = old.get(id), new.get(id)
+        if (
+            was
+            and is_now
+            and (was.status, was.score, was.diagnosis) == (is_now.status, is_now.score, is_now.diagnosis)
+        ):
+            continue
+        either = is_now or was
+        assert either is not None
+        what = f"{why}; {_verdict(was, is_now)}"
+        found.append(
+            Change(
+                after.submission,
+                either.question,
+                either.title or id,
+                was.score if was else None,
+                is_now.score if is_now else None,
+                what,
+                was.status if was else "",
+                is_now.status if is_now else "",
+                (was.diagnosis if was else None) or "",
+                (is_now.diagnosis if is_now else None) or "",
+            )
+        )
+    return sorted(found, key=lambda c: order.get(c.question, len(order)))
+
+
+def _verdict(was: Verdict | None, now: Verdict | None) -> str:
+    if was is None:
+        return "a check that the earlier run had not"
+    if now is None:
+        return "a check that is no more"
+    if was.status != now.status:
+        return f"{was.status}, now {now.status}"
+    return "another diagnosis" if was.diagnosis != now.diagnosis else "other points for the same verdict"
+
+
+def write(path: Path, changes: Sequence[Change]) -> None:
+    """Writes the table of changes; one row for a submission's total, and one for each of its checks that changed."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for change in changes:
+        points = ["" if value is None else tidy(value) for value in (change.earlier, change.now)]
+        texts = (change.earlier_status, change.status, change.why, change.earlier_diagnosis, change.diagnosis)
+        front = (change.submission, change.question, change.check)
+        writer.writerow(
+            [
+                *(cell(t) for t in front),
+                *points,
+                change.difference,
+                *(cell(" ".join(t.split())) for t in texts),
+            ]
+        )
+    write_atomically(path, text.getvalue())

@@ -1,0 +1,122 @@
+"""Reading CSV files as spreadsheets and learning platforms write them: any usual delimiter and encoding, bounded in size."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.reports.files import FORMULA_STARTS
+
+MAX_BYTES = 16 << 20
+MAX_ROWS = 100_000
+DELIMITERS = ",;\t|"
+
+
+class TableError(ValueError):
+    """A file that cannot be read as a table; the text is one line that names it and the mend."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header, and the rows under it as texts of the same length; numbers: each row's line in the file (the header is in 1).
+
+    remarks: one line for each thing about the file that its owner should know.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[int, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def read(path: Path, known: Sequence[str] = ()) -> Table:
+    """Reads the CSV file at `path`.
+
+    known: header names in the form of `header_key`; the delimiter that gives most of them is taken.
+    Raises TableError where it is not there, too large, not text or not CSV.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise TableError(
+            f"{path}: cannot be read ({error.strerror}); check the spelling of the path"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise TableError(f"{path}: larger than {MAX_BYTES >> 20} MiB; give a CSV file with one row a student")
+    if data.startswith(b"PK\x03\x04"):
+        raise TableError(f"{path}: a spreadsheet or a zip, not a CSV file; save it as CSV (UTF-8)")
+    text, remarks = _decode(data, path)
+    # Excel's own way to name the delimiter, in a line before the header.
+    if hint := re.match(r"sep=(.)\r?\n", text):
+        text, delimiter = text[hint.end() :], hint[1]
+    else:
+        delimiter = _delimiter(text, known)
+    records: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
+    try:
+        for record in reader:
+            if any(field.strip() for field in record):
+                records.append((reader.line_num, [bare(field) for field in record]))
+            if len(records) > MAX_ROWS:
+                raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row a student")
+    except csv.Error as error:
+        raise TableError(
+            f"{path}: line {reader.line_num} is not CSV ({error}); save it as CSV (UTF-8)"
+        ) from None
+    if not records:
+        raise TableError(f"{path}: holds no rows; the first one must name the columns")
+    width = len(records[0][1])
+    rows = tuple(tuple((fields + [""] * width)[:width]) for _, fields in records[1:])
+    return Table(tuple(records[0][1]), rows, tuple(number for number, _ in records[1:]), tuple(remarks))
+
+
+def header_key(name: str) -> str:
+    """A column's name without what differs from one program to the next: case, spaces, signs."""
+    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum() or c == "#")
+
+
+def bare(field: str) -> str:
+    """A cell's text, without the apostrophe that keeps it from being a formula (see reports/files.cell)."""
+    text = field.strip()
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text
+
+
+def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif data[1:2] == b"\0" and data[:1] != b"\0":
+        encoding = "utf-16-le"
+    elif data[:1] == b"\0" and data[1:2] not in (b"", b"\0"):
+        encoding = "utf-16-be"
+    else:
+        encoding = "utf-8-sig"
+    remarks = []
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+        remarks.append(f"{path}: not UTF-8, read as Windows-1252; save it as CSV (UTF-8) if names look wrong")
+    if "\0" in text:
+        raise TableError(f"{path}: not text; save it as CSV (UTF-8)")
+    return text, remarks
+
+
+def _delimiter(text: str, known: Sequence[str]) -> str:
+    """The delimiter that makes most known names of the first line with text; of equals, most columns; of those, the first."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+        return sum(header_key(name) in known for name in names), len(names)
+
+    try:
+        return max(DELIMITERS, key=worth)
+    except csv.Error:
+        return ","

@@ -1,0 +1,352 @@
+"""Classes as they are downloaded: every layout is recognised, and whatever is found belongs to one student or is reported."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograder import intake
+from autograder.classroom import collect, exports, metadata, names
+from autograder.classroom.collect import Plan, due_time
+from autograder.classroom.exports import Found
+from autograder.classroom.roster import Roster, Student
+from autograder.classroom.staging import Holding
+from autograder.rubric import Rubric, assignment
+from tests.classes import METADATA, MODULES, gradescope, inside, pack, packed, write
+
+
+@pytest.fixture(scope="module")
+def rubric() -> Rubric:
+    return assignment().rubric
+
+
+def find(path: Path, rubric: Rubric) -> Found:
+    return exports.find(path, rubric, Holding(path.parent / ".holding"))
+
+
+def plan(
+    *paths: Path, roster: Roster | None = None, due: datetime | None = None, holding: Path | None = None
+) -> Plan:
+    out = paths[0].parent / "out"
+    return collect.plan(paths, out, assignment().rubric, Holding(holding or out / ".uploads"), roster, due)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return dict(intake.read(path, assignment().rubric).files)
+
+
+def test_a_folder_of_submissions_is_told_from_a_submission(tmp_path: Path, rubric: Rubric) -> None:
+    write(tmp_path / "in", inside("ana") | {"ben/hw/vae.py": b"b", "notes.txt": b""})
+    pack(tmp_path / "in" / "cleo.zip", MODULES)
+    (tmp_path / "in" / "dora").mkdir()
+    found = find(tmp_path / "in", rubric)
+    assert (found.layout, [u.label for u in found.uploads]) == ("folder", ["ana", "ben", "cleo", "dora"])
+    assert found.remarks == []
+    for path in (tmp_path / "in" / "ana", tmp_path / "in" / "cleo.zip"):
+        (upload,) = find(path, rubric).uploads
+        assert (upload.path, upload.layout) == (path, "one")
+    with pytest.raises(intake.UnusableSubmission, match="there is no such file or folder"):
+        find(tmp_path / "nowhere", rubric)
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_gradescopes_export_names_students_groups_and_times(
+    tmp_path: Path, rubric: Rubric, as_zip: bool
+) -> None:
+    path = pack(tmp_path / "e.zip", gradescope()) if as_zip else write(tmp_path / "e", gradescope())
+    found = find(path, rubric)
+    assert found.layout == "gradescope"
+    ana, group, nobody = found.uploads
+    assert ana.students == (Student("Ana Müller", "007", "ana@example.edu"),)
+    assert ana.submitted_at == datetime(2026, 3, 1, 22, 30, 0, 861687, tzinfo=timezone.utc)
+    assert [s.name for s in group.students] == ["Ben Bo", "Cleo Cruz"]
+    assert nobody.students == ()
+    assert "names nobody for submission_103" in found.remarks[0]
+    assert all(contents(u.path) == MODULES for u in found.uploads)
+
+
+def test_gradescopes_late_ones_are_told_by_the_due_time_and_a_group_has_a_row_each(tmp_path: Path) -> None:
+    made = plan(write(tmp_path / "e", gradescope()), due=due_time("2026-03-02T00:00Z"))
+    rows = {e.student.name: (e.work, e.late) for e in made.entries}
+    assert rows == {
+        "Ana Müller": ("Ana Müller", False),
+        "Ben Bo": ("Ben Bo and Cleo Cruz", True),
+        "Cleo Cruz": ("Ben Bo and Cleo Cruz", True),
+        "submission_103": ("submission_103", None),
+    }
+    assert len(made.works) == 3
+    (late,) = [w for w in made.works if w.name == "Ben Bo and Cleo Cruz"]
+    assert any("handed in late" in note for note in late.notes)
+
+
+BROKEN = {
+    "bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: &c {<<: [*b, *b]}\n",
+    "object": "submission_101: !!python/object/apply:os.system ['echo no']\n",
+    "deep": "[" * 100_000,
+    "half": METADATA[:60] + "\n\t- :x: [",
+    "binary": "\x00\x01",
+    "list": "- 1\n- 2\n",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_metadata_that_is_hostile_or_broken_costs_only_the_names(
+    tmp_path: Path, rubric: Rubric, kind: str
+) -> None:
+    write(
+        tmp_path / "e", gradescope() | {"assignment_55_export/submission_metadata.yml": BROKEN[kind].encode()}
+    )
+    found = find(tmp_path / "e", rubric)
+    assert [u.label for u in found.uploads] == ["submission_101", "submission_102", "submission_103"]
+    assert all(u.students == () for u in found.uploads)
+    assert found.remarks
+    assert all("\n" not in line for line in found.remarks)
+
+
+def test_metadata_without_its_folder_and_a_folder_without_metadata_are_reported(
+    tmp_path: Path, rubric: Rubric
+) -> None:
+    files = {n: d for n, d in gradescope().items() if "submission_101/" not in n}
+    write(tmp_path / "e", files | inside("assignment_55_export/submission_999"))
+    found = find(tmp_path / "e", rubric)
+    assert "submission_999" in [u.label for u in found.uploads]
+    assert any("submission_999 is not named" in line for line in found.remarks)
+    assert any("submission_101 is named in submission_metadata.yml, but" in line for line in found.remarks)
+
+
+def canvas_files(tmp_path: Path) -> dict[str, bytes]:
+    single = {f"mülleranamaria_12_{100 + i}_{name}": data for i, (name, data) in enumerate(MODULES.items())}
+    return single | {
+        "bobenjamin_LATE_13_200_work-2.zip": packed(MODULES, tmp_path),
+        "cruzcleo_14_201_hw.rar": b"Rar!",
+        "doedora_15_text.html": b"<p>It is in my mail</p>",
+        "LATE_anon_Ab3xZ_300_vae-1.py": b"# v\n",
+        "stray.py": b"",
+    }
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_canvas_names_group_a_students_single_files(tmp_path: Path, rubric: Rubric, as_zip: bool) -> None:
+    files = canvas_files(tmp_path)
+    path = pack(tmp_path / "c.zip", files) if as_zip else write(tmp_path / "c", files)
+    found = find(path, rubric)
+    assert found.layout == "canvas"
+    by_name = {u.students[0].name: u for u in found.uploads}
+    assert sorted(by_name) == ["anon_Ab3xZ", "bobenjamin", "cruzcleo", "doedora", "mülleranamaria"]
+    assert contents(by_name["mülleranamaria"].path) == MODULES
+    assert contents(by_name["bobenjamin"].path) == MODULES
+    assert contents(by_name["anon_Ab3xZ"].path) == {"vae.py": b"# v\n"}
+    assert {n: u.late for n, u in by_name.items()} == {
+        "mülleranamaria": False,
+        "bobenjamin": True,
+        "cruzcleo": False,
+        "doedora": False,
+        "anon_Ab3xZ": True,
+    }
+    (line,) = found.remarks
+    assert "stray.py lies beside the submissions" in line
+
+
+def test_canvas_versions_are_attempts_and_the_last_counts(tmp_path: Path) -> None:
+    files = {
+        "bob_13_200_vae.py": b"# first\n",
+        "bob_13_210_vae-1.py": b"# second\n",
+        "bob_13_205_gan.py": b"# g\n",
+    }
+    made = plan(write(tmp_path / "c", files))
+    latest, earlier = made.works
+    assert contents(latest.path) == {"vae.py": b"# second\n", "gan.py": b"# g\n"}
+    assert contents(earlier.path) == {"vae.py": b"# first\n"}
+    (entry,) = made.entries
+    assert (entry.work, entry.earlier) == ("bob", ("bob earlier 1",))
+    assert "2 uploads; the latest" in entry.notes[0] and "not bob_13_200_vae.py" in entry.notes[0]
+
+
+def test_names_that_only_look_like_canvas_are_left_alone(tmp_path: Path, rubric: Rubric) -> None:
+    zipped = packed(MODULES, tmp_path)
+    found = find(write(tmp_path / "c", {"hw_1_2_ana.zip": zipped, "hw_1_2_ben.zip": zipped}), rubric)
+    assert (found.layout, [u.label for u in found.uploads]) == ("folder", ["hw_1_2_ana", "hw_1_2_ben"])
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_moodle_folders_and_files(tmp_path: Path, rubric: Rubric, as_zip: bool) -> None:
+    files = {
+        **inside("Ana Müller_31_assignsubmission_file_"),
+        "Ben Bo_32_assignsubmission_file/work.zip": packed(MODULES, tmp_path),
+        "Cleo Cruz_33_assignsubmission_file_vae.py": b"# v\n",
+        "Cleo Cruz_33_assignsubmission_file_gan.py": b"# g\n",
+        "Ana Müller_31_assignsubmission_onlinetext_/onlinetext.html": b"<p>done</p>",
+    }
+    found = find(
+        pack(tmp_path / "m.zip", files) if as_zip else write(tmp_path / "m", files),
+        rubric,
+    )
+    assert found.layout == "moodle"
+    assert {u.students[0].name: sorted(contents(u.path)) for u in found.uploads} == {
+        "Ana Müller": sorted(MODULES),
+        "Ben Bo": sorted(MODULES),
+        "Cleo Cruz": ["gan.py", "vae.py"],
+    }
+    assert {u.late for u in found.uploads} == {None}
+
+
+def test_zips_of_folders_and_of_zips_are_classes_and_a_students_zip_is_not(
+    tmp_path: Path, rubric: Rubric
+) -> None:
+    folders = pack(tmp_path / "folders.zip", inside("all/ana") | inside("all/ben/hw"))
+    zips = pack(tmp_path / "zips.zip", {f"{n}.zip": packed(MODULES, tmp_path) for n in ("ana", "ben")})
+    for path in (folders, zips):
+        found = find(path, rubric)
+        assert (found.layout, [u.label for u in found.uploads]) == ("zip", ["ana", "ben"])
+        assert all(contents(u.path) == MODULES for u in found.uploads)
+    for files in (MODULES, inside("hw3/mine"), inside("hw3") | {"hw3/old.zip": b"PK"}, {"x.txt": b""}):
+        (upload,) = find(pack(tmp_path / "one.zip", files), rubric).uploads
+        assert upload.layout == "one"
+
+
+def test_a_class_zip_writes_nothing_outside_its_folder(tmp_path: Path, rubric: Rubric) -> None:
+    path = tmp_path / "in" / "class.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../up.zip", "/abs.zip", "a/../../b.zip", "ana/vae.py", "ben/vae.py", "C:\\x.py"):
+            archive.writestr(name, b"# v\n")
+        link = zipfile.ZipInfo("cleo/gan.py")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    holding = tmp_path / "deep" / "er" / "holding"
+    found = exports.find(path, rubric, Holding(holding))
+    assert [u.label for u in found.uploads] == ["ana", "ben"]
+    written = {p for p in tmp_path.rglob("*") if p.is_file()} - {path}
+    assert all(p.is_relative_to(holding) for p in written)
+    assert sum("points outside the archive" in line for line in found.remarks) == 5
+    if os.name == "posix":
+        assert holding.stat().st_mode & 0o077 == 0
+
+
+def test_names_in_a_zip_that_are_one_on_some_disks_are_two_students(tmp_path: Path, rubric: Rubric) -> None:
+    files = {"ana.zip": packed(MODULES, tmp_path), "Ana.zip": packed({"vae.py": b"x"}, tmp_path)}
+    found = find(pack(tmp_path / "c.zip", files), rubric)
+    assert {u.label: len(contents(u.path)) for u in found.uploads} == {"ana": 4, "Ana": 1}
+
+
+def test_a_damaged_class_zip_is_refused_in_one_line_or_costs_its_member(
+    tmp_path: Path, rubric: Rubric
+) -> None:
+    data = bytearray(pack(tmp_path / "c.zip", inside("ana") | inside("ben")).read_bytes())
+    place = data.index(b"# autoencoder")
+    data[place : place + 5] = b"XXXXX"
+    (tmp_path / "d.zip").write_bytes(data)
+    found = find(tmp_path / "d.zip", rubric)
+    assert [u.label for u in found.uploads] == ["ana", "ben"]
+    assert any("ana/autoencoder.py cannot be read" in line for line in found.remarks)
+
+
+NAME = st.text("abcäßé_-. =@é1", min_size=1, max_size=8).filter(lambda s: s.strip(" ._-") != "")
+NUMBER = st.integers(1, 40)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(NAME, st.booleans(), NUMBER, NUMBER, st.sampled_from(["vae.py", "vae-1.py", "w.zip"])),
+        max_size=8,
+    ),
+    st.lists(
+        st.sampled_from(["x.py", "y_1_2.py", "plain.zip", "Ann_3_assignsubmission_file_vae.py"]), max_size=3
+    ),
+)
+def test_every_file_found_belongs_to_one_upload_or_is_reported(
+    tmp_path_factory: pytest.TempPathFactory, canvas: list[tuple[str, bool, int, int, str]], more: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("class") / "in"
+    folder.mkdir()
+    files = {f"{n}{'_LATE' if late else ''}_{u}_{f}_{o}" for n, late, u, f, o in canvas} | set(more)
+    files = {name for name in files if not name.startswith(".") and len({name.casefold()}) == 1}
+    for i, name in enumerate(sorted(files)):
+        data = {"vae.py": f"# {i} {name}\n".encode()}
+        if name.endswith(".zip"):
+            pack(folder / name, data)
+        else:
+            (folder / name).write_bytes(data["vae.py"])
+    found = find(folder, assignment().rubric)
+    graded: list[bytes] = []
+    told = " ".join([*found.remarks, *(note for u in found.uploads for note in u.notes)])
+    for upload in found.uploads:
+        if upload.layout == "one":  # a folder of nothing
+            assert not any(f.endswith(".zip") for f in files)
+            continue
+        graded += contents(upload.path).values()
+    assert len(graded) == len(set(graded))
+    for i, name in enumerate(sorted(files)):
+        its_own = names.canvas(name) or names.moodle(name)
+        assert f"# {i} {name}\n".encode() in graded or name in told or (its_own and its_own.original in told)
+
+
+def test_of_a_students_many_uploads_the_latest_by_time_counts(tmp_path: Path) -> None:
+    """With a roster, uploads of one student are brought together from all that is given."""
+    roster = Roster((Student("Ana Müller", "007", "ana@example.edu", "am7"), Student("Zoe Zed", "010")))
+    export = write(tmp_path / "e", gradescope())
+    again = write(
+        tmp_path / "again",
+        {
+            n.replace("55", "56"): d.replace(b"2026-03-01", b"2026-03-09")
+            for n, d in gradescope().items()
+            if "102" not in n and "103" not in n
+        },
+    )
+    made = plan(again, export, roster=roster)
+    ana, zoe, *others = made.entries
+    assert (ana.student.name, ana.work, len(ana.earlier)) == ("Ana Müller", "Ana Müller", 1)
+    (latest,) = [w for w in made.works if w.name == "Ana Müller"]
+    assert latest.path.is_relative_to(again)
+    assert (zoe.work, zoe.listed) == (None, True)
+    assert [e.student.name for e in others] == ["Ben Bo", "Cleo Cruz", "submission_103"]
+    assert all(not e.listed and "not on the roster" in e.notes for e in others)
+    assert any("Ben Bo is nobody on the roster" in line for line in made.remarks)
+
+
+def test_two_plain_folders_of_one_student_are_shown_and_the_newer_counts(tmp_path: Path) -> None:
+    write(tmp_path / "in", inside("am7") | inside("ana müller", {"vae.py": b"# new\n"}))
+    for name, when in (("am7", 1_000_000_000), ("ana müller", 1_700_000_000)):
+        for path in (tmp_path / "in" / name).iterdir():
+            os.utime(path, (when, when))
+    made = plan(tmp_path / "in", roster=Roster((Student("Müller, Ana", "007", login="am7"),)))
+    (entry,) = made.entries
+    assert "2 uploads; the latest, ana müller, counts; not am7" in entry.notes
+    assert sorted(w.path.name for w in made.works) == ["am7", "ana müller"]
+    assert made.works[0].path.name == "ana müller"
+
+
+def test_without_a_roster_namesakes_stay_apart(tmp_path: Path) -> None:
+    write(tmp_path / "in", inside("ana"))
+    pack(tmp_path / "in" / "ana.zip", MODULES)
+    made = plan(tmp_path / "in")
+    assert [e.work for e in made.entries] == ["ana", "ana-2"]
+
+
+def test_a_student_in_a_group_and_alone_has_one_row_and_the_later_counts(tmp_path: Path) -> None:
+    text = METADATA.replace("Ana Müller", "Ben Bo").replace("'007'", "'008'").replace("ana@", "ben@")
+    files = gradescope() | {"assignment_55_export/submission_metadata.yml": text.encode()}
+    made = plan(write(tmp_path / "e", files))
+    (ben,) = [e for e in made.entries if e.student.name == "Ben Bo"]
+    assert (ben.work, ben.earlier) == ("Ben Bo and Cleo Cruz", ("Ben Bo",))
+
+
+def test_due_times() -> None:
+    assert due_time("2026-03-01T23:59+01:00") == datetime(2026, 3, 1, 22, 59, tzinfo=timezone.utc)
+    assert due_time("2026-03-01 23:59Z") == datetime(2026, 3, 1, 23, 59, tzinfo=timezone.utc)
+    end = due_time("2026-03-01").astimezone()
+    assert (end.day, end.hour, end.minute, end.second) == (1, 23, 59, 59)
+    for wrong in ("", "tomorrow", "2026-13-01", "01.03.2026"):
+        with pytest.raises(ValueError, match="is no time; write it as"):
+            due_time(wrong)
+    assert metadata.time_of("2026-03-01 22:30:00.5 -0500") == datetime(
+        2026, 3, 2, 3, 30, 0, 500000, tzinfo=timezone.utc
+    )

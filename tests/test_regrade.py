@@ -1,0 +1,204 @@
+"""Grading a class from the command line, and grading it again: who changes, by how much, and why."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from autograder.classroom import regrade
+from autograder.cli import main
+from autograder.reports.files import write_result
+from autograder.rubric import assignment
+from tests.classes import pack, result
+
+ROOT = Path(__file__).resolve().parents[1]
+RUBRIC = assignment().rubric
+MODULES = ("autoencoder", "vae", "cvae", "gan")
+
+
+def autograder(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "PYTEST"))}
+    command = [sys.executable, "-m", "autograder", *map(str, args)]
+    settings = {**clean, "AUTOGRADER_SECRET": "s", **environment}
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=settings, timeout=280
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def solutions(**changed: bytes) -> dict[str, bytes]:
+    files = {f"{m}.py": (ROOT / "solutions" / f"{m}.py").read_bytes() for m in MODULES}
+    return {**files, **{f"{name}.py": data for name, data in changed.items()}}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A download of Canvas with a roster, graded on one question: single files, a late zip, a stranger, nobody."""
+    base = tmp_path_factory.mktemp("class")
+    folder = base / "submissions"
+    folder.mkdir()
+    for number, (name, data) in enumerate(solutions().items()):
+        (folder / f"=anacmd_12_{200 + number}_{name}").write_bytes(data)
+    (folder / "=anacmd_12_150_vae-1.py").write_bytes(b"INTERPOLATIONS = []\n")
+    pack(folder / "boben_LATE_13_300_work.zip", solutions(vae=b"INTERPOLATIONS = []\n"))
+    (folder / "stranger_99_301_hw.rar").write_bytes(b"Rar!")
+    (folder / "notes.py").write_bytes(b"")
+    (base / "roster.csv").write_text(
+        'Student,ID,SIS User ID,SIS Login ID,Section\n"=cmd, Ana",12,007,am7,A\n"Bo, Ben",13,008,bb,A\n"Zed, Zoe",14,010,zz,B\n'
+    )
+    done = autograder(
+        "grade", folder, "--roster", base / "roster.csv", "--out", base / "out", "-q", "1-7", "--json"
+    )
+    return base, done
+
+
+def test_a_class_is_graded_with_everybody_in_its_gradebook(
+    graded: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    base, done = graded
+    assert done.returncode == 0, done.stderr
+    rows = table(base / "out" / "grades.csv")
+    seen = [(r["student"], r["submission"], r["1-7"], r["late"], r["status"]) for r in rows]
+    assert seen == [
+        ("'=cmd, Ana", "Ana _cmd", "1", "no", "graded"),
+        ("Bo, Ben", "Ben Bo", "0", "yes", "graded"),
+        ("Zed, Zoe", "", "0", "", "no submission"),
+        ("stranger", "stranger", "0", "no", "nothing to grade"),
+    ]
+    assert rows[0]["duplicates"] == "Ana _cmd earlier 1"
+    assert "earlier: Ana _cmd earlier 1: 0/1" in rows[0]["notes"]
+    assert "not on the roster" in rows[3]["notes"]
+    late = json.loads((base / "out" / "Ben Bo.json").read_text(encoding="utf-8"))
+    assert any("handed in late" in note for note in late["notes"])
+    assert sorted(p.suffix for p in (base / "out").iterdir()) == [".csv"] * 3 + [".json"] * 4
+
+
+def test_the_summary_is_json_alone_on_stdout_and_remarks_are_lines_on_stderr(
+    graded: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = graded
+    summary: dict[str, Any] = json.loads(done.stdout)
+    assert (summary["submissions"], summary["problems"]) == (4, [])
+    assert [s["total"] for s in summary["students"]] == [1, 0, 0, 0]
+    assert done.stderr.count("\n") == len(summary["remarks"]) == 2
+    assert "notes.py lies beside the submissions" in done.stderr
+    assert "stranger is nobody on the roster" in done.stderr
+
+
+def test_regrading_tells_who_changes_and_why_and_keeps_written_points(
+    graded: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    base, _ = graded
+    filled = base / "filled.csv"
+    text = (base / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()
+    header = text[0].split(",")
+    rows = list(csv.reader(text[1:]))
+    rows[1][header.index("1-3w")] = "2"
+    with filled.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    assert autograder("merge", filled, "--out", base / "out", "--quiet").stdout == ""
+    newer = shutil.copytree(base / "submissions", base / "newer")
+    pack(newer / "boben_LATE_13_300_work.zip", solutions())
+    options = ("--roster", base / "roster.csv", "-q", "1-7")
+    done = autograder("regrade", base / "out", newer, "--out", base / "again", *options)
+    assert done.returncode == 0, done.stderr
+    total, check = table(base / "again" / "changes.csv")
+    assert (total["submission"], total["check"], total["change"]) == ("Ben Bo", "", "1")
+    assert total["why"] == "other content"
+    assert (check["question"], check["earlier"], check["now"]) == ("1-7", "0", "1")
+    assert "1 of 1 changed submissions have other points" in done.stdout
+    ben = table(base / "again" / "grades.csv")[1]
+    assert (ben["1-3w"], ben["total"]) == ("2", "3")
+    (base / "out" / ".uploads" / "00001").mkdir(parents=True)  # what a killed run has left
+    quiet = autograder("grade", base / "submissions", "--out", base / "out", *options, "--quiet")
+    assert (quiet.returncode, quiet.stdout) == (0, "")
+    assert not (base / "out" / ".uploads").exists()
+    assert table(base / "out" / "grades.csv")[1]["1-3w"] == "2"
+    again = autograder("grade", base / "submissions", "--out", base / "out", *options, "-v")
+    assert "3 of 4 stood in" in again.stdout  # what cannot be read is tried again
+    assert "4/4 stranger: 0/1" in again.stdout
+    assert "\x1b" not in again.stdout
+
+
+EARLIER = {
+    "ana": result("ana", q1_7=1, q1_6=2),
+    "ben": result("ben", q1_7=0, q1_6=2),
+    "gone": result("gone", q1_7=1),
+}
+
+
+def test_each_reason_for_a_change_is_named() -> None:
+    same = EARLIER["ana"]
+    assert regrade.compare(EARLIER, EARLIER, RUBRIC) == []
+    other = result("ana", q1_7=0, q1_6=2)
+    cases = {
+        "other content": replace(other, sha256="b" * 64),
+        "another grader": replace(other, grader="h"),
+        "other content and another grader": replace(other, sha256="b" * 64, grader="h"),
+        "other isolation (full, process)": replace(other, isolation="process"),
+        "the same code and grader, another verdict": other,
+        "this run is not finished": replace(other, complete=False),
+    }
+    for why, now in cases.items():
+        total, check = regrade.compare({"ana": same}, {"ana": now}, RUBRIC)
+        assert (total.why, total.earlier, total.now, total.difference) == (why, 3, 2, -1)
+        assert (check.question, check.difference, check.status) == ("1-7", -1, "failed")
+        assert check.why == f"{why}; passed, now failed"
+
+
+def test_new_and_gone_submissions_and_diagnoses_are_in_the_table(tmp_path: Path) -> None:
+    ben = EARLIER["ben"]
+    said = replace(ben, checks=(replace(ben.checks[0], diagnosis="=swapped"), ben.checks[1]))
+    changes = regrade.compare(
+        EARLIER, {"ana": EARLIER["ana"], "ben": said, "new": result("new", q1_7=1)}, RUBRIC
+    )
+    regrade.write(tmp_path / "changes.csv", changes)
+    rows = table(tmp_path / "changes.csv")
+    assert [(r["submission"], r["question"], r["change"]) for r in rows] == [
+        ("ben", "", "0"),
+        ("ben", "1-7", "0"),
+        ("new", "", "1"),
+        ("gone", "", "-1"),
+    ]
+    assert (rows[1]["diagnosis"], rows[1]["why"].rpartition("; ")[2]) == ("'=swapped", "another diagnosis")
+    assert rows[3]["why"] == "gone: not among these submissions"
+
+
+def test_earlier_runs_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "ana.json").write_text('{"submission": "ana"}')
+    write_result(tmp_path / "good" / "ana.json", EARLIER["ana"])
+    assert regrade.load(tmp_path / "good") == ({"ana": EARLIER["ana"]}, [])
+    for earlier, out, told in (
+        ("nowhere", "o", "there is no such folder"),
+        ("broken", "o", "holds no results"),
+        ("good", "good", "choose another --out"),
+    ):
+        done = CliRunner().invoke(
+            main, ["regrade", str(tmp_path / earlier), "x", "--out", str(tmp_path / out)]
+        )
+        assert done.exit_code == 2
+        assert told in done.output.splitlines()[-1]
+    assert [p.name for p in (tmp_path / "good").iterdir()] == ["ana.json"]
+
+
+@pytest.mark.parametrize("option", [["--roster", "nowhere.csv"], ["--due", "soon"]])
+def test_options_that_cannot_be_used_end_with_one_line(tmp_path: Path, option: list[str]) -> None:
+    done = CliRunner().invoke(main, ["grade", str(ROOT / "solutions"), "--out", str(tmp_path / "o"), *option])
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
+    assert not (tmp_path / "o").exists()
