@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -181,6 +182,7 @@ def _check_once(
     "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
 )
 @click.option("--force", is_flag=True, help="Grade again what an earlier run has graded already.")
+@click.option("--no-report", is_flag=True, help="Write neither DIR/report.html nor DIR/feedback/.")
 @DEVICE
 @ISOLATION_LEVEL
 def grade(
@@ -189,12 +191,14 @@ def grade(
     jobs: int | None,
     questions: tuple[str, ...],
     force: bool,
+    no_report: bool,
     device: str,
     isolation: str | None,
 ) -> None:
     """Runs all checks on each PATH: a submission (folder or zip), or a folder of submissions.
 
-    Writes DIR/<submission>.json as results come, and DIR/grades.csv. A run that was stopped goes on where it was: what is
+    Writes DIR/<submission>.json as results come, and DIR/grades.csv; in the end DIR/report.html, about the class, and
+    DIR/feedback/<submission>.html, for the student. A run that was stopped goes on where it was: what is
     finished in DIR, of the same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's
     secret, so that nobody can guess the inputs.
 
@@ -229,15 +233,21 @@ def grade(
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(works))
-        for work, result in batch.run(works, jobs, how):
-            results[work.name] = result
-            ordered = [results[w.name] for w in works if w.name in results]
-            write_gradebook(out / "grades.csv", ordered, subject.rubric)
-            progress.update(
-                task, advance=1, description=f"{result.submission}: {result.score:g}/{result.max_score:g}"
-            )
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=len(works))
+            for work, result in batch.run(works, jobs, how):
+                results[work.name] = result
+                ordered = [results[w.name] for w in works if w.name in results]
+                write_gradebook(out / "grades.csv", ordered, subject.rubric)
+                progress.update(
+                    task, advance=1, description=f"{result.submission}: {result.score:g}/{result.max_score:g}"
+                )
+    except KeyboardInterrupt:
+        if results and not no_report:
+            _report(out, works, results, subject.rubric)
+        raise
+    reported = not no_report and _report(out, works, results, subject.rubric)
     from autograder.reports.terminal import print_grades
 
     print_grades(console, [results[w.name] for w in works], subject.rubric)
@@ -252,7 +262,41 @@ def grade(
     for isolation in sorted({r.isolation for r in results.values()}):
         console.print(f"Isolation: {isolation}{ISOLATION[isolation]}.")
     console.print(f"Results: {out}/grades.csv and one JSON per submission.", soft_wrap=True)
+    if reported:
+        console.print(
+            f"Report: {out}/report.html; {out}/feedback/ has a page for each student.", soft_wrap=True
+        )
     sys.exit(UNUSABLE if problems else 0)
+
+
+def _report(out: Path, works: Sequence[batch.Work], results: Mapping[str, Result], rubric: Rubric) -> bool:
+    """Writes the class report and the students' pages of what is graded so far; says so in one line where it cannot."""
+    ordered = [results[work.name] for work in works if work.name in results]
+    missing = len(works) - len(ordered)
+    note = (
+        f"The run was stopped: {missing} of {len(works)} submissions are not in this report."
+        if missing
+        else ""
+    )
+    try:
+        from autograder.reports.html import FEEDBACK, write_reports
+
+        remove_leftovers(out / FEEDBACK)
+        write_reports(out, ordered, rubric, time.strftime("%Y-%m-%d %H:%M %Z").strip(), note)
+    except ModuleNotFoundError as error:
+        click.echo(
+            f"autograder: no report.html: the package {error.name} is not installed (`pip install jinja2`);"
+            " the grades are complete without it",
+            err=True,
+        )
+        return False
+    except OSError as error:
+        click.echo(
+            f"autograder: no report.html: {error.filename or out}: {error.strerror}; the grades are complete without it",
+            err=True,
+        )
+        return False
+    return True
 
 
 def _written(work: batch.Work) -> int:

@@ -228,9 +228,7 @@ def frequent_mistakes(results: Iterable[Result]) -> tuple[Mistake, ...]:
             places.setdefault(diagnosis, set()).add(question)
     rank = {id: i for i, id in enumerate(order)}
     return tuple(
-        Mistake(
-            text, count, tuple(sorted(places[text], key=lambda id: (rank.get(id, len(rank)), id)))
-        )
+        Mistake(text, count, tuple(sorted(places[text], key=lambda id: (rank.get(id, len(rank)), id))))
         for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     )
 

@@ -76,6 +76,7 @@ def report_page(
         incomplete=[n for n, r in enumerate(results) if not r.complete],
         faulty=[n for n, r in enumerate(results) if views.count_faults(r)],
         noted=[n for n, r in enumerate(results) if r.notes],
+        blank=sum(r.complete and views.is_blank(r) for r in results),
         graded=graded,
         note=note,
     )

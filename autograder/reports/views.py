@@ -14,11 +14,7 @@ from autograder.verdicts import GRADERS_FAULT, Result, Verdict, lost, tidy, tota
 MOST_TEXT = 10_000  # characters of one text; the whole is in the JSON
 MOST_NAME = 200
 LABELS = ("Asked", "Expected", "Seen", "This looks like", "Try")
-LEVELS = {
-    "full": "student code ran as another user, without network, files or devices of the machine",
-    "user": "student code ran in user namespaces of its own",
-    "process": "not secure against hostile code",
-}
+WARNINGS = {"process": "not secure against hostile code"}  # what one must know of a level of isolation
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def badges(result: Result) -> tuple[Badge, ...]:
     if faults:
         found.append(Badge(f"grader's fault: {_many(faults, 'check')}", alert=True))
     counts = Counter(v.status for v in result.checks)
-    if result.checks and counts["missing"] == len(result.checks):
+    if is_blank(result):
         found.append(Badge("nothing written"))
     elif counts["missing"]:
         found.append(Badge(f"{counts['missing']} missing"))
@@ -127,15 +123,21 @@ def badges(result: Result) -> tuple[Badge, ...]:
     return tuple(found)
 
 
+def is_blank(result: Result) -> bool:
+    """Whether no answer was written: something is missing, and nothing that gives points passed."""
+    missing = any(v.status == "missing" for v in result.checks)
+    return missing and not any(v.status == "passed" and v.max_score for v in result.checks)
+
+
 def count_faults(result: Result) -> int:
     """Checks that could not be carried out because of a fault in the grader."""
     return sum(GRADERS_FAULT in v.feedback for v in result.checks)
 
 
 def isolation_levels(results: Iterable[Result]) -> list[tuple[str, int, str]]:
-    """The levels that submissions ran under: name, how many, and what it promises."""
+    """The levels that submissions ran under: name, how many, and what one must know of it."""
     counts = Counter(r.isolation for r in results)
-    return [(level, counts[level], LEVELS.get(level, "")) for level in sorted(counts)]
+    return [(level, counts[level], WARNINGS.get(level, "")) for level in sorted(counts)]
 
 
 def labelled(text: str) -> tuple[tuple[str, str], ...]:
