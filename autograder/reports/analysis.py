@@ -16,7 +16,7 @@ from autograder.verdicts import GRADERS_FAULT, STATUSES, Result, Status, Verdict
 
 LEAST = 3  # with fewer submissions than this, a correlation is +1, -1 or nothing
 MOST_BINS = 16
-LOW = 0.2  # a rule of thumb of item analysis: what discriminates less is worth a look (Ebel, Measuring Educational Achievement, 1965)
+LOW = 0.2  # what discriminates less is worth a look: a rule of thumb (Ebel, Measuring Educational Achievement, 1965)
 
 
 @dataclass(frozen=True)
