@@ -243,7 +243,10 @@ def grade(
                 progress.update(
                     task, advance=1, description=f"{result.submission}: {result.score:g}/{result.max_score:g}"
                 )
-    except KeyboardInterrupt:
+    except (
+        KeyboardInterrupt,
+        RuntimeError,
+    ):  # Ctrl-C, which within a check ends as a RuntimeError of pytest's
         if results and not no_report:
             _report(out, works, results, subject.rubric)
         raise

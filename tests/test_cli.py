@@ -15,7 +15,18 @@ from typing import IO, Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-KEYS = ["id", "question", "title", "visibility", "status", "score", "max_score", "feedback", "diagnosis"]
+KEYS = [
+    "id",
+    "question",
+    "title",
+    "visibility",
+    "status",
+    "score",
+    "max_score",
+    "feedback",
+    "diagnosis",
+    "rubric",
+]
 BUNDLED = [ROOT / "solutions", ROOT / "assignment", ROOT / "tests" / "submissions" / "problem-1-done"]
 
 

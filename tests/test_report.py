@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -78,8 +80,11 @@ def hostile_result(text: str) -> Result:
 def test_hostile_words_stay_words(text: str) -> None:
     """The page has the same tags, with the same names of attributes, as with harmless words; and it shows the words."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
-    for page in (lambda r: report_page([r], RUBRIC), lambda r: feedback_page(r, RUBRIC)):
-        bad, good = Page(page(hostile_result(text))), Page(page(hostile_result("harmless")))
+    hostile, harmless = hostile_result(text), hostile_result("harmless")
+    for bad, good in (
+        (Page(report_page([hostile], RUBRIC)), Page(report_page([harmless], RUBRIC))),
+        (Page(feedback_page(hostile, RUBRIC)), Page(feedback_page(harmless, RUBRIC))),
+    ):
         assert [(tag, list(a)) for tag, a in bad.tags] == [(tag, list(a)) for tag, a in good.tags]
         assert shown in bad.text
         assert "\u202e" not in bad.text
@@ -296,3 +301,23 @@ def test_grade_goes_on_without_a_report(tmp_path: Path) -> None:
 def test_check_does_not_load_jinja() -> None:
     code = "import sys, autograder.cli, autograder.batch, autograder.reports.terminal; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process")
+def test_a_run_that_is_stopped_reports_what_is_graded(tmp_path: Path) -> None:
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom autograder.__main__ import run\nrun()"
+    words = ["grade", "solutions", "tests/submissions/problem-1-done", "--out", str(tmp_path), "--jobs", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
+        try:
+            until = time.monotonic() + 200
+            while not (tmp_path / "grades.csv").exists() and time.monotonic() < until:
+                time.sleep(0.1)
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) != 0
+        finally:
+            running.kill()
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The run was stopped: 1 of 2 submissions are not in this report." in report
+    assert [p.name for p in (tmp_path / "feedback").iterdir()] == ["solutions.html"]
