@@ -222,6 +222,7 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
             metavar="ADDRESS",
             help="Grade on the workers of the Dask scheduler at this address, tcp://host:8786 for instance.",
         ),
+        click.option("--no-report", is_flag=True, help="Write neither DIR/report.html nor DIR/feedback/."),
         click.option("-v", "--verbose", is_flag=True, help="A line for each submission as it is graded."),
         click.option("--quiet", is_flag=True, help="Say nothing but what is wrong."),
         click.option("--json", "as_json", is_flag=True, help="Only a summary of the run on stdout, as JSON."),
@@ -245,6 +246,7 @@ def grade(
     column: str | None,
     force: bool,
     cluster: str | None,
+    no_report: bool,
     verbose: bool,
     quiet: bool,
     as_json: bool,
@@ -255,9 +257,10 @@ def grade(
 
     Exports are those of Gradescope, Canvas and Moodle, as they are downloaded. With a roster, every student gets a row, also
     who sent nothing; of several uploads the latest counts, and the others are shown. Writes DIR/<submission>.json as results
-    come, and DIR/grades.csv, canvas.csv and gradescope.csv. A run that was stopped goes on where it was: what is finished in
-    DIR, of the same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's secret, so that
-    nobody can guess the inputs.
+    come, and DIR/grades.csv, canvas.csv and gradescope.csv; in the end DIR/report.html, about the class, and
+    DIR/feedback/<submission>.html, for the student. A run that was stopped goes on where it was: what is finished in DIR, of the
+    same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's secret, so that nobody can
+    guess the inputs.
 
     Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH or an option cannot be used.
     """
@@ -268,7 +271,7 @@ def grade(
     talk = session.Talk(quiet, verbose, as_json)
     how = batch.How(questions or None, device, isolation, not force, cluster)
     run = session.grade_class(
-        paths, out, how, jobs or batch.default_jobs(), talk, rubric, roster, due, column
+        paths, out, how, jobs or batch.default_jobs(), talk, rubric, roster, due, column, not no_report
     )
     print_run(run, talk, rubric)
     sys.exit(UNUSABLE if run.plan.problems else 0)
@@ -302,6 +305,10 @@ def print_run(run: Run, talk: Talk, rubric: Rubric) -> None:
         f"Results: {run.out}/grades.csv (canvas.csv, gradescope.csv) and one JSON per submission.",
         soft_wrap=True,
     )
+    if run.reported:
+        console.print(
+            f"Report: {run.out}/report.html; {run.out}/feedback/ has a page for each student.", soft_wrap=True
+        )
 
 
 @main.command()

@@ -93,6 +93,7 @@ def regrade_command(
     column: str | None,
     force: bool,
     cluster: str | None,
+    no_report: bool,
     verbose: bool,
     quiet: bool,
     as_json: bool,
@@ -121,7 +122,7 @@ def regrade_command(
     talk = Talk(quiet, verbose, as_json)
     how = batch.How(questions or None, device, isolation, not force, cluster)
     run = session.grade_class(
-        paths, out, how, jobs or batch.default_jobs(), talk, rubric, roster, due, column
+        paths, out, how, jobs or batch.default_jobs(), talk, rubric, roster, due, column, not no_report
     )
     changes = regrade.compare(before, {r.submission: r for r in run.ordered()}, rubric)
     regrade.write(out / "changes.csv", changes)

@@ -60,6 +60,7 @@ class Run:
     results: dict[str, Result] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     known: int = 0
+    reported: bool = False
 
     def ordered(self) -> list[Result]:
         return [self.results[work.name] for work in self.plan.works if work.name in self.results]
@@ -126,10 +127,12 @@ def grade_class(
     roster_file: Path | None = None,
     due: str | None = None,
     assignment: str | None = None,
+    reports: bool = True,
 ) -> Run:
     """Grades what lies at `paths` into `out`, with gradebooks; ends the program where nothing can be graded.
 
-    Every remark goes to stderr as one line, so that no upload is left out in silence.
+    Every remark goes to stderr as one line, so that no upload is left out in silence. reports: whether report.html and the
+    students' pages are written, in the end or when the run is stopped.
     """
     people, until = read_roster(roster_file), read_due(due)
     # What must be unpacked lies in the results' folder: on the same disk, and found by the next run if this one is killed.
@@ -156,7 +159,11 @@ def grade_class(
         console = talk.console()
         for line in run.plan.layouts:
             console.print(Text(_printable(line)), soft_wrap=True)
-        _grade(run, how, jobs, talk, console, rubric, written)
+        try:
+            _grade(run, how, jobs, talk, console, rubric, written)
+        finally:  # stopped or not: what is graded is told
+            if reports and run.results:
+                run.reported = _report(run, rubric)
         gradebook.write_all(out, run.rows, rubric, assignment)
         present = {row.key for row in run.rows}
         for key in written:
@@ -203,6 +210,26 @@ def _grade(
     if not works:
         book()
     run.known = sum(before[work.name] == written_at(work) != 0 for work in works)
+
+
+def _report(run: Run, rubric: Rubric) -> bool:
+    """Writes the class report and the students' pages of what is graded so far; says so in one line where it cannot."""
+    missing = len(run.plan.works) - len(run.results)
+    stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
+    try:
+        from autograder.reports.html import FEEDBACK, write_reports
+
+        remove_leftovers(run.out / FEEDBACK)
+        when = time.strftime("%Y-%m-%d %H:%M %Z").strip()
+        write_reports(run.out, run.ordered(), rubric, when, stopped if missing else "")
+    except ModuleNotFoundError as error:
+        told = f"the package {error.name} is not installed (`pip install jinja2`)"
+    except OSError as error:
+        told = f"{error.filename or run.out}: {error.strerror}"
+    else:
+        return True
+    click.echo(f"autograder: no report.html: {told}; the grades are complete without it", err=True)
+    return False
 
 
 class _Rate(ProgressColumn):

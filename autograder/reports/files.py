@@ -33,7 +33,7 @@ def write_atomically(path: Path, text: str) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Removes the unfinished files of a run that was killed while it wrote."""
     for path in folder.glob(".*.*"):
-        if re.fullmatch(r"\..+\.(json|csv)\.\w{8}", path.name):
+        if re.fullmatch(r"\..+\.(json|csv|html)\.\w{8}", path.name):
             path.unlink(missing_ok=True)
 
 

@@ -1,0 +1,323 @@
+"""The class report and the students' pages, as text: what they hold, what they must not hold, hostile words, and the command."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from autograder.reports.html import feedback_page, report_page, write_reports
+from autograder.reports.views import MOST_TEXT, badges, for_instructors, for_students, labelled
+from autograder.rubric import assignment
+from autograder.verdicts import GRADERS_FAULT, Result, Verdict
+from tests.made_up_class import made_up_class
+
+ROOT = Path(__file__).resolve().parent.parent
+RUBRIC = assignment().rubric
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '" onmouseover="alert(2)',
+    "' onfocus='alert(3)' autofocus='",
+    "</script><script>alert(4)</script>",
+    "</style><img src=x onerror=alert(5)>",
+    '<a href="javascript:alert(6)">here</a>',
+    "{{7*7}} {% for x in () %} {# not a comment #}",
+    "<!-- <base href='//example.org'>",
+    "a\u202egnp.exe\u0000\x1b[2J\ud800",
+    "&lt;b&gt; &amp;amp;",
+]
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its text, its tags, and their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+
+def hostile_result(text: str) -> Result:
+    """A result in which every word that could come from a student is `text`."""
+    (first, *_) = made_up_class(1)
+    verdicts = tuple(
+        replace(
+            v,
+            status="failed",
+            score=0,
+            feedback=f"Seen: {text}\nTry: {text}",
+            diagnosis=text,
+            title=text,
+            rubric=text,
+        )
+        if n % 3 == 0
+        else v
+        for n, v in enumerate(first.checks)
+    )
+    return replace(first, submission=text, checks=verdicts, notes=(text,), printed={"1-4": text})
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_words_stay_words(text: str) -> None:
+    """The page has the same tags, with the same names of attributes, as with harmless words; and it shows the words."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    hostile, harmless = hostile_result(text), hostile_result("harmless")
+    for bad, good in (
+        (Page(report_page([hostile], RUBRIC)), Page(report_page([harmless], RUBRIC))),
+        (Page(feedback_page(hostile, RUBRIC)), Page(feedback_page(harmless, RUBRIC))),
+    ):
+        assert [(tag, list(a)) for tag, a in bad.tags] == [(tag, list(a)) for tag, a in good.tags]
+        assert shown in bad.text
+        assert "\u202e" not in bad.text
+        # Quoted attributes only, so a value cannot become another attribute; and links go nowhere but within.
+        for tag, attributes in bad.tags:
+            assert not any(name.startswith("on") for name in attributes), tag
+            assert re.match(r"#|feedback/", attributes.get("href") or "#")
+            assert "src" not in attributes
+            assert "style" not in attributes
+
+
+def test_a_megabyte_of_words_is_cut() -> None:
+    page = report_page([hostile_result("x" * 1_000_000)], RUBRIC)
+    assert "more]" in page
+    assert len(page) < 150 * MOST_TEXT
+    assert len(labelled("Seen: \n" * 1_000_000)) <= MOST_TEXT
+
+
+def test_a_page_loads_nothing_and_runs_one_script_at_most() -> None:
+    results = made_up_class(5)
+    for page, scripts in ((report_page(results, RUBRIC), 1), (feedback_page(results[0], RUBRIC), 0)):
+        tags = Page(page).tags
+        assert sum(tag == "script" for tag, _ in tags) == scripts
+        assert not {"link", "img", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in tags}
+        (policy,) = [a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy"]
+        assert policy is not None
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "unsafe" not in policy
+        assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_same_results_give_the_same_page() -> None:
+    assert report_page(made_up_class(10), RUBRIC) == report_page(made_up_class(10), RUBRIC)
+
+
+def test_the_report_says_what_needs_doing_first() -> None:
+    text = " ".join(
+        Page(report_page(made_up_class(10), RUBRIC, "2025-03-14", "The run was stopped.")).text.split()
+    )
+    assert "10 submissions · graded 2025-03-14 · isolation full" in text
+    for words in (
+        "The run was stopped.",
+        "1 submission not graded to the end, left out of the statistics: Grace",
+        "Faults of the grader in 1 submission, whose points are not final: Ivo",
+        "Notes on the upload: Élodie",
+        "Over 9 submissions graded to the end.",
+        "by hand",
+        "nothing written",
+    ):
+        assert words in text, words
+    assert "Look at these first" not in Page(report_page(made_up_class(2), RUBRIC)).text
+
+
+def test_an_unsafe_level_of_isolation_is_told() -> None:
+    results = [
+        replace(r, isolation=level)
+        for r, level in zip(made_up_class(3), ("process", "full", "full"), strict=True)
+    ]
+    text = " ".join(Page(report_page(results, RUBRIC)).text.split())
+    assert "isolation full (2) · isolation process (1) (not secure against hostile code)" in text
+
+
+@pytest.mark.parametrize(
+    "results",
+    [[], [Result("x", "", "process", 0.0, (), (), complete=False, notes=("This could not be graded.",))]],
+    ids=["no results", "one that was not graded"],
+)
+def test_a_report_on_nothing_is_still_a_report(results: list[Result]) -> None:
+    page = Page(report_page(results, RUBRIC))
+    assert "No submission was graded to the end." in page.text
+
+
+def test_students_read_no_word_of_hidden_checks() -> None:
+    verdicts = [
+        Verdict(
+            "1-4:p",
+            "1-4",
+            "public title",
+            "public",
+            "failed",
+            0,
+            1,
+            "Seen: public feedback",
+            "public diagnosis",
+        ),
+        Verdict(
+            "1-4:h",
+            "1-4",
+            "SECRET",
+            "hidden",
+            "failed",
+            0,
+            2,
+            "Seen: SECRET",
+            "SECRET",
+            "What the rubric says",
+        ),
+        Verdict("1-4:i", "1-4", "SECRET", "hidden", "passed", 3, 3, "", None, ""),
+        Verdict("1-5:i", "1-5", "SECRET", "hidden", "error", 0, 1, GRADERS_FAULT, None, "Another"),
+    ]
+    result = Result(
+        "ana", "0", "full", 1.0, tuple(verdicts), (("1-4", 6), ("1-5", 1)), printed={"1-4": "what I printed"}
+    )
+    text = " ".join(Page(feedback_page(result, RUBRIC)).text.split())
+    assert "SECRET" not in text
+    for words in (
+        "3 of 6",
+        "public title",
+        "public feedback",
+        "What the rubric says hidden · 0 of 1 passed · 0 of 2",
+        f"{RUBRIC.question('1-4').title} hidden · 1 of 1 passed · 3 of 3",
+        "Another hidden · 0 of 1 passed",
+        "because of a fault in the grader",
+        "what I printed",
+        "by hand",
+    ):
+        assert words in text, words
+    assert "SECRET" in Page(report_page([result], RUBRIC)).text
+
+
+def test_students_pages_of_a_real_rubric_hold_no_hidden_title_or_feedback() -> None:
+    for result in made_up_class(6):
+        page = feedback_page(result, RUBRIC)
+        public = {v.title for v in result.checks if v.visibility == "public"}
+        for v in result.checks:
+            if (
+                v.visibility == "hidden"
+                and v.title not in public
+                and v.title not in (v.rubric, RUBRIC.question(v.question).title)
+            ):
+                assert v.title not in page
+        assert not for_students(result, RUBRIC).file
+
+
+def test_checks_that_fail_for_one_cause_are_told_once() -> None:
+    same = "Asked: {}\nSeen: gan.py is not valid Python\nTry: run it."
+    verdicts = tuple(
+        Verdict(f"2-3:{i}", "2-3", f"t{i}", "public", "error", 0, 1, same.format(i)) for i in range(5)
+    )
+    view = for_instructors(Result("ana", "0", "full", 1.0, verdicts, (("2-3", 5),)), RUBRIC)
+    (question,) = view.questions
+    (cause,) = question.causes
+    assert len(cause.verdicts) == 5
+    assert cause.parts == (("Seen", "gan.py is not valid Python"), ("Try", "run it."))
+
+
+def test_badges_say_it_in_words() -> None:
+    named = {r.submission.split()[0]: [b.text for b in badges(r)] for r in made_up_class(10)}
+    assert named["Chiara"] == ["nothing written"]
+    assert named["Élodie"][-1] == "1 note"
+    assert named["Grace"][0] == "incomplete"
+    assert named["Ivo"][0] == "grader's fault: 1 check"
+    (first, *_) = made_up_class(1)
+    perfect = replace(
+        first, checks=tuple(replace(v, status="passed", score=v.max_score) for v in first.checks)
+    )
+    assert [b.text for b in badges(perfect)] == ["full marks"]
+
+
+def test_a_page_for_each_student_whatever_the_names(tmp_path: Path) -> None:
+    (result,) = made_up_class(1)
+    names = ["ana", "Ana", "../../etc/passwd", "a b?#%", "-rf", "\u202e<b>"]
+    write_reports(tmp_path, [replace(result, submission=n) for n in names], RUBRIC)
+    pages = sorted(p.name for p in (tmp_path / "feedback").iterdir())
+    assert len(pages) == len(names)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["feedback", "report.html"]
+    links = [
+        a["href"]
+        for tag, a in Page((tmp_path / "report.html").read_text(encoding="utf-8")).tags
+        if tag == "a"
+    ]
+    assert len([x for x in links if x and x.startswith("feedback/")]) == len(names)
+
+
+def grade(out: Path, *more: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    start = (
+        [sys.executable, "-c", f"{code}\nfrom autograder.__main__ import run\nrun()"]
+        if code
+        else [sys.executable, "-m", "autograder"]
+    )
+    return subprocess.run(
+        [*start, "grade", "solutions", "assignment", "-q", "1-7", "--out", str(out), "--jobs", "1", *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "120"},
+        timeout=200,
+    )
+
+
+def test_grade_writes_the_report_and_the_feedback(tmp_path: Path) -> None:
+    done = grade(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+    assert sorted(p.name for p in (tmp_path / "feedback").iterdir()) == ["assignment.html", "solutions.html"]
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 submissions" in " ".join(report.split())
+    assert str(ROOT) not in report
+    assert str(tmp_path) not in report
+
+
+def test_grade_goes_on_without_a_report(tmp_path: Path) -> None:
+    done = grade(tmp_path / "asked", "--no-report")
+    assert done.returncode == 0
+    assert not list((tmp_path / "asked").rglob("*.html"))
+    done = grade(tmp_path / "bare", code="import sys; sys.modules['jinja2'] = None")
+    assert done.returncode == 0
+    assert not list((tmp_path / "bare").rglob("*.html"))
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("autograder: no report.html: the package jinja2 is not installed")
+    assert (tmp_path / "bare" / "grades.csv").exists()
+
+
+def test_check_does_not_load_jinja() -> None:
+    code = "import sys, autograder.cli, autograder.batch, autograder.reports.terminal; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process")
+def test_a_run_that_is_stopped_reports_what_is_graded(tmp_path: Path) -> None:
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom autograder.__main__ import run\nrun()"
+    words = ["grade", "solutions", "tests/submissions/problem-1-done", "--out", str(tmp_path), "--jobs", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
+        try:
+            until = time.monotonic() + 200
+            while not (tmp_path / "grades.csv").exists() and time.monotonic() < until:
+                time.sleep(0.1)
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) != 0
+        finally:
+            running.kill()
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The run was stopped: 1 of 2 submissions are not in this report." in report
+    assert [p.name for p in (tmp_path / "feedback").iterdir()] == ["solutions.html"]
