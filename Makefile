@@ -18,7 +18,7 @@ DIST ?= dist
 
 .DEFAULT_GOAL := help
 .PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks \
-  submit release release-check gradescope host parity
+  submit release release-check gradescope host parity class
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -39,6 +39,7 @@ help:  ## list the targets
 	@echo "make attacks        hostile and broken submissions, graded at every level of isolation (Linux)"
 	@echo "make host           Gradescope, simulated: setup.sh and run_autograder in containers of their own (Linux, root)"
 	@echo "make parity         the same scores from grade, otter run, results.json and grader.check"
+	@echo "make class          a class of 300 made from the corpora, graded: time, memory, Otter's time, kills"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -108,6 +109,9 @@ gradescope: $(READY)
 
 host: $(READY)
 	@$(PY) -m tests.host
+
+class: $(READY)
+	@$(PY) -m tests.big_class
 
 parity: $(READY)
 	@$(PY) -m tests.parity

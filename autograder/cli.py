@@ -262,6 +262,11 @@ def grade(
     same content and by the same grader, is not graded again. Set AUTOGRADER_SECRET to your course's secret, so that nobody can
     guess the inputs.
 
+    \b
+    python -m autograder grade submissions/                       a folder of submissions
+    python -m autograder grade export.zip --roster roster.csv     a class as it was downloaded
+    python -m autograder grade ana.zip -q 1-4 --out check-ana     one submission, one question
+
     Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH or an option cannot be used.
     """
     from autograder.classroom import session

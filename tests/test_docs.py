@@ -140,5 +140,5 @@ def test_every_command_has_help_with_an_example() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "autograder", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for command in ("check", "grade", "isolation", "release", "gradescope", "submit"):
+    for command in ("check", "grade", "isolation", "release", "gradescope", "submit", "merge", "regrade"):
         assert f"python -m autograder {command}" in done.stdout or f"  {command} " in done.stdout
