@@ -283,6 +283,8 @@ def test_every_file_found_belongs_to_one_upload_or_is_reported(
             assert not any(f.endswith(".zip") for f in files)
             continue
         graded += contents(upload.path).values()
+        # What is left out when it is read is told with its result.
+        told += " ".join(intake.read(upload.path, assignment().rubric).notes)
     assert len(graded) == len(set(graded))
     for i, name in enumerate(sorted(files)):
         its_own = names.canvas(name) or names.moodle(name)

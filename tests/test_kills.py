@@ -111,4 +111,6 @@ def test_a_killed_run_leaves_valid_results_and_the_next_goes_on(
     assert grades(out) == expected
     # What was finished is taken over, not graded again: even its time is the same.
     assert {name: json.loads((out / name).read_text())["seconds"] for name in stamps} == seconds_before
-    assert sorted(p.name for p in out.iterdir()) == sorted([*expected, *GRADEBOOKS])
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        [*expected, *GRADEBOOKS, "feedback", "report.html"]
+    )

@@ -84,7 +84,7 @@ def test_a_class_is_graded_with_everybody_in_its_gradebook(
     assert "not on the roster" in rows[3]["notes"]
     late = json.loads((base / "out" / "Ben Bo.json").read_text(encoding="utf-8"))
     assert any("handed in late" in note for note in late["notes"])
-    assert sorted(p.suffix for p in (base / "out").iterdir()) == [".csv"] * 3 + [".json"] * 4
+    assert sorted(p.suffix for p in (base / "out").iterdir()) == ["", *[".csv"] * 3, ".html", *[".json"] * 4]
 
 
 def test_the_summary_is_json_alone_on_stdout_and_remarks_are_lines_on_stderr(
