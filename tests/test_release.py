@@ -134,6 +134,8 @@ def test_its_readme_names_only_what_is_there(files: dict[str, bytes], made: rele
         exists = name in files or any(n.startswith(name) for n in files)
         assert exists or (name.endswith(".ipynb") and not (ROOT / "solutions" / "notebooks").is_dir())
     if shutil.which("make"):
+        # These tests may run below a make of their own, which must not speak into this one.
+        outside = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
         for target, command in {
             "check Q=1-4": "-m autograder check assignment -q 1-4",
             "watch Q=1-4": "-m autograder check assignment -q 1-4 --watch",
@@ -142,7 +144,11 @@ def test_its_readme_names_only_what_is_there(files: dict[str, bytes], made: rele
             "notebook": "-m jupyterlab .",
         }.items():
             done = subprocess.run(
-                ["make", "-n", *target.split()], cwd=made.tree, capture_output=True, text=True
+                ["make", "-n", *target.split()],
+                cwd=made.tree,
+                env=outside,
+                capture_output=True,
+                text=True,
             )
             assert done.stdout.rstrip().endswith(command), done.stderr
 
