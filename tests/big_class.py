@@ -109,16 +109,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "AUTOGRADER_SECRET": SECRET}
 
 
+def start(folder: Path, out: Path) -> subprocess.Popen[bytes]:
+    """The command line at work on a class, in silence."""
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command(folder, out), cwd=ROOT, env=environment(), stdout=quiet, stderr=quiet)
+
+
 def timed(folder: Path, out: Path) -> tuple[float, Memory]:
     """Grades the class by the command line: seconds, and memory over time."""
     began, memory = time.monotonic(), Memory()
-    with subprocess.Popen(
-        command(folder, out),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
+    with start(folder, out) as running:
         watcher = threading.Thread(target=memory.watch, args=(running,))
         watcher.start()
         if running.wait():
@@ -192,13 +192,7 @@ def killed(folder: Path, out: Path, times: int, seconds: float) -> int:
     """Grades the class with `times` kills at random moments; returns how many struck while it ran."""
     chooser, struck = random.Random(SEED), 0
     for _ in range(times):
-        with subprocess.Popen(
-            command(folder, out),
-            cwd=ROOT,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as running:
+        with start(folder, out) as running:
             time.sleep(chooser.uniform(0.05, 0.25) * seconds)
             if running.poll() is None:
                 running.send_signal(signal.SIGKILL)

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from autograder.sandbox import groups, jail, launch, linux
+
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = 210_000  # no account of a person or service has such a number
 
@@ -167,3 +169,21 @@ def test_nothing_is_left_of_a_child() -> None:
     while processes_of(first) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_of(first) == []
+
+
+def test_ids_are_chosen_among_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container without a map of its own, one with 65,536 ids, and one with a single id."""
+    for table, low, high, count in (
+        ("0 0 4294967295", 210_000, 410_000, 4),
+        ("0 1000 1\n1 100000 65535", 20_000, 60_000, 4),
+        ("0 1000 1", launch.NOBODY, launch.NOBODY + 1, 1),
+    ):
+        monkeypatch.setattr(Path, "read_text", lambda self, table=table: table)
+        users = launch.ForkLauncher._users()
+        assert len(set(users)) == count
+        assert all(low <= user < high for user in users), (table, users)
+
+
+def test_nobody_is_not_used_to_run_code(tmp_path: Path) -> None:
+    """What belongs to `nobody` is not the grader's to end or to remove."""
+    assert "too few user ids" in groups.another_user([launch.NOBODY], [], jail, linux)

@@ -238,7 +238,7 @@ def test_a_whole_run_ends_in_results_that_otter_agrees_with(host: Path) -> None:
     made = json.loads((host / "results" / "results.json").read_text())
     assert list(expected.invalid(made)) == []
     assert list(expected.told(made, "", [SECRET])) == []
-    assert expected.lost(made) == {"1-4", "1-8"} or expected.lost(made) == {"1-4"}
+    assert expected.lost(made) == {"1-4", "1-8"}  # vae.py and cvae.py both draw so
     assert "Otter's scores are the same." in done.stdout
     assert "noise is uniform" in done.stdout  # the instructor's part: hidden checks' feedback
     for name in ("source", "results", "submission", "submission_metadata.json"):

@@ -13,29 +13,27 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 ORPHANS_SECONDS = 2.0
-APART, WAYS = (
-    50_000,
-    4,
-)  # children take turns under so many users, so far apart: one cannot reach the one beside it
-NOBODY = 65_534  # the only one there is where ids are few
 PUBLIC = ("/tmp", "/var/tmp", "/dev/shm")  # where anybody may leave files
 
 
 class Groups:
     """Makes children of the zygote, and ends them with all that they started.
 
-    user: the first of the ids that children run under; None where they run under the zygote's own.
+    users: the ids that children take turns under, so that one cannot reach the one beside it; none where they run under the
+        zygote's own.
     """
 
-    def __init__(self, jail: ModuleType, linux: ModuleType, syscalls: ModuleType, user: int | None) -> None:
+    def __init__(
+        self, jail: ModuleType, linux: ModuleType, syscalls: ModuleType, users: Sequence[int]
+    ) -> None:
         self._jail, self._linux, self._syscalls = jail, linux, syscalls
         self._children: dict[int, int | None] = {}
-        self._first, self._count = user, 0
+        self._users, self._count = users, 0
         # What a child leaves running becomes this process's child, and is found there.
         with contextlib.suppress(OSError):
             linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
@@ -48,9 +46,7 @@ class Groups:
         return pid
 
     def _user(self) -> int | None:
-        if self._first is None or self._first == NOBODY:
-            return self._first
-        return self._first + APART * (self._count % WAYS)
+        return self._users[self._count % len(self._users)] if self._users else None
 
     def end(self, child: int) -> None:
         """Ends the child's group, all that runs under its user, and every process that has come to the zygote as an orphan."""
@@ -117,13 +113,16 @@ class Groups:
             return []
 
 
-def another_user(first: int, needed: list[str], jail: ModuleType, linux: ModuleType) -> str:
-    """Tries out whether a child can work as user `first`: read the files `needed`, and write into a folder of its own.
+def another_user(users: Sequence[int], needed: list[str], jail: ModuleType, linux: ModuleType) -> str:
+    """Tries out whether a child can work as another user: read the files `needed`, and write into a folder of its own.
 
     Returns what keeps it from that, or "".
     """
     if os.geteuid() != 0:
         return "only root can change to another user"
+    if len(users) < 2:  # nobody's processes and files are not ours alone to end and to remove
+        return "there are too few user ids here"
+    first = users[0]
     folder = tempfile.mkdtemp(prefix="box-")
     said, says = os.pipe()
     helper = os.fork()

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NEEDED = ("torch", "torchvision", "numpy", "safetensors")  # what children import, wherever it is installed
-FIRST_USER, USERS = (
-    210_000,
-    50_000,
-)  # ids that no account has: each zygote's children get their own (see also groups.py)
+# Ids that no account has, from which each zygote's children get their own; the second where a container has but 65,536 of them.
+FIRST_USER, USERS = 210_000, 50_000
+FEW_FIRST, FEW_USERS = 20_000, 10_000
+TURNS = 4  # ids that a zygote's children take turns under at `process`
 NOBODY = 65_534
 
 Isolation = Literal["full", "user", "process"]
@@ -174,7 +174,7 @@ class ForkLauncher:
             "level": self._levels[0],
             "shown": [*_prefixes(), *libraries],
             "hidden": self._hidden,
-            "user": self._user(),
+            "users": self._users(),
             "gpu": self._gpu,
         }
         self._process = subprocess.Popen(
@@ -188,18 +188,18 @@ class ForkLauncher:
         theirs.close()
 
     @staticmethod
-    def _user() -> int:
-        """An id that no account and no other zygote of this machine has; `nobody` where such ids do not exist."""
+    def _users() -> list[int]:
+        """Ids that no account and no other zygote of this machine has; `nobody` alone where such ids do not exist."""
         # Drawn anew: containers that share a kernel share the count of each id's processes, and have the same process numbers.
-        wanted = FIRST_USER + int.from_bytes(os.urandom(4), "little") % USERS
-        try:
-            for line in Path("/proc/self/uid_map").read_text().splitlines():
-                inside, _, count = (int(word) for word in line.split())
-                if inside <= wanted and wanted + USERS * 4 < inside + count:
+        drawn = int.from_bytes(os.urandom(4), "little")
+        with contextlib.suppress(OSError, ValueError):
+            lines = Path("/proc/self/uid_map").read_text().splitlines()
+            mapped = [(int(line.split()[0]), int(line.split()[2])) for line in lines]
+            for first, apart in ((FIRST_USER, USERS), (FEW_FIRST, FEW_USERS)):
+                wanted = [first + drawn % apart + turn * apart for turn in range(TURNS)]
+                if all(any(i <= user < i + count for i, count in mapped) for user in wanted):
                     return wanted
-        except (OSError, ValueError):
-            pass
-        return NOBODY
+        return [NOBODY]
 
     def _wait_until_ready(self) -> None:
         while not self._ready:

@@ -1,7 +1,8 @@
 """The zygote: a process that has torch loaded and holds no secret, forked for every question (Linux).
 
 Run by file path: python -I zygote.py FD SETTINGS, where FD is one end of a socket pair and SETTINGS a JSON object:
-    {"paths": [for sys.path], "level": "full"|"user"|"process", "shown": [...], "hidden": [...], "user": id, "gpu": bool}
+    {"paths": [for sys.path], "level": "full"|"user"|"process", "shown": [...], "hidden": [...], "users": [id, ...],
+     "gpu": bool}
 The judge sends one JSON datagram an order; the first kind comes with three descriptors: requests to read, answers to write, prints.
     {"fork": {"memory": bytes, "file_size": bytes, "folder": str or null}}  ->  {"pid": 12}
     {"kill": 12}
@@ -195,7 +196,7 @@ def main() -> None:
         name: Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in ("wire", "child")
     }
     level = settings["level"]
-    room = jail.Room(level, settings["shown"], settings["hidden"], settings["user"], settings["gpu"])
+    room = jail.Room(level, settings["shown"], settings["hidden"], settings["users"][0], settings["gpu"])
     try:
         if level != "process":
             jail.enter(room, linux)
@@ -214,8 +215,8 @@ def main() -> None:
         import torch
 
         needed = [torch.__file__, os.__file__, sys.executable]
-        trouble = groups.another_user(settings["user"], needed, jail, linux)
-        pen = groups.Groups(jail, linux, syscalls, None if trouble else settings["user"])
+        trouble = groups.another_user(settings["users"], needed, jail, linux)
+        pen = groups.Groups(jail, linux, syscalls, [] if trouble else settings["users"])
         told = {"same user": trouble} if trouble else {}
     else:
         pen = jail.Cell(room, linux, syscalls)

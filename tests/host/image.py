@@ -189,7 +189,7 @@ def _local_folders() -> list[str]:
     for name in CONFIGURATION:
         files = [p for p in [Path(name), *Path(name).glob("**/*")] if p.is_file()]
         for text in [p.read_text(encoding="utf-8", errors="replace") for p in files]:
-            found |= set(re.findall(r"(?:file://|[\s=])(/opt/[\w./-]+)", text))
+            found |= set(re.findall(r"(?:file://|[\s=])(/[\w.-]+/[\w./-]+)", text))
     return sorted(p.rstrip("/") for p in found if Path(p).is_dir())
 
 
