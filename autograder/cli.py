@@ -376,11 +376,12 @@ def isolation() -> None:
     """Tells how student code would be locked up on this machine, and why not better."""
     boxes = launcher()
     try:
-        click.echo(f"Isolation: {boxes.isolation}{ISOLATION[boxes.isolation]}.")
         if boxes.isolation == "process" and not boxes.same_user:
             click.echo(
-                "Student code runs as another user, without privilege or network; it sees what all users may see."
+                "Isolation: process, as another user, without privilege or network; it sees what all users may see."
             )
+        else:
+            click.echo(f"Isolation: {boxes.isolation}{ISOLATION[boxes.isolation]}.")
         for reason in boxes.unable:
             click.echo(f"Not to be had: {reason}.")
     finally:
