@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -63,8 +65,8 @@ class Examinee:
         given = {f"{n}.py": assignment.given / f"{n}.py" for n in assignment.rubric.given}
         self._files = {**self._own_files, **{n: p.read_bytes() for n, p in given.items() if p.is_file()}}
         self._assignment = assignment
-        self._sources = assignment.probe_sources()
-        self._probes = [n.removeprefix("probes.") for n in self._sources if n.count(".") == 1]
+        self._code = {n: _compiled(n, text) for n, text in assignment.probe_sources().items()}
+        self._probes = [n.removeprefix("probes.") for n in self._code if n.count(".") == 1]
         self._launcher, self._limits = launcher, limits
         self._question: Question | None = None
         self._boxes: dict[str, Box] = {}
@@ -168,7 +170,7 @@ class Examinee:
                 if data
             },
             "empty": [n for n, data in self._files.items() if not data],
-            "sources": self._sources,
+            "code": self._code,
             "probes": [n for n in self._probes if n.startswith(question.module)],
             "stand_ins": list(question.stand_ins) if self.mode == "stand-ins" else [],
             "module": question.module,
@@ -275,6 +277,12 @@ class Examinee:
             self._printed += box.printed()
         box.close()
         self._boxes = {mode: b for mode, b in self._boxes.items() if b is not box}
+
+
+@cache
+def _compiled(name: str, text: str) -> torch.Tensor:
+    """A probe's compiled code, as the bytes that children load; compiled once in this process."""
+    return torch.frombuffer(bytearray(marshal.dumps(compile(text, f"<{name}>", "exec"))), dtype=torch.uint8)
 
 
 class Reference:

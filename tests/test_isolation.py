@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from autograder import examinee
 from autograder.sandbox import launch, syscalls
 from autograder.sandbox.box import Died
 from autograder.sandbox.launch import LEVELS, Launcher, Limits, Unavailable, launcher
@@ -64,11 +65,12 @@ def run(boxes: Launcher, code: str, seconds: float = 30.0, limits: Limits | None
     try:
         source = "def f():\n" + textwrap.indent(textwrap.dedent(code), "    ")
         sources = {"probes": "", "probes.kit": KIT, "probes.p": source}
+        compiled = {name: examinee._compiled(name, text) for name, text in sources.items()}
         prepare = {
             "op": "prepare",
             "files": {},
             "empty": ["x.py"],
-            "sources": sources,
+            "code": compiled,
             "own": [],
             "stand_ins": [],
         }
@@ -232,16 +234,39 @@ def test_every_process_is_dead_when_its_box_is_closed(cells: Cells, level: str) 
         return {"forked": True}
         """,
     ) == {"forked": True}
+    # The zygote's room has one process of its own, and the child that waits for its turn is two.
+    own = 1 if level == "process" else 3
     zygote = boxes._process.pid  # type: ignore[attr-defined]
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         children = psutil.Process(zygote).children(recursive=True)
         left = [p for p in children if p.pid not in before and p.status() != psutil.STATUS_ZOMBIE]
-        # The zygote's room has one process of its own: the zygote itself, inside.
-        if len([p for p in left if "zygote" not in " ".join(p.cmdline())]) == 0 and len(left) <= 1:
+        if len(left) <= own:
             break
         time.sleep(0.05)
-    assert len(left) <= 1
+    assert len(left) <= own
+
+
+@pytest.mark.parametrize("level", JAILED)
+def test_a_child_that_ended_while_it_waited_for_its_turn_is_replaced(cells: Cells, level: str) -> None:
+    boxes = cells.at(level)
+    assert run(boxes, "return {'n': 1}") == {"n": 1}
+    zygote = psutil.Process(boxes._process.pid)  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 5
+    while len(waiting := zygote.children(recursive=True)) > 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    waiting[-1].kill()
+    psutil.wait_procs(waiting[-1:], 5)
+    time.sleep(0.2)  # until the zygote has told of it
+    assert run(boxes, "return {'n': 2}") == {"n": 2}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_limits_are_those_of_the_box_that_is_asked_for(cells: Cells, level: str) -> None:
+    boxes = cells.at(level)
+    ask = "import resource\nreturn {'size': resource.getrlimit(resource.RLIMIT_FSIZE)[0]}"
+    for size in (1 << 20, 2 << 20, 2 << 20):
+        assert run(boxes, ask, limits=Limits(file_size=size)) == {"size": size}
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -101,12 +101,16 @@ class Box:
         return bytes(self._printed).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """Ends the child and all that it started, and removes its folder."""
+        """Ends the child and all that it started, and removes its folder.
+
+        Where there is no folder to remove, nothing waits for the end: the memory is given back meanwhile.
+        """
         if self._closed:
             return
         self._closed = True
         self._handle.kill()
-        self._handle.wait(5.0)
+        if self._folder is not None:
+            self._handle.wait(5.0)
         for writer in self._writers:
             writer.join(1.0)
         # A writer that still waits (somebody holds the pipe's other end) would go on in whatever gets this number next.

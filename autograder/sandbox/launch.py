@@ -151,6 +151,7 @@ class ForkLauncher:
         self._hidden = sorted({str(path.resolve()) for path in (HERE.parent, Path.cwd(), *hidden)})
         self._gpu = gpu
         self._exited: dict[int, int] = {}
+        self._spare: _Ordered | None = None
         self.unable: list[str] = []
         self.same_user = False
         self._ready = False
@@ -166,6 +167,7 @@ class ForkLauncher:
         self._generation += 1
         self._ready = False
         self._exited = {}
+        self._drop_spare()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         libraries = [p for p in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if p.startswith("/")]
@@ -218,34 +220,75 @@ class ForkLauncher:
 
     def box(self, limits: Limits) -> Box:
         self._wait_until_ready()
+        try:
+            ordered, pid = self._child(limits)
+        except (OSError, RuntimeError):  # the zygote is gone (out of memory, say): once more with a new one
+            self._shut()
+            self._start()
+            self._wait_until_ready()
+            ordered, pid = self._child(limits)
+        from autograder.sandbox.box import Box
+
+        return Box(_Forked(self, pid, self._generation), ordered.folder, *ordered.ends)
+
+    def _child(self, limits: Limits) -> tuple[_Ordered, int]:
+        """A child that nobody has asked anything; at the levels that keep children apart, the next one is ordered ahead.
+
+        At `process` there is none ahead: code of one submission could reach the child that is to hold another's.
+        """
+        if self._spare is not None and self._spare.limits != limits:
+            self.kill(self._pid(), self._generation)
+            self._drop_spare()
+        ordered, self._spare = self._spare or self._order(limits), None
+        try:
+            pid = self._pid()
+            while self._message(0.0) is not None:  # notices of children that have ended
+                pass
+            if pid in self._exited:  # the spare one was ended, by the kernel say
+                ordered.drop()
+                ordered = self._order(limits)
+                pid = self._pid()
+            if self.isolation != "process":
+                self._spare = self._order(limits)
+        except (OSError, RuntimeError):
+            ordered.drop()
+            raise
+        return ordered, pid
+
+    def _order(self, limits: Limits) -> _Ordered:
+        """Asks the zygote for a child; its answer, in its turn, is for `_pid`."""
         # At the other levels the child's folder is in memory, and only the child sees it.
         folder = Path(tempfile.mkdtemp(prefix="box-")).resolve() if self.isolation == "process" else None
         requests_read, requests_write = os.pipe()
         answers_read, answers_write = os.pipe()
         prints_read, prints_write = os.pipe()
+        theirs = (requests_read, answers_write, prints_write)
+        ordered = _Ordered(limits, folder, (requests_write, answers_read, prints_read))
         order = {"memory": limits.memory, "file_size": limits.file_size, "folder": str(folder)}
-        theirs = [requests_read, answers_write, prints_write]
         try:
-            pid = self._fork(order, theirs)
-        except (OSError, RuntimeError):  # the zygote is gone (out of memory, say): once more with a new one
-            self._shut()
-            self._start()
-            self._wait_until_ready()
-            pid = self._fork(order, theirs)
-        for fd in theirs:
-            os.close(fd)
-        from autograder.sandbox.box import Box
+            self._send({"fork": order}, theirs)
+        except OSError:
+            ordered.drop()
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        return ordered
 
-        return Box(_Forked(self, pid, self._generation), folder, requests_write, answers_read, prints_read)
-
-    def _fork(self, order: dict[str, object], descriptors: Sequence[int]) -> int:
-        self._send({"fork": order}, descriptors)
+    def _pid(self) -> int:
+        """The number of the child that was ordered first and not asked for yet."""
         return int(str(self._receive(("pid",), 30.0)["pid"]))
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.drop()
+            self._spare = None
 
     def close(self) -> None:
         self._shut()
 
     def _shut(self) -> None:
+        self._drop_spare()
         self._control.close()
         try:
             self._process.wait(5.0)
@@ -300,6 +343,22 @@ class ForkLauncher:
                 break
         status = self._exited.get(pid)
         return None if status is None else os.waitstatus_to_exitcode(status)
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """A child that the zygote was asked for: its limits, its folder, and our ends of its pipes."""
+
+    limits: Limits
+    folder: Path | None
+    ends: tuple[int, int, int]
+
+    def drop(self) -> None:
+        """Lets go of it before a box was made of it."""
+        for fd in self.ends:
+            os.close(fd)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class _Forked:

@@ -63,7 +63,7 @@ def codes_in(given: dict[str, Tensor], images: Tensor, c: Tensor | None = None) 
     # Least squares. Pixels near 0 or 1 are rounded coarsely before the logit: each counts by the precision it has.
     slope = (pixels * (1 - pixels)).clamp(min=1e-6).square()
     matrix = given["decoder_weight"].double()
-    normal = torch.einsum("np,pi,pj->nij", slope, matrix, matrix)
+    normal = (matrix.T * slope[:, None, :]) @ matrix
     z = torch.linalg.solve(normal, (slope * logits) @ matrix)
     return z if torch.allclose(decoded(given, z, c), pixels, atol=2e-4) else None
 
