@@ -15,10 +15,13 @@ Q ?=
 PATH_TO_CHECK ?= assignment
 PARTIAL ?=
 DIST ?= dist
+DATA ?=
+OFFLINE ?=
+QUICK ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks \
-  submit release release-check gradescope host parity class
+  submit release release-check gradescope host parity class figures sweep bench
 
 help:  ## list the targets
 	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
@@ -40,6 +43,9 @@ help:  ## list the targets
 	@echo "make host           Gradescope, simulated: setup.sh and run_autograder in containers of their own (Linux, root)"
 	@echo "make parity         the same scores from grade, otter run, results.json and grader.check"
 	@echo "make class          a class of 300 made from the corpora, graded: time, memory, Otter's time, kills"
+	@echo "make figures        the reference trained, every figure and a table of final losses, in figures/ (DATA=folder, OFFLINE=1, QUICK=1)"
+	@echo "make sweep          the study of beta, from which the accepted interval comes, in figures/ (DATA=folder, OFFLINE=1)"
+	@echo "make bench          what checking, grading, a sandbox and training cost, as ratios (DATA=folder)"
 	@echo "make clean          remove the environment and what was made"
 
 $(READY): pyproject.toml constraints.txt
@@ -118,6 +124,15 @@ parity: $(READY)
 
 attacks: $(READY)
 	@$(PY) -m tests.attack --level all
+
+figures: $(READY)
+	@$(PY) -m autograder figures $(if $(DATA),--data $(DATA)) $(if $(OFFLINE),--offline) $(if $(QUICK),--quick)
+
+sweep: $(READY)
+	@$(PY) -m autograder sweep $(if $(DATA),--data $(DATA)) $(if $(OFFLINE),--offline)
+
+bench: $(READY)
+	@$(PY) -m tests.bench $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

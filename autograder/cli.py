@@ -48,11 +48,13 @@ DEVICE = click.option(
 
 
 CLASS = ("merge", "regrade")  # commands in cli_class, which a release has not
+STUDY = ("figures", "sweep")  # commands in cli_study, which it has not either
 INSTRUCTORS = (
     "grade",
     "release",
     "gradescope",
     *CLASS,
+    *STUDY,
 )  # commands that take the solutions or the hidden checks
 
 
@@ -60,7 +62,7 @@ class Commands(click.Group):
     """The commands that this package has the parts for: a release, which students get, has none of the instructors'."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(name for name in {*super().list_commands(ctx), *CLASS} if not _left_out(name))
+        return sorted(name for name in {*super().list_commands(ctx), *CLASS, *STUDY} if not _left_out(name))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if _left_out(cmd_name):
@@ -73,6 +75,10 @@ class Commands(click.Group):
             from autograder.cli_class import COMMANDS
 
             return COMMANDS[cmd_name]
+        if cmd_name in STUDY:
+            from autograder import cli_study
+
+            return cli_study.COMMANDS[cmd_name]
         return super().get_command(ctx, cmd_name)
 
 

@@ -36,7 +36,7 @@ NAME = "autograder.zip"
 PLUGIN = "autograder.host.plugin.HandVerdicts"
 EXECUTABLE = ("setup.sh", "run_autograder")
 OTTERS = ("otter_config.json", "tests/", "files/")  # what is kept of Otter's own zip
-LEFT_OUT = ("build", "notebook")  # parts of the package that have no work on the host
+LEFT_OUT = ("build", "notebook", "study")  # parts of the package that have no work on the host
 
 TEST_FILE = '''"""{title}: the verdicts of the sandboxed grader, for Otter."""
 

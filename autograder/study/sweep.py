@@ -1,0 +1,267 @@
+"""The study of beta: a sweep over a logarithmic range, and the interval of BETA that question 1-6 accepts.
+
+The question asks for good reconstructions and good samples at once, and the rule looks at both, in the mean over the seeds:
+
+- The bound: a model may pay for a test image at most `TOLERANCE` more nats than that of the sweep's best beta. It is the
+  negative evidence lower bound, which is what a VAE is trained for: reconstruction and KL in one number, whatever beta the
+  model was trained with. Large betas fail here, since reconstructions get lost.
+- Clear samples: at least `SHARE` of the sweep's largest share of samples that a small classifier of digits, trained on the
+  same images, is at least 90 % sure of. Small betas fail here: the posteriors leave parts of the prior untouched, and what
+  is drawn there is no digit.
+
+Between two betas of the sweep both are interpolated linearly in log beta. The accepted interval is the one around the best
+beta in which both hold; its ends are rounded outwards to one digit, so that no verdict hangs on the noise of a sweep.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autograder.reports.files import write_atomically
+from autograder.study import tables
+from autograder.study.reference import modules
+from autograder.study.runs import (
+    BATCH,
+    LABELS,
+    LONGER,
+    NZ,
+    PIXELS,
+    RATE,
+    SEED,
+    Plan,
+    Progress,
+    flat,
+    run_digits,
+)
+from autograder.study.sources import Digits
+from autograder.study.training import Batches, Minimise, train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEPS_PER_DECADE = 4
+FIRST, LAST = 1e-3, 1.0
+TOLERANCE = 0.2
+SHARE = 2 / 3
+SURE = 0.9  # the probability from which on a sample is clear
+DRAWN = 5000  # samples that are classified
+SHOWN = 7  # images in a row of the picture
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model of the sweep.
+
+    On the test set: rec (codes drawn), rec of the decoded mean, KL per dimension, -ELBO in nats. clear: the share of
+    samples that the classifier is sure of.
+    """
+
+    beta: float
+    seed: int
+    rec: float
+    rec_mean: float
+    kl: float
+    nats: float
+    clear: float
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The sweep's points, and for the first seed of each beta reconstructions of the first test images, and samples."""
+
+    points: list[Point]
+    pictures: dict[float, tuple[Tensor, Tensor]]
+    epochs: int
+
+
+def betas() -> list[float]:
+    """The betas of the sweep, evenly spaced in log beta, rounded to three digits."""
+    count = round(math.log10(LAST / FIRST) * STEPS_PER_DECADE)
+    return [float(f"{FIRST * 10 ** (i / STEPS_PER_DECADE):.3g}") for i in range(count + 1)]
+
+
+def run(data: Digits, device: str, epochs: int, seeds: Sequence[int], out: Path, progress: Progress) -> Swept:
+    """Trains a VAE for each beta and seed; checkpoints lie in out/checkpoints."""
+    is_clear = _judge_of_digits(data, device)
+    points: list[Point] = []
+    pictures: dict[float, tuple[Tensor, Tensor]] = {}
+    for beta in betas():
+        plan = Plan(f"VAE, beta {beta:g}", "vae", epochs, beta)
+
+        def tell(_: str, total: int, done: int) -> None:
+            progress("sweep", total * len(betas()) * len(seeds), done)
+
+        for seed in seeds:
+            outcome = run_digits(plan, data, device, out / "checkpoints", tell, seed)
+            m = outcome.measured
+            points.append(
+                Point(
+                    beta,
+                    seed,
+                    m["test rec"],
+                    m["test rec, mean decoded"],
+                    m["test kl"],
+                    m["nats"],
+                    is_clear(outcome.model),
+                )
+            )
+            if beta not in pictures:
+                rebuilt = outcome.model.reconstruct(flat(data.test_images[:SHOWN], device)).cpu()
+                drawn = modules().autoencoder.sample_images(outcome.model, SHOWN, NZ, device=device).cpu()
+                pictures[beta] = rebuilt, drawn
+    return Swept(points, pictures, epochs)
+
+
+def _judge_of_digits(data: Digits, device: str) -> Callable[[Any], float]:
+    """A classifier, trained on the spot (98 % right on MNIST); what it gives of a model is the share of clear samples."""
+    torch.manual_seed(SEED)
+    judge = nn.Sequential(nn.Linear(PIXELS, 256), nn.ReLU(), nn.Linear(256, LABELS)).to(device)
+
+    def objective(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        loss = F.cross_entropy(model(x.flatten(1)), labels)
+        return loss, (loss,)
+
+    batches = Batches((flat(data.images), data.labels), BATCH, device)
+    train(Minimise(judge, objective, ("loss",), RATE), batches, 3 * (LONGER if data.embedded else 1))
+
+    @torch.no_grad()
+    def clear(model: Any) -> float:
+        torch.manual_seed(SEED)
+        drawn = modules().autoencoder.sample_images(model, DRAWN, NZ, device=device)
+        sure = judge(drawn.flatten(1)).softmax(dim=1).amax(dim=1)
+        return float((sure >= SURE).float().mean())
+
+    return clear
+
+
+def means(points: Sequence[Point], value: str) -> dict[float, float]:
+    """A value of the points by beta, in rising order: the mean over the seeds."""
+    found: dict[float, list[float]] = {}
+    for point in points:
+        found.setdefault(point.beta, []).append(getattr(point, value))
+    return {beta: sum(values) / len(values) for beta, values in sorted(found.items())}
+
+
+def interval(nats: Mapping[float, float], clear: Mapping[float, float]) -> tuple[float, float]:
+    """The accepted betas, by the rule at the top of this module, from the bound and the share of clear samples by beta.
+
+    Raises ValueError where the sweep does not reach far enough to find an end.
+    """
+    best = min(nats, key=lambda beta: nats[beta])
+    unclear = {beta: -share for beta, share in clear.items()}
+    sides = [
+        _around(best, nats, nats[best] * (1 + TOLERANCE)),
+        _around(best, unclear, -SHARE * max(clear.values())),
+    ]
+    low, high = max(low for low, _ in sides), min(high for _, high in sides)
+    if low == 0 or high == math.inf:
+        raise ValueError("no end is reached within the sweep: take a wider range of beta")
+    return _rounded(low, math.floor), _rounded(high, math.ceil)
+
+
+def _around(best: float, values: Mapping[float, float], bar: float) -> tuple[float, float]:
+    """Where the values, going outwards from `best`, rise above the bar; 0 or infinity where they never do."""
+    order = sorted(values)
+    at = order.index(best)
+
+    def crossing(outwards: Sequence[float], never: float) -> float:
+        for near, far in itertools.pairwise(outwards):
+            if values[far] > bar:
+                share = (bar - values[near]) / (values[far] - values[near])
+                return math.exp(math.log(near) + share * (math.log(far) - math.log(near)))
+        return never
+
+    return crossing(order[at::-1], 0.0), crossing(order[at:], math.inf)
+
+
+def _rounded(value: float, towards: Callable[[float], int]) -> float:
+    """To one digit, downwards or upwards."""
+    unit = 10.0 ** math.floor(math.log10(value))
+    return float(f"{towards(round(value / unit, 6)) * unit:.1g}")
+
+
+def write(swept: Swept, data: Digits, device: str, out: Path) -> str:
+    """Writes the table, the numbers and the pictures; returns the table."""
+    nats, clear = means(swept.points, "nats"), means(swept.points, "clear")
+    lines = [f"Made on: {tables.machine(device)}; {data.name}, {swept.epochs} epochs.", ""]
+    lines += ["| beta | seeds | rec | rec, mean decoded | KL per dimension | -ELBO, nats | clear samples |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for beta in nats:
+        here = [p for p in swept.points if p.beta == beta]
+        kl = _spread([p.kl for p in here], 3)
+        cells = [f"{beta:g}", str(len(here)), _spread([p.rec for p in here], 4)]
+        cells += [_spread([p.rec_mean for p in here], 4), kl, _spread([p.nats for p in here], 1)]
+        cells += [f"{clear[beta]:.0%}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    best = min(nats, key=lambda beta: nats[beta])
+    lines += [
+        "",
+        f"The bound itself is beta = {NZ}/{PIXELS} = {NZ / PIXELS:.3f}. Best of the sweep: {best:g}.",
+    ]
+    found: dict[str, Any] = {}
+    try:
+        low, high = interval(nats, clear)
+        found = {"low": low, "high": high}
+        lines += [
+            f"At most {TOLERANCE:.0%} more nats than that, and at least two thirds of the largest share of clear samples:"
+            f" beta from {low:g} to {high:g}."
+        ]
+    except ValueError as error:
+        lines += [f"No interval: {error}."]
+    text = "\n".join(lines) + "\n"
+    record = {
+        "machine": tables.machine(device),
+        "data": data.name,
+        "epochs": swept.epochs,
+        "interval": found,
+        "points": [asdict(p) for p in swept.points],
+    }
+    write_atomically(out / "sweep.json", json.dumps(record, indent=1) + "\n")
+    write_atomically(out / "sweep.md", text)
+    _curves(nats, swept, found, data).savefig(out / "sweep.png", dpi=110)
+    rows = {f"beta {beta:g}, {nats[beta]:.0f} nats": pair for beta, pair in swept.pictures.items()}
+    title = f"VAE on {data.name}, {swept.epochs} epochs, by beta"
+    modules().figures.beta_study(data.test_images[:SHOWN], rows, title).savefig(
+        out / "sweep-samples.png", dpi=110
+    )
+    return text
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """The mean, and the range over the seeds."""
+    mean = sum(values) / len(values)
+    return f"{mean:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def _curves(nats: Mapping[float, float], swept: Swept, found: Mapping[str, float], data: Digits) -> Figure:
+    """The bound by beta, its two parts, and the accepted interval."""
+    from matplotlib.figure import Figure
+
+    order = list(nats)
+    rec, kl, clear = (list(means(swept.points, part).values()) for part in ("rec", "kl", "clear"))
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure.suptitle(f"VAE on {data.name}, {swept.epochs} epochs")
+    bound, samples = figure.subplots(1, 2)
+    bound.plot(order, list(nats.values()), color="C0", marker="o", label="-ELBO")
+    bound.plot(order, [PIXELS * v for v in rec], color="C1", marker="s", label="784 rec")
+    bound.plot(order, [NZ * v for v in kl], color="C2", marker="^", label="32 KL")
+    bound.set_ylabel("nats per image, test set")
+    samples.plot(order, clear, color="C3", marker="o", label="clear samples")
+    samples.set_ylabel("share")
+    for axes in (bound, samples):
+        if found:
+            axes.axvspan(found["low"], found["high"], color="0.9", label="accepted")
+        axes.set_xscale("log")
+        axes.set_xlabel("beta")
+        axes.legend()
+    return figure

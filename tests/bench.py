@@ -1,0 +1,170 @@
+"""What things cost, as ratios that are measured in one run: `make bench` prints a table and writes bench.json.
+
+No time here is a pass mark: machines differ. Every ratio is taken pair by pair within a round, all of a round's ways run one
+after the other, and the median over the rounds is told.
+
+    python -m tests.bench [--only check,grading,sandbox,training] [--data ROOT] [--device D] [--rounds 3] [--out bench.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from autograder.reports.files import write_atomically
+from autograder.sandbox.launch import Limits, launcher
+from autograder.study import sources, tables
+from tests import bench_training, big_class
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("check", "grading", "sandbox", "training")
+DIGITS, PHOTOGRAPHS = 60_000, 5_120  # images in a round; small sets are repeated until they are as many
+GRADED = 6
+
+Ways = Mapping[str, Callable[[], object]]
+
+
+def measure(ways: Ways, rounds: int, base: str) -> dict[str, dict[str, float]]:
+    """Seconds and ratio to `base`, by way: medians over the rounds. A round before them warms up and is not counted."""
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            if number:
+                took[name].append(time.perf_counter() - began)
+    return {
+        name: {
+            "seconds": statistics.median(times),
+            "ratio": statistics.median(t / b for t, b in zip(times, took[base], strict=True)),
+        }
+        for name, times in took.items()
+    }
+
+
+def _run(*arguments: str) -> Callable[[], object]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run() -> None:
+        subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True
+        )
+
+    return run
+
+
+def checks(rounds: int) -> dict[str, dict[str, float]]:
+    """`check` on the solutions (the public checks of all questions), against what nothing can be faster than."""
+    base = "python -c 'import torch'"
+    ways = {base: _run("-c", "import torch"), "check": _run("-m", "autograder", "check", "solutions")}
+    ways["check -q 1-4"] = _run("-m", "autograder", "check", "solutions", "-q", "1-4")
+    return measure(ways, rounds, base)
+
+
+def grading(rounds: int) -> dict[str, dict[str, float]]:
+    """A full grading of the solutions in a warm judge, against the part of it that waits for student code."""
+    with tempfile.TemporaryDirectory() as name:
+        paths = [Path(name) / f"copy-{i}" for i in range(GRADED)]
+        for path in paths:
+            shutil.copytree(ROOT / "solutions", path, ignore=shutil.ignore_patterns("*.ipynb", "notebooks"))
+        found = [big_class.inside(paths) for _ in range(rounds)]
+    whole, inside = (statistics.median(values) / GRADED for values in zip(*found, strict=True))
+    ratio = statistics.median(whole / inside for whole, inside in found)
+    return {
+        "inside student code": {"seconds": inside, "ratio": 1.0},
+        "full grading": {"seconds": whole, "ratio": ratio},
+    }
+
+
+def sandboxes(rounds: int) -> dict[str, dict[str, float]]:
+    """A fresh sandbox with torch loaded, until its first answer, against fresh interpreters."""
+    boxes = launcher()
+
+    def fresh() -> None:
+        box = boxes.box(Limits())
+        request: dict[str, Any] = {"op": "prepare", "files": {}, "empty": [], "code": {}, "own": []}
+        box.request({**request, "stand_ins": [], "probes": [], "module": "x", "device": "cpu"}, 30.0)
+        box.close()
+
+    base = f"fresh sandbox ({boxes.isolation})"
+    ways: Ways = {
+        base: fresh,
+        "python -c pass": _run("-c", "pass"),
+        "python -c 'import torch'": _run("-c", "import torch"),
+    }
+    try:
+        return measure(ways, max(rounds, 5), base)
+    finally:
+        boxes.close()
+
+
+def trainings(rounds: int, root: Path | None, device: str) -> dict[str, dict[str, dict[str, float]]]:
+    """An epoch of the auto-encoder and of the VAE, and a pass of the DCGAN, in several ways."""
+    digits = sources.digits(root, root is None)
+    images, labels = _filled(digits.images, DIGITS), _filled(digits.labels, DIGITS)
+    photographs = _filled(sources.photographs(root, root is None).images, PHOTOGRAPHS)
+    base = "b: nothing but the mathematics"
+    return {
+        "AE, epoch": measure(bench_training.digits("ae", images, labels, device), rounds, base),
+        "VAE, epoch": measure(bench_training.digits("vae", images, labels, device), rounds, base),
+        f"DCGAN, {PHOTOGRAPHS // 128} iterations": measure(
+            bench_training.photographs(photographs, device), rounds, base
+        ),
+    }
+
+
+def _filled(values: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.cat([values] * -(-count // len(values)))[:count].contiguous()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between them")
+    parser.add_argument(
+        "--data", type=Path, default=None, help="folder of the real data; embedded data without"
+    )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("bench.json"))
+    options = parser.parse_args(arguments)
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"--only {', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
+    made: dict[str, Callable[[], dict[str, Any]]] = {
+        "check": lambda: {"check": checks(options.rounds)},
+        "grading": lambda: {"grading, per submission": grading(options.rounds)},
+        "sandbox": lambda: {"sandbox": sandboxes(options.rounds)},
+        "training": lambda: trainings(options.rounds, options.data, options.device),
+    }
+    console, found = Console(highlight=False, soft_wrap=True), {}
+    for part in wanted:
+        for title, ways in made[part]().items():
+            found[title] = ways
+            table = Table("way", "seconds", "ratio", title=title)
+            for name, numbers in ways.items():
+                table.add_row(name, f"{numbers['seconds']:.3f}", f"{numbers['ratio']:.2f}")
+            console.print(table)
+    record = {"machine": tables.machine(options.device), "cores": os.cpu_count(), "rounds": options.rounds}
+    write_atomically(options.out, json.dumps({**record, "measured": found}, indent=1) + "\n")
+    console.print(f"The same is in {options.out}", markup=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
