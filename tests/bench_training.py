@@ -49,7 +49,6 @@ def digits(kind: str, images: Tensor, labels: Tensor, device: str) -> Rounds:
     student = given.autoencoder.train_autoencoder if kind == "ae" else given.vae.train_vae
     raw = (images * 255).round().to(torch.uint8).squeeze(1)
     flat = runs.flat(images)
-    step, names = runs.objective(kind)
     in_memory = training.Batches((flat, labels), runs.BATCH, device)
 
     def plain(loader: Any) -> Callable[[], object]:
@@ -57,6 +56,7 @@ def digits(kind: str, images: Tensor, labels: Tensor, device: str) -> Rounds:
 
     def ours() -> object:
         model = runs.build(plan, device)
+        step, names = runs.objective(kind, model)
         return training.train(training.Minimise(model, step, names, runs.RATE), in_memory, 1)
 
     return {

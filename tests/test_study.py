@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from autograder.checks.hidden import test_vae as beta_check
 from autograder.cli import main
 from autograder.study import handout, runs, sources, sweep, training
 from autograder.study.reference import modules
@@ -59,7 +60,7 @@ def test_the_fast_loop_trains_as_the_students_loop(kind: str) -> None:
     plain = runs.build(plan, "cpu")
     history = student(plain, training.Batches((x, labels), 8), 2, runs.RATE)
     fast = runs.build(plan, "cpu")
-    step, names = runs.objective(kind)
+    step, names = runs.objective(kind, fast)
     trained = training.train(
         training.Minimise(fast, step, names, runs.RATE), training.Batches((runs.flat(x), labels), 8), 2
     )
@@ -102,7 +103,7 @@ def test_an_interrupted_training_goes_on_and_ends_as_one_that_was_not(kind: str,
         model = runs.build(plan, "cpu")
         steps: training.Steps
         if kind == "vae":
-            steps = training.Minimise(model, *runs.objective(kind), runs.RATE)
+            steps = training.Minimise(model, *runs.objective(kind, model), runs.RATE)
             batches = training.Batches((runs.flat(x), torch.zeros(64)), 8)
         else:
             steps, batches = training.Adversarial(model), training.Batches((x,), 16)
@@ -137,7 +138,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_used(tmp_path: P
 
     def losses(seed: int) -> list[float]:
         model = runs.build(plan, "cpu", seed)
-        steps = training.Minimise(model, *runs.objective("vae"), runs.RATE)
+        steps = training.Minimise(model, *runs.objective("vae", model), runs.RATE)
         batches = training.Batches((runs.flat(x), torch.zeros(16)), 8)
         return training.train(steps, batches, 1, checkpoint=file, settings={"seed": seed}).curves["rec_loss"]
 
@@ -158,6 +159,17 @@ def test_the_accepted_interval_is_where_the_bound_is_near_its_best_and_samples_a
     assert sweep.interval(nats, unclear) == (0.3, 10)
     with pytest.raises(ValueError, match="wider range"):
         sweep.interval({0.01: 130, 0.1: 100, 1: 110}, {0.01: 0.5, 0.1: 0.5, 1: 0.5})
+
+
+def test_the_check_accepts_what_the_sweep_says() -> None:
+    record = json.loads((ROOT / "docs" / "results" / "sweep.json").read_text(encoding="utf-8"))
+    points = [sweep.Point(**point) for point in record["points"]]
+    assert {p.beta for p in points} == set(sweep.betas())
+    assert all(p.nats == pytest.approx(784 * p.rec + 32 * p.kl) for p in points)
+    found = sweep.interval(sweep.means(points, "nats"), sweep.means(points, "clear"))
+    assert found == (beta_check.LOW, beta_check.HIGH)
+    assert beta_check.LOW < modules().vae.BETA < beta_check.HIGH
+    assert beta_check.LOW < 32 / 784 < beta_check.HIGH
 
 
 def test_the_sweep_is_even_on_a_logarithmic_scale() -> None:

@@ -82,18 +82,37 @@ def flat(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
     return images.flatten(1).unsqueeze(1).to(device)
 
 
-def objective(kind: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
-    """What is minimised, from the model's own methods, and the names of the values to keep. Images come flattened."""
-    loss_of = modules().autoencoder.reconstruction_loss
+def objective(kind: str, model: Any) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """What is minimised, and the names of the values to keep. Images come flattened.
+
+    It is the model's own loss, but for one thing: the cross-entropy is taken of the decoder's logits, which are caught before
+    its sigmoid. That is the same function, and on a CPU several times as fast as the one of probabilities.
+    """
+    caught: list[Tensor] = []
+    sigmoid = [module for module in model.decoder.modules() if isinstance(module, nn.Sigmoid)][-1]
+
+    def catch(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if torch.is_grad_enabled():
+            caught[:] = arguments
+
+    sigmoid.register_forward_pre_hook(catch)
+    divergence = modules().vae.kl_divergence
+
+    def rec_loss(x: Tensor) -> Tensor:
+        logits = caught.pop()
+        return F.binary_cross_entropy_with_logits(logits, x.reshape(logits.shape))
 
     def plain(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        loss = loss_of(model(x), x)
+        model(x)
+        loss = rec_loss(x)
         return loss, (loss,)
 
     def variational(model: Any, x: Tensor, labels: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         outputs = model(x, labels) if kind == "cvae" else model(x)
-        loss, parts = model.loss(x, outputs)
-        return loss, (parts["rec_loss"], parts["kl_loss"])
+        mu, log_sigma = outputs["q"].chunk(2, dim=-1)
+        zeros = torch.zeros_like(mu)
+        rec, kl = rec_loss(x), divergence(mu, log_sigma, zeros, zeros).mean()
+        return rec + model.beta * kl, (rec, kl)
 
     return (plain, ("rec_loss",)) if kind == "ae" else (variational, ("rec_loss", "kl_loss"))
 
@@ -123,7 +142,7 @@ def run_digits(
     """Trains and measures one model of Problem 1. folder: where its checkpoint is kept; longer: see `LONGER`."""
     epochs = plan.epochs * (longer if data.embedded else 1)
     model = build(plan, device, seed)
-    step, names = objective(plan.kind)
+    step, names = objective(plan.kind, model)
     batches = Batches((flat(data.images), data.labels), BATCH, device)
     trained = train(
         Minimise(model, step, names, RATE),

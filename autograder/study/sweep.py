@@ -10,7 +10,7 @@ The question asks for good reconstructions and good samples at once, and the rul
   is drawn there is no digit.
 
 Between two betas of the sweep both are interpolated linearly in log beta. The accepted interval is the one around the best
-beta in which both hold; its ends are rounded outwards to one digit, so that no verdict hangs on the noise of a sweep.
+beta in which both hold; its ends are rounded to one digit, as much as a sweep of a few seeds can tell.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def interval(nats: Mapping[float, float], clear: Mapping[float, float]) -> tuple
     low, high = max(low for low, _ in sides), min(high for _, high in sides)
     if low == 0 or high == math.inf:
         raise ValueError("no end is reached within the sweep: take a wider range of beta")
-    return _rounded(low, math.floor), _rounded(high, math.ceil)
+    return float(f"{low:.1g}"), float(f"{high:.1g}")
 
 
 def _around(best: float, values: Mapping[float, float], bar: float) -> tuple[float, float]:
@@ -182,12 +182,6 @@ def _around(best: float, values: Mapping[float, float], bar: float) -> tuple[flo
         return never
 
     return crossing(order[at::-1], 0.0), crossing(order[at:], math.inf)
-
-
-def _rounded(value: float, towards: Callable[[float], int]) -> float:
-    """To one digit, downwards or upwards."""
-    unit = 10.0 ** math.floor(math.log10(value))
-    return float(f"{towards(round(value / unit, 6)) * unit:.1g}")
 
 
 def write(swept: Swept, data: Digits, device: str, out: Path) -> str:
