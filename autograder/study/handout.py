@@ -1,8 +1,8 @@
 """The handout's own figures, and where the final losses of a trained reference must be.
 
-A final loss hangs on the seed. Where five seeds (42 to 46) went beyond what the handout says, the range that is accepted is
-theirs: 0.1349 to 0.1394 and 0.309 to 0.338 for the VAE at beta 0.105, 0.219 to 0.244 for the KL of the conditional one. The
-embedded data have ranges of our own, around what seed 42 gave (in brackets).
+A final loss hangs on the seed. Where some of five seeds (42 to 46) end beyond the handout's range, a target holds their own
+range too: such a value is told as outside, and is no fault of the training. The embedded data have ranges of our own, around
+what seed 42 gave (in brackets).
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from autograder.study.runs import Outcome
 
 @dataclass(frozen=True)
 class Target:
-    """A value of a run, named as in `Outcome.measured`, and the range that it must be in; `says` as the handout has it."""
+    """A value of a run, named as in `Outcome.measured`, and its range; `says` as the handout has it.
+
+    seeds: the range of five seeds, where it goes beyond the other.
+    """
 
     run: str
     value: str
     low: float
     high: float
     says: str
+    seeds: tuple[float, float] | None = None
 
 
 REAL = (
@@ -30,10 +34,10 @@ REAL = (
     Target("VAE, beta 0", "train kl_loss", 22, 33, "about 27"),
     Target("VAE, beta 10", "train rec_loss", 0.25, 0.28, "0.25 to 0.28"),
     Target("VAE, beta 10", "train kl_loss", 0, 1e-6, "below 1e-6"),
-    Target("VAE, beta 0.105", "train rec_loss", 0.125, 0.140, "0.125 to 0.138"),
-    Target("VAE, beta 0.105", "train kl_loss", 0.29, 0.35, "0.29 to 0.32"),
+    Target("VAE, beta 0.105", "train rec_loss", 0.125, 0.138, "0.125 to 0.138", (0.134, 0.140)),
+    Target("VAE, beta 0.105", "train kl_loss", 0.29, 0.32, "0.29 to 0.32", (0.309, 0.339)),
     Target("CVAE, beta 0.105", "train rec_loss", 0.138, 0.152, "0.138 to 0.152"),
-    Target("CVAE, beta 0.105", "train kl_loss", 0.20, 0.25, "0.20 to 0.23"),
+    Target("CVAE, beta 0.105", "train kl_loss", 0.20, 0.23, "0.20 to 0.23", (0.219, 0.244)),
     Target("DCGAN", "dis_loss", 0.4, 1.1, "about 0.4 to 1.1"),
     Target("DCGAN", "gen_loss", 0.6, 3.0, "about 0.6 to 3"),
     Target("DCGAN", "reconstruction", 0, 0.03, "0.0146; 0.03 is the bar"),
@@ -66,6 +70,19 @@ class Compared:
     @property
     def inside(self) -> bool:
         return self.target.low <= self.value <= self.target.high
+
+    @property
+    def plausible(self) -> bool:
+        """Inside, or where one of the five seeds ended."""
+        seeds = self.target.seeds
+        return self.inside or (seeds is not None and seeds[0] <= self.value <= seeds[1])
+
+    @property
+    def where(self) -> str:
+        """In words, for tables."""
+        if self.inside:
+            return "inside"
+        return "outside, as some seeds are" if self.plausible else "OUTSIDE"
 
 
 def compare(outcomes: list[Outcome], embedded: bool) -> list[Compared]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -177,8 +178,8 @@ def run_photographs(
     loss, _ = dcgan.reconstruct(targets)
     at_zero = F.mse_loss(dcgan.generate(torch.zeros(len(targets), dcgan.code_size)), targets).item()
     measured = {
-        "dis_loss": _mean(trained.curves["dis_loss"][-epoch:]),
-        "gen_loss": _mean(trained.curves["gen_loss"][-epoch:]),
+        "dis_loss": fmean(trained.curves["dis_loss"][-epoch:]),
+        "gen_loss": fmean(trained.curves["gen_loss"][-epoch:]),
         "reconstruction": loss,
         "at code zero": at_zero,
         "below code zero": 1 - loss / at_zero,
@@ -194,7 +195,7 @@ def _measure_digits(plan: Plan, model: Any, data: Digits, trained: Trained, devi
     x, labels = flat(data.test_images, device), data.test_labels.to(device)
     loss_of = modules().autoencoder.reconstruction_loss
     measured = {"first": trained.curves["rec_loss"][0]}
-    measured.update({f"train {name}": _mean(values[-LAST:]) for name, values in trained.curves.items()})
+    measured.update({f"train {name}": fmean(values[-LAST:]) for name, values in trained.curves.items()})
     if plan.kind == "ae":
         return {**measured, "test rec": loss_of(model(x), x).item()}
     conditional = (labels,) if plan.kind == "cvae" else ()
@@ -216,10 +217,6 @@ def bound(rec: float, kl: float) -> float:
     (Kingma and Welling 2014, equation 3; both terms are summed there.)
     """
     return PIXELS * rec + NZ * kl
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _file(folder: Path | None, plan: Plan, seed: int) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,7 @@ class Digits:
 
     def cut(self, count: int) -> Digits:
         """With the first `count` training images only."""
-        return Digits(
-            self.name,
-            self.images[:count],
-            self.labels[:count],
-            self.test_images,
-            self.test_labels,
-            self.embedded,
-        )
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class Photographs:
 
     def cut(self, count: int, tests: int) -> Photographs:
         """With the first training and test images only."""
-        return Photographs(self.name, self.images[:count], self.test_images[:tests], self.embedded)
+        return replace(self, images=self.images[:count], test_images=self.test_images[:tests])
 
 
 def digits(root: Path | None, offline: bool) -> Digits:

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -149,7 +150,7 @@ def means(points: Sequence[Point], value: str) -> dict[float, float]:
     found: dict[float, list[float]] = {}
     for point in points:
         found.setdefault(point.beta, []).append(getattr(point, value))
-    return {beta: sum(values) / len(values) for beta, values in sorted(found.items())}
+    return {beta: fmean(values) for beta, values in sorted(found.items())}
 
 
 def interval(nats: Mapping[float, float], clear: Mapping[float, float]) -> tuple[float, float]:
@@ -233,8 +234,7 @@ def write(swept: Swept, data: Digits, device: str, out: Path) -> str:
 
 def _spread(values: Sequence[float], digits: int) -> str:
     """The mean, and the range over the seeds."""
-    mean = sum(values) / len(values)
-    return f"{mean:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    return f"{fmean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def _curves(nats: Mapping[float, float], swept: Swept, found: Mapping[str, float], data: Digits) -> Figure:

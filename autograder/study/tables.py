@@ -45,12 +45,10 @@ def markdown(outcomes: Sequence[Outcome], compared: Sequence[Compared], device: 
             lines += _row([o.plan.name, str(o.epochs), f"{o.trained.seconds:.0f}", *cells])
         lines.append("")
     if compared:
-        lines += _row(["run", "value", "the handout", "accepted", "here", ""], head=True)
+        lines += _row(["run", "value", "the handout", "range", "here", ""], head=True)
         for c in compared:
             t = c.target
-            where = "inside" if c.inside else "OUTSIDE"
-            accepted = f"{t.low:g} to {t.high:g}"
-            lines += _row([t.run, t.value, t.says, accepted, _number(c.value), where])
+            lines += _row([t.run, t.value, t.says, f"{t.low:g} to {t.high:g}", _number(c.value), c.where])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -81,6 +79,7 @@ def table(
                 "high": c.target.high,
                 "measured": c.value,
                 "inside": c.inside,
+                "seeds": c.target.seeds,
             }
             for c in compared
         ],
