@@ -5,16 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import rich.progress
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from autograder.cli import UNUSABLE
 from autograder.reports.files import write_atomically
+
+if TYPE_CHECKING:
+    from autograder.study.abreast import Job
+    from autograder.study.runs import Progress
+    from autograder.study.sources import Digits, Photographs
 
 QUICK_DIGITS, QUICK_ACTMAX = 1400, 50
 QUICK_PHOTOGRAPHS = 640, 8  # training images, test images
@@ -34,6 +42,11 @@ DEVICE = click.option(
     show_default=True,
     help="Where to train; auto: on a GPU where there is one.",
 )
+JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Trainings side by side. Default: on a CPU one for each core, at most 4; on a GPU one.",
+)
 
 
 @click.command("figures")
@@ -44,6 +57,7 @@ DEVICE = click.option(
 @click.option("--only", type=click.Choice(["digits", "photographs"]), help="One of the two problems.")
 @click.option("--epochs", type=click.IntRange(1), default=25, show_default=True, help="Epochs of the DCGANs.")
 @click.option("--seed", type=int, default=42, show_default=True)
+@JOBS
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("figures"), show_default=True, metavar="DIR"
 )
@@ -55,6 +69,7 @@ def figures_command(
     only: str | None,
     epochs: int,
     seed: int,
+    jobs: int | None,
     out: Path,
 ) -> None:
     """Trains the reference as the handout says and writes every figure, and a table of final losses, into DIR.
@@ -70,15 +85,16 @@ def figures_command(
     Exit status: 0 when all is written; 1 when a loss is neither where the handout has it nor where other
     seeds end; 2 when the data cannot be had.
     """
-    from autograder.study import handout, plots, runs, sources, tables
+    from autograder.study import abreast, handout, plots, runs, sources, tables, training
     from autograder.study.reference import modules
 
+    click.get_current_context().with_resource(training.small_numbers_as_zero())
     chosen = _device(device)
     _check(root)
     outcomes: list[runs.Outcome] = []
     count = 0
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    checkpoints = out / "checkpoints"
+    given: dict[str, Any] = {"device": chosen, "folder": out / "checkpoints"}
 
     def write(drawn: plots.Drawn) -> None:
         nonlocal count
@@ -90,30 +106,30 @@ def figures_command(
     try:
         if only != "photographs":
             tuned = float(modules().vae.BETA)
-            data = sources.digits(root, offline)
-            plans = runs.digit_plans(tuned)
-            if quick:
-                data, plans = data.cut(QUICK_DIGITS), [runs.shortened(p) for p in plans]
+            load = partial(_digits, root, offline, quick)
+            data = load()
+            plans = [runs.shortened(p) if quick else p for p in runs.digit_plans(tuned)]
             console.print(escape(f"{data.name}: {len(data.images)} training images, on {chosen}"))
-            with _bars(console) as progress:
-                longer = 2 if quick else runs.LONGER
-                done = {
-                    p.name: runs.run_digits(p, data, chosen, checkpoints, progress, seed, longer)
-                    for p in plans
-                }
+            options = {**given, "longer": 2 if quick else runs.LONGER}
+            with _bars(console) as told:
+                trainings = [abreast.Job(p, seed) for p in plans]
+                tell = _ahead(trainings, load, partial(runs.train_digits, **options), jobs, chosen, told)
+                done = {p.name: runs.run_digits(p, data, progress=tell, seed=seed, **options) for p in plans}
             outcomes += done.values()
             write(plots.of_digits(data, done, chosen, tuned))
         if only != "digits":
-            photographs = sources.photographs(root, offline)
-            if quick:
-                photographs, epochs = photographs.cut(*QUICK_PHOTOGRAPHS), 2
+            load_photographs = partial(_photographs, root, offline, quick)
+            photographs = load_photographs()
             console.print(
                 escape(f"{photographs.name}: {len(photographs.images)} training images, on {chosen}")
             )
-            plans = runs.photograph_plans(epochs)
-            with _bars(console) as progress:
+            plans = runs.photograph_plans(2 if quick else epochs)
+            with _bars(console) as told:
+                trainings = [abreast.Job(p, seed) for p in plans]
+                train = partial(runs.train_photographs, **given)
+                tell = _ahead(trainings, load_photographs, train, jobs, chosen, told)
                 done = {
-                    p.name: runs.run_photographs(p, photographs, chosen, checkpoints, progress, seed)
+                    p.name: runs.run_photographs(p, photographs, progress=tell, seed=seed, **given)
                     for p in plans
                 }
             outcomes += done.values()
@@ -144,29 +160,74 @@ def figures_command(
 @DEVICE
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each beta.")
+@JOBS
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("figures"), show_default=True, metavar="DIR"
 )
-def sweep_command(root: Path | None, offline: bool, device: str, epochs: int, seeds: int, out: Path) -> None:
+def sweep_command(
+    root: Path | None, offline: bool, device: str, epochs: int, seeds: int, jobs: int | None, out: Path
+) -> None:
     """Trains VAEs over a logarithmic range of beta and derives the interval that question 1-6 accepts.
 
     DIR gets sweep.json and sweep.md (reconstruction, KL and the bound in nats, by beta), sweep.png (the curves) and
     sweep-samples.png (reconstructions and samples of each beta). An interrupted run goes on.
     """
-    from autograder.study import sources, sweep
+    from autograder.study import runs, sources, sweep, training
 
+    click.get_current_context().with_resource(training.small_numbers_as_zero())
     chosen = _device(device)
     _check(root)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    load = partial(_digits, root, offline, False)
     try:
-        data = sources.digits(root, offline)
+        data = load()
     except sources.NoData as error:
         click.echo(f"autograder: {error}; --offline trains on embedded data", err=True)
         sys.exit(UNUSABLE)
     console.print(escape(f"{data.name}: {len(data.images)} training images, on {chosen}"))
-    with _bars(console) as progress:
-        swept = sweep.run(data, chosen, epochs, range(42, 42 + seeds), out, progress)
+    trainings = sweep.jobs(epochs, range(42, 42 + seeds))
+    folder = out / "checkpoints"
+    with _bars(console) as told:
+
+        def as_one(_: str, total: int, done: int) -> None:
+            told("sweep", total * len(trainings), done)
+
+        train = partial(runs.train_digits, device=chosen, folder=folder)
+        tell = _ahead(trainings, load, train, jobs, chosen, as_one)
+        swept = sweep.run(data, chosen, trainings, folder, tell)
     click.echo(sweep.write(swept, data, chosen, out))
+
+
+def _digits(root: Path | None, offline: bool, quick: bool) -> Digits:
+    from autograder.study import sources
+
+    data = sources.digits(root, offline)
+    return data.cut(QUICK_DIGITS) if quick else data
+
+
+def _photographs(root: Path | None, offline: bool, quick: bool) -> Photographs:
+    from autograder.study import sources
+
+    data = sources.photographs(root, offline)
+    return data.cut(*QUICK_PHOTOGRAPHS) if quick else data
+
+
+def _ahead(
+    trainings: Sequence[Job],
+    load: Callable[[], Any],
+    train: Callable[..., object],
+    jobs: int | None,
+    device: str,
+    progress: Progress,
+) -> Progress:
+    """Trains side by side, where there is room; returns what the rest is to tell its progress to."""
+    from autograder.study import abreast
+
+    workers = abreast.jobs_by_default(device) if jobs is None else jobs
+    if workers == 1:
+        return progress
+    abreast.train_ahead(trainings, load, train, workers, progress)
+    return lambda name, total, done: None
 
 
 def _device(device: str) -> str:
@@ -189,7 +250,7 @@ def _check(root: Path | None) -> None:
 @contextlib.contextmanager
 def _bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for each training, made when it is first told of; none where nobody watches."""
-    bars = Progress(
+    bars = rich.progress.Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

@@ -9,7 +9,9 @@ after the other, and the median over the rounds is told.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +30,32 @@ from rich.table import Table
 
 from autograder.reports.files import write_atomically
 from autograder.sandbox.launch import Limits, launcher
-from autograder.study import sources, tables
+from autograder.study import sources, tables, training
+from autograder.study.abreast import cores
 from tests import bench_training, big_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("check", "grading", "sandbox", "training")
-DIGITS, PHOTOGRAPHS = 60_000, 5_120  # images in a round; small sets are repeated until they are as many
+DIGITS, PHOTOGRAPHS = 60_000, 5_120  # images in a round
 GRADED = 6
 
 Ways = Mapping[str, Callable[[], object]]
 
 
-def measure(ways: Ways, rounds: int, base: str) -> dict[str, dict[str, float]]:
-    """Seconds and ratio to `base`, by way: medians over the rounds. A round before them warms up and is not counted."""
+def measure(
+    ways: Ways, rounds: int, base: str, shares: Mapping[str, int] | None = None
+) -> dict[str, dict[str, float]]:
+    """Seconds and ratio to `base`, by way: medians over the rounds. A round before them warms up and is not counted.
+
+    shares: by way, the number of like things that it does at once; its seconds are those of one of them.
+    """
     took: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
             began = time.perf_counter()
             way()
             if number:
-                took[name].append(time.perf_counter() - began)
+                took[name].append((time.perf_counter() - began) / (shares or {}).get(name, 1))
     return {
         name: {
             "seconds": statistics.median(times),
@@ -112,19 +121,79 @@ def sandboxes(rounds: int) -> dict[str, dict[str, float]]:
         boxes.close()
 
 
-def trainings(rounds: int, root: Path | None, device: str) -> dict[str, dict[str, dict[str, float]]]:
-    """An epoch of the auto-encoder and of the VAE, and a pass of the DCGAN, in several ways."""
-    digits = sources.digits(root, root is None)
-    images, labels = _filled(digits.images, DIGITS), _filled(digits.labels, DIGITS)
-    photographs = _filled(sources.photographs(root, root is None).images, PHOTOGRAPHS)
-    base = "b: nothing but the mathematics"
-    return {
-        "AE, epoch": measure(bench_training.digits("ae", images, labels, device), rounds, base),
-        "VAE, epoch": measure(bench_training.digits("vae", images, labels, device), rounds, base),
-        f"DCGAN, {PHOTOGRAPHS // 128} iterations": measure(
-            bench_training.photographs(photographs, device), rounds, base
-        ),
-    }
+BASE = "b: nothing but the mathematics"
+PAIRED = "two side by side"
+TRAININGS = ("ae", "vae", "dcgan")
+
+
+def trainings(
+    rounds: int,
+    root: Path | None,
+    device: str,
+    kinds: Sequence[str] = TRAININGS,
+    counts: tuple[int, int] = (DIGITS, PHOTOGRAPHS),
+) -> dict[str, dict[str, dict[str, float]]]:
+    """An epoch of the auto-encoder and of the VAE, and a pass of the DCGAN, in several ways.
+
+    On a CPU (a) and ours are trained in pairs as well, each with half of the threads, as `figures` does: the seconds are
+    those of the pair, halved.
+
+    counts: digits and photographs in a round; small sets are repeated until they are as many.
+    """
+    titles = {"ae": "AE, epoch", "vae": "VAE, epoch", "dcgan": f"DCGAN, {counts[1] // 128} iterations"}
+    found = {}
+    for kind in kinds:
+        names = list(_ways(kind, root, device, counts))
+        given = kind, root, device, counts
+        with contextlib.ExitStack() as pools:
+            ways = {name: _apart(pools, name, 1, *given) for name in names}
+            pairs = {} if device == "cuda" else {f"{n}, {PAIRED}": n for n in (names[0], "ours")}
+            ways.update({title: _apart(pools, name, 2, *given) for title, name in pairs.items()})
+            found[titles[kind]] = measure(ways, rounds, BASE, dict.fromkeys(pairs, 2))
+    return found
+
+
+def _ways(kind: str, root: Path | None, device: str, counts: tuple[int, int]) -> bench_training.Rounds:
+    offline = root is None
+    if kind == "dcgan":
+        photographs = sources.photographs(root, offline).images
+        return bench_training.photographs(_filled(photographs, counts[1]), device)
+    digits = sources.digits(root, offline)
+    images, labels = _filled(digits.images, counts[0]), _filled(digits.labels, counts[0])
+    return bench_training.digits(kind, images, labels, device)
+
+
+def _apart(pools: contextlib.ExitStack, name: str, copies: int, *given: Any) -> Callable[[], object]:
+    """One way in a process of its own, where PyTorch's threads are in the mode that they have in use; or several at once."""
+    context = multiprocessing.get_context("spawn")
+    arguments = multiprocessing.get_start_method(), max(1, cores() // copies), name, *given
+    own = [ProcessPoolExecutor(1, context, _prepare, arguments) for _ in range(copies)]
+    for pool in own:
+        pools.enter_context(pool)
+
+    def run() -> None:
+        for future in [pool.submit(_go) for pool in own]:
+            future.result()
+
+    return run
+
+
+_prepared: list[Callable[[], object]] = []
+
+
+def _prepare(
+    start: str, threads: int, name: str, kind: str, root: Path | None, device: str, counts: tuple[int, int]
+) -> None:
+    # Data loaders start their workers as in a program that is begun by hand.
+    multiprocessing.set_start_method(start, force=True)
+    if name == "ours":  # as `figures` does, and nobody else
+        training.small_numbers_as_zero().__enter__()
+    torch.set_num_threads(threads)
+    _prepared.append(_ways(kind, root, device, counts)[name])
+
+
+def _go() -> None:
+    _prepared[0]()
 
 
 def _filled(values: torch.Tensor, count: int) -> torch.Tensor:

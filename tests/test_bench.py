@@ -1,11 +1,13 @@
 """The benchmark: every way of training does the same steps, ratios are those of the rounds, and the parts run."""
 
+import contextlib
 import json
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -46,6 +48,24 @@ def test_ratios_are_taken_within_a_round() -> None:
     found = bench.measure({name: partial(time.sleep, s) for name, s in waits.items()}, 3, "base")
     assert found["base"]["ratio"] == 1
     assert 1.5 < found["twice"]["ratio"] < 2.5
+
+
+def test_of_things_done_at_once_one_is_told() -> None:
+    found = bench.measure(
+        {"base": partial(time.sleep, 0.1), "two": partial(time.sleep, 0.1)}, 3, "base", {"two": 2}
+    )
+    assert 0.4 < found["two"]["ratio"] < 0.6
+
+
+def test_a_way_runs_in_processes_of_its_own_as_often_as_asked() -> None:
+    children = psutil.Process().children
+    before = {child.pid for child in children()}
+    with contextlib.ExitStack() as pools:
+        run = bench._apart(pools, "ours", 2, "ae", None, "cpu", (640, 128))
+        run()
+        run()
+        workers = [child for child in children() if "spawn_main" in " ".join(child.cmdline())]
+        assert len({child.pid for child in workers} - before) == 2
 
 
 def test_a_part_is_measured_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

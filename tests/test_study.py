@@ -1,16 +1,19 @@
 """The trained reference: loops that are fast and mean the same, checkpoints, the data at hand, the rule of the beta study."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from click.testing import CliRunner
 
 from autograder.checks.hidden import test_vae as beta_check
 from autograder.cli import main
-from autograder.study import handout, runs, sources, sweep, training
+from autograder.study import handout, losses, runs, sources, sweep, training
 from autograder.study.reference import modules
 from tests.test_real_data import CIFAR_FILE, needs_cifar
 
@@ -45,6 +48,50 @@ def test_an_epoch_serves_full_batches_of_different_examples_in_a_new_order() -> 
 
 def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
     assert [len(x) for (x,) in training.Batches((torch.arange(3),), 64)] == [3]
+
+
+def test_the_cross_entropy_of_logits_and_its_gradient_are_pytorchs_own() -> None:
+    logits = torch.cat([torch.randn(500) * 10, torch.tensor([0.0, 100.0, -100.0])]).requires_grad_()
+    targets = torch.cat([torch.rand(500), torch.tensor([0.3, 0.0, 1.0])])
+    both = []
+    for loss_of in (losses.cross_entropy, F.binary_cross_entropy_with_logits):
+        loss = 3 * loss_of(logits, targets)  # the factor: a gradient comes from beyond
+        both.append((loss.detach(), *torch.autograd.grad(loss, logits)))
+    torch.testing.assert_close(both[0], both[1], rtol=1e-6, atol=1e-9)
+    assert torch.autograd.gradcheck(
+        lambda z: losses.cross_entropy(z, targets[:20].double()),
+        logits[:20].detach().double().requires_grad_(),
+    )
+
+
+def test_small_numbers_count_as_zero_in_all_threads_until_the_end() -> None:
+    code = """if True:
+        import torch
+        from autograder.study.training import small_numbers_as_zero
+        torch.set_num_threads(2)
+        with small_numbers_as_zero():
+            print((torch.full((1_000_000,), 1e-30) * 1e-10).count_nonzero().item())
+        print(bool(torch.tensor(1e-30) * 1e-10))"""
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["0", "True"]
+
+
+@pytest.mark.parametrize("command", ["figures", "sweep"])
+def test_small_numbers_count_as_zero_while_a_command_trains(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def product() -> bool:
+        return bool(torch.tensor(1e-30) * 1e-10)
+
+    seen = []
+
+    def digits(root: Path | None, offline: bool) -> sources.Digits:
+        seen.append(product())
+        raise sources.NoData("none")
+
+    monkeypatch.setattr(sources, "digits", digits)
+    assert CliRunner().invoke(main, [command, "--offline", "--device", "cpu"]).exit_code == 2
+    assert seen == [False] and product()
 
 
 @pytest.mark.parametrize("kind", ["ae", "vae", "cvae"])

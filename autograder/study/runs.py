@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autograder.study.losses import cross_entropy
 from autograder.study.reference import modules
 from autograder.study.sources import Digits, Photographs
 from autograder.study.training import Adversarial, Batches, Minimise, Trained, train
@@ -87,7 +88,7 @@ def objective(kind: str, model: Any) -> tuple[Callable[..., Any], tuple[str, ...
     """What is minimised, and the names of the values to keep. Images come flattened.
 
     It is the model's own loss, but for one thing: the cross-entropy is taken of the decoder's logits, which are caught before
-    its sigmoid. That is the same function, and on a CPU several times as fast as the one of probabilities.
+    its sigmoid. That is the same function, and on a CPU several times as fast as the one of probabilities (see `losses`).
     """
     caught: list[Tensor] = []
     sigmoid = [module for module in model.decoder.modules() if isinstance(module, nn.Sigmoid)][-1]
@@ -101,7 +102,7 @@ def objective(kind: str, model: Any) -> tuple[Callable[..., Any], tuple[str, ...
 
     def rec_loss(x: Tensor) -> Tensor:
         logits = caught.pop()
-        return F.binary_cross_entropy_with_logits(logits, x.reshape(logits.shape))
+        return cross_entropy(logits, x.reshape(logits.shape))
 
     def plain(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         model(x)
@@ -131,7 +132,7 @@ def build(plan: Plan, device: str, seed: int = SEED) -> Any:
     return given.gan.DCGAN(spectral_norm=plan.kind == "dcgan-spectral", device=device)
 
 
-def run_digits(
+def train_digits(
     plan: Plan,
     data: Digits,
     device: str,
@@ -140,7 +141,7 @@ def run_digits(
     seed: int = SEED,
     longer: int = LONGER,
 ) -> Outcome:
-    """Trains and measures one model of Problem 1. folder: where its checkpoint is kept; longer: see `LONGER`."""
+    """Trains one model of Problem 1. folder: where its checkpoint is kept; longer: see `LONGER`."""
     epochs = plan.epochs * (longer if data.embedded else 1)
     model = build(plan, device, seed)
     step, names = objective(plan.kind, model)
@@ -153,17 +154,29 @@ def run_digits(
         settings=_settings(plan, data.name, len(data.images), device, seed),
         progress=lambda done: progress(plan.name, epochs * len(batches), done),
     )
+    return Outcome(plan, model, trained, epochs)
+
+
+def run_digits(
+    plan: Plan,
+    data: Digits,
+    device: str,
+    folder: Path | None,
+    progress: Progress,
+    seed: int = SEED,
+    longer: int = LONGER,
+) -> Outcome:
+    """Trains, as `train_digits`, and measures."""
+    outcome = train_digits(plan, data, device, folder, progress, seed, longer)
     torch.manual_seed(seed)  # what is drawn to measure does not hang on where the training left off
-    return Outcome(plan, model, trained, epochs, _measure_digits(plan, model, data, trained, device))
+    return replace(outcome, measured=_measure_digits(plan, outcome.model, data, outcome.trained, device))
 
 
-def run_photographs(
+def train_photographs(
     plan: Plan, data: Photographs, device: str, folder: Path | None, progress: Progress, seed: int = SEED
 ) -> Outcome:
-    """Trains and measures one DCGAN."""
+    """Trains one DCGAN."""
     dcgan = build(plan, device, seed)
-    targets = data.targets
-    untrained, _ = dcgan.reconstruct(targets)
     torch.manual_seed(seed)
     batches = Batches((data.images,), dcgan.batch_size, device)
     trained = train(
@@ -174,7 +187,18 @@ def run_photographs(
         settings=_settings(plan, data.name, len(data.images), device, seed),
         progress=lambda done: progress(plan.name, plan.epochs * len(batches), done),
     )
-    epoch = len(batches)
+    return Outcome(plan, dcgan, trained, plan.epochs)
+
+
+def run_photographs(
+    plan: Plan, data: Photographs, device: str, folder: Path | None, progress: Progress, seed: int = SEED
+) -> Outcome:
+    """Trains one DCGAN and measures it, before and after."""
+    targets = data.targets
+    untrained, _ = build(plan, device, seed).reconstruct(targets)
+    outcome = train_photographs(plan, data, device, folder, progress, seed)
+    dcgan, trained = outcome.model, outcome.trained
+    epoch = len(trained.curves["dis_loss"]) // plan.epochs
     loss, _ = dcgan.reconstruct(targets)
     at_zero = F.mse_loss(dcgan.generate(torch.zeros(len(targets), dcgan.code_size)), targets).item()
     measured = {
@@ -186,7 +210,7 @@ def run_photographs(
         "untrained": untrained,
         "grey": F.mse_loss(torch.full_like(targets, 0.5), targets).item(),
     }
-    return Outcome(plan, dcgan, trained, plan.epochs, measured)
+    return replace(outcome, measured=measured)
 
 
 @torch.no_grad()

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from autograder.reports.files import write_atomically
 from autograder.study import tables
+from autograder.study.abreast import Job
 from autograder.study.reference import modules
 from autograder.study.runs import (
     BATCH,
@@ -91,36 +92,29 @@ def betas() -> list[float]:
     return [float(f"{FIRST * 10 ** (i / STEPS_PER_DECADE):.3g}") for i in range(count + 1)]
 
 
-def run(data: Digits, device: str, epochs: int, seeds: Sequence[int], out: Path, progress: Progress) -> Swept:
-    """Trains a VAE for each beta and seed; checkpoints lie in out/checkpoints."""
+def jobs(epochs: int, seeds: Sequence[int]) -> list[Job]:
+    """The trainings of the sweep: a VAE for each beta and seed."""
+    return [Job(Plan(f"VAE, beta {b:g}", "vae", epochs, b), seed) for b in betas() for seed in seeds]
+
+
+def run(data: Digits, device: str, jobs: Sequence[Job], folder: Path, progress: Progress) -> Swept:
+    """Trains and measures the sweep's models, or goes on from the checkpoints in `folder`."""
     is_clear = _judge_of_digits(data, device)
     points: list[Point] = []
     pictures: dict[float, tuple[Tensor, Tensor]] = {}
-    for beta in betas():
-        plan = Plan(f"VAE, beta {beta:g}", "vae", epochs, beta)
-
-        def tell(_: str, total: int, done: int) -> None:
-            progress("sweep", total * len(betas()) * len(seeds), done)
-
-        for seed in seeds:
-            outcome = run_digits(plan, data, device, out / "checkpoints", tell, seed)
-            m = outcome.measured
-            points.append(
-                Point(
-                    beta,
-                    seed,
-                    m["test rec"],
-                    m["test rec, mean decoded"],
-                    m["test kl"],
-                    m["nats"],
-                    is_clear(outcome.model),
-                )
-            )
-            if beta not in pictures:
-                rebuilt = outcome.model.reconstruct(flat(data.test_images[:SHOWN], device)).cpu()
-                drawn = modules().autoencoder.sample_images(outcome.model, SHOWN, NZ, device=device).cpu()
-                pictures[beta] = rebuilt, drawn
-    return Swept(points, pictures, epochs)
+    for plan, seed in jobs:
+        assert plan.beta is not None
+        outcome = run_digits(plan, data, device, folder, progress, seed)
+        m = outcome.measured
+        nats, clear = m["nats"], is_clear(outcome.model)
+        points.append(
+            Point(plan.beta, seed, m["test rec"], m["test rec, mean decoded"], m["test kl"], nats, clear)
+        )
+        if plan.beta not in pictures:
+            rebuilt = outcome.model.reconstruct(flat(data.test_images[:SHOWN], device)).cpu()
+            drawn = modules().autoencoder.sample_images(outcome.model, SHOWN, NZ, device=device).cpu()
+            pictures[plan.beta] = rebuilt, drawn
+    return Swept(points, pictures, jobs[0].plan.epochs)
 
 
 def _judge_of_digits(data: Digits, device: str) -> Callable[[Any], float]:

@@ -1,0 +1,116 @@
+"""Trainings side by side: each leaves its checkpoint, and none lives longer than the one that asked for it."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autograder.cli_study import _digits
+from autograder.study import abreast, runs
+from autograder.study.abreast import Job
+
+ROOT = Path(__file__).resolve().parents[1]
+PLANS = [runs.Plan("AE", "ae", 1), runs.Plan("VAE, beta 0.1", "vae", 2, 0.1)]
+JOBS = [Job(plan, 1) for plan in PLANS]
+LOAD = partial(_digits, None, True, True)
+
+
+def nothing() -> None:
+    """Instead of data."""
+
+
+def waits(plan: runs.Plan, data: Any, progress: runs.Progress, seed: int, folder: Path) -> None:
+    progress(plan.name, 2, 1)
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def dies(plan: runs.Plan, data: Any, progress: runs.Progress, seed: int) -> None:
+    os._exit(9)
+
+
+def fails(plan: runs.Plan, data: Any, progress: runs.Progress, seed: int) -> None:
+    raise ValueError(f"{plan.name} from {seed}")
+
+
+def test_nothing_is_left_to_train_afterwards(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"device": "cpu", "folder": tmp_path, "longer": 1}
+    told: dict[str, list[int]] = {}
+
+    def tell(name: str, total: int, done: int) -> None:
+        told.setdefault(name, []).append(done)
+
+    abreast.train_ahead(JOBS, LOAD, partial(runs.train_digits, **given), 2, tell)
+    data = LOAD()
+    batches = len(data.images) // runs.BATCH
+    assert {name: sum(done) for name, done in told.items()} == {p.name: p.epochs * batches for p in PLANS}
+    assert all(len(done) > 1 for done in told.values())
+    for plan in PLANS:
+        restored: list[int] = []
+
+        def keep(name: str, total: int, done: int, into: list[int] = restored) -> None:
+            into.append(done)
+
+        outcome = runs.run_digits(plan, data, progress=keep, seed=1, **given)
+        assert restored == [plan.epochs * batches]  # all at once: from the checkpoint
+        alone = runs.run_digits(plan, data, progress=lambda *_: None, seed=1, **{**given, "folder": None})
+        assert outcome.measured == pytest.approx(alone.measured, rel=1e-3)
+
+
+def test_a_process_that_is_killed_leaves_the_rest_to_the_one_that_asked() -> None:
+    abreast.train_ahead(JOBS, nothing, dies, 2, lambda *_: None)
+    assert not multiprocessing.active_children()
+
+
+def test_what_a_training_raises_is_raised() -> None:
+    with pytest.raises(ValueError, match="AE from 1"):
+        abreast.train_ahead(JOBS[:1], nothing, fails, 2, lambda *_: None)
+
+
+def test_an_interrupted_run_ends_its_trainings(tmp_path: Path) -> None:
+    def interrupt(name: str, total: int, done: int) -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        abreast.train_ahead(JOBS, nothing, partial(waits, folder=tmp_path), 2, interrupt)
+    assert time.monotonic() - began < 120
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
+def test_trainings_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    code = f"""if True:
+        from functools import partial
+        from pathlib import Path
+        from autograder.study import abreast
+        from tests import test_abreast as t
+        if __name__ == "__main__":
+            train = partial(t.waits, folder=Path({str(tmp_path)!r}))
+            abreast.train_ahead(t.JOBS, t.nothing, train, 2, lambda *_: None)"""
+    script = tmp_path / "run.py"
+    script.write_text(code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, env=environment)
+    try:
+        wait_for(lambda: len(list(tmp_path.glob("[0-9]*"))) == 2)
+    finally:
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    processes = [int(path.name) for path in tmp_path.glob("[0-9]*")]
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in processes))
+
+
+def wait_for(what: Any, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
