@@ -119,11 +119,11 @@ def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tu
 
 def _pool(size: int) -> ProcessPoolExecutor:
     """Judges that share nothing with this process (no thread, lock or half-drawn progress bar) and do not outlive it."""
-    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=end_with_parent)
 
 
-def _end_with_parent() -> None:
-    """In a judge: ends it when the process that started it is gone, killed perhaps, and could not say so."""
+def end_with_parent() -> None:
+    """In a pool's process: ends it when the one that started it is gone, killed perhaps, and could not say so."""
     parent = parent_process()
     assert parent is not None
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from autograder.batch import default_jobs
 from autograder.reports.files import write_atomically
 from autograder.sandbox.launch import Limits, launcher
 from autograder.study import sources, tables, training
-from autograder.study.abreast import cores
 from tests import bench_training, big_class
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,8 +132,8 @@ def trainings(
     device: str,
     kinds: Sequence[str] = TRAININGS,
     counts: tuple[int, int] = (DIGITS, PHOTOGRAPHS),
-) -> dict[str, dict[str, dict[str, float]]]:
-    """An epoch of the auto-encoder and of the VAE, and a pass of the DCGAN, in several ways.
+) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+    """An epoch of the auto-encoder and of the VAE, and a pass of the DCGAN, in several ways: titles, and what was measured.
 
     On a CPU (a) and ours are trained in pairs as well, each with half of the threads, as `figures` does: the seconds are
     those of the pair, halved.
@@ -141,7 +141,6 @@ def trainings(
     counts: digits and photographs in a round; small sets are repeated until they are as many.
     """
     titles = {"ae": "AE, epoch", "vae": "VAE, epoch", "dcgan": f"DCGAN, {counts[1] // 128} iterations"}
-    found = {}
     for kind in kinds:
         names = list(_ways(kind, root, device, counts))
         given = kind, root, device, counts
@@ -149,8 +148,7 @@ def trainings(
             ways = {name: _apart(pools, name, 1, *given) for name in names}
             pairs = {} if device == "cuda" else {f"{n}, {PAIRED}": n for n in (names[0], "ours")}
             ways.update({title: _apart(pools, name, 2, *given) for title, name in pairs.items()})
-            found[titles[kind]] = measure(ways, rounds, BASE, dict.fromkeys(pairs, 2))
-    return found
+            yield titles[kind], measure(ways, rounds, BASE, dict.fromkeys(pairs, 2))
 
 
 def _ways(kind: str, root: Path | None, device: str, counts: tuple[int, int]) -> bench_training.Rounds:
@@ -166,7 +164,7 @@ def _ways(kind: str, root: Path | None, device: str, counts: tuple[int, int]) ->
 def _apart(pools: contextlib.ExitStack, name: str, copies: int, *given: Any) -> Callable[[], object]:
     """One way in a process of its own, where PyTorch's threads are in the mode that they have in use; or several at once."""
     context = multiprocessing.get_context("spawn")
-    arguments = multiprocessing.get_start_method(), max(1, cores() // copies), name, *given
+    arguments = multiprocessing.get_start_method(), max(1, default_jobs() // copies), name, *given
     own = [ProcessPoolExecutor(1, context, _prepare, arguments) for _ in range(copies)]
     for pool in own:
         pools.enter_context(pool)
@@ -215,20 +213,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = options.only.split(",")
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"--only {', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
-    made: dict[str, Callable[[], dict[str, Any]]] = {
-        "check": lambda: {"check": checks(options.rounds)},
-        "grading": lambda: {"grading, per submission": grading(options.rounds)},
-        "sandbox": lambda: {"sandbox": sandboxes(options.rounds)},
+    made: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
+        "check": lambda: iter([("check", checks(options.rounds))]),
+        "grading": lambda: iter([("grading, per submission", grading(options.rounds))]),
+        "sandbox": lambda: iter([("sandbox", sandboxes(options.rounds))]),
         "training": lambda: trainings(options.rounds, options.data, options.device),
     }
     console, found = Console(highlight=False, soft_wrap=True), {}
     for part in wanted:
-        for title, ways in made[part]().items():
-            found[title] = ways
-            table = Table("way", "seconds", "ratio", title=title)
-            for name, numbers in ways.items():
-                table.add_row(name, f"{numbers['seconds']:.3f}", f"{numbers['ratio']:.2f}")
-            console.print(table)
+        with console.status(f"measuring: {part}"):
+            for title, ways in made[part]():
+                found[title] = ways
+                table = Table("way", "seconds", "ratio", title=title)
+                for name, numbers in ways.items():
+                    table.add_row(name, f"{numbers['seconds']:.3f}", f"{numbers['ratio']:.2f}")
+                console.print(table)
     record = {"machine": tables.machine(options.device), "cores": os.cpu_count(), "rounds": options.rounds}
     write_atomically(options.out, json.dumps({**record, "measured": found}, indent=1) + "\n")
     console.print(f"The same is in {options.out}", markup=False)

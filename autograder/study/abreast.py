@@ -8,9 +8,7 @@ goes on: with nothing more to train where all went well, and with what is missin
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from autograder.batch import default_jobs, end_with_parent
 from autograder.study.runs import Plan, Progress
 from autograder.study.training import small_numbers_as_zero
 
@@ -32,16 +31,9 @@ class Job(NamedTuple):
     seed: int
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def jobs_by_default(device: str) -> int:
     """One training at a time on a GPU, which they would share; on a CPU one for each core, and at most `MOST`."""
-    return 1 if device == "cuda" else min(cores(), MOST)
+    return 1 if device == "cuda" else min(default_jobs(), MOST)
 
 
 def train_ahead(
@@ -63,7 +55,7 @@ def train_ahead(
     told = context.SimpleQueue()
     workers = min(workers, len(jobs))
     before = set(multiprocessing.active_children())
-    prepare = (load, train, max(1, cores() // workers), told)
+    prepare = (load, train, max(1, default_jobs() // workers), told)
     pool = ProcessPoolExecutor(workers, context, _prepare, prepare)
     try:
         pending: set[Future[None]] = {pool.submit(_train, job) for job in jobs}
@@ -88,7 +80,7 @@ _ready: list[Callable[[Job], object]] = []
 
 def _prepare(load: Callable[[], Any], train: Callable[..., object], threads: int, told: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that asked ends the others
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    end_with_parent()
     small_numbers_as_zero().__enter__()
     torch.set_num_threads(threads)
     data = load()
@@ -101,11 +93,3 @@ def _prepare(load: Callable[[], Any], train: Callable[..., object], threads: int
 
 def _train(job: Job) -> None:
     _ready[0](job)
-
-
-def _end_with_the_parent() -> None:
-    """Waits for the process that asked to be gone, however it went, and ends this one, which would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -1,22 +1,25 @@
 """The handout's own figures, and where the final losses of a trained reference must be.
 
-A final loss hangs on the seed. Where some of five seeds (42 to 46) end beyond the handout's range, a target holds their own
-range too: such a value is told as outside, and is no fault of the training. The embedded data have ranges of our own, around
-what seed 42 gave (in brackets).
+A final loss hangs on the seed. Where some of five seeds (42 to 46) end beyond the handout's range, or next to its end, a
+target holds what they gave too: a value that is no further from their mean than `SPREAD` standard deviations is told as
+outside, and is no fault of the training. The embedded data have ranges of our own, around what seed 42 gave (in brackets).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from autograder.study.runs import Outcome
+
+SPREAD = 4  # a normal value beyond it, with mean and deviation of five others, is seen once in 46 times (Student's t)
 
 
 @dataclass(frozen=True)
 class Target:
     """A value of a run, named as in `Outcome.measured`, and its range; `says` as the handout has it.
 
-    seeds: the range of five seeds, where it goes beyond the other.
+    seeds: the values of five seeds, where they do not all lie well within the range.
     """
 
     run: str
@@ -24,9 +27,11 @@ class Target:
     low: float
     high: float
     says: str
-    seeds: tuple[float, float] | None = None
+    seeds: tuple[float, ...] = ()
 
 
+VAE_REC, VAE_KL = (0.1380, 0.1379, 0.1352, 0.1349, 0.1394), (0.3156, 0.3160, 0.3353, 0.3383, 0.3091)
+CVAE_REC, CVAE_KL = (0.1384, 0.1403, 0.1394, 0.1423, 0.1396), (0.2436, 0.2235, 0.2313, 0.2194, 0.2293)
 REAL = (
     Target("AE", "first", 0.684, 0.704, "0.694 at the first iteration"),
     Target("AE", "train rec_loss", 0.084, 0.091, "0.084 to 0.091"),
@@ -34,10 +39,10 @@ REAL = (
     Target("VAE, beta 0", "train kl_loss", 22, 33, "about 27"),
     Target("VAE, beta 10", "train rec_loss", 0.25, 0.28, "0.25 to 0.28"),
     Target("VAE, beta 10", "train kl_loss", 0, 1e-6, "below 1e-6"),
-    Target("VAE, beta 0.105", "train rec_loss", 0.125, 0.138, "0.125 to 0.138", (0.134, 0.140)),
-    Target("VAE, beta 0.105", "train kl_loss", 0.29, 0.32, "0.29 to 0.32", (0.309, 0.339)),
-    Target("CVAE, beta 0.105", "train rec_loss", 0.138, 0.152, "0.138 to 0.152"),
-    Target("CVAE, beta 0.105", "train kl_loss", 0.20, 0.23, "0.20 to 0.23", (0.219, 0.244)),
+    Target("VAE, beta 0.105", "train rec_loss", 0.125, 0.138, "0.125 to 0.138", VAE_REC),
+    Target("VAE, beta 0.105", "train kl_loss", 0.29, 0.32, "0.29 to 0.32", VAE_KL),
+    Target("CVAE, beta 0.105", "train rec_loss", 0.138, 0.152, "0.138 to 0.152", CVAE_REC),
+    Target("CVAE, beta 0.105", "train kl_loss", 0.20, 0.23, "0.20 to 0.23", CVAE_KL),
     Target("DCGAN", "dis_loss", 0.4, 1.1, "about 0.4 to 1.1"),
     Target("DCGAN", "gen_loss", 0.6, 3.0, "about 0.6 to 3"),
     Target("DCGAN", "reconstruction", 0, 0.03, "0.0146; 0.03 is the bar"),
@@ -73,9 +78,9 @@ class Compared:
 
     @property
     def plausible(self) -> bool:
-        """Inside, or where one of the five seeds ended."""
+        """Inside, or where another seed might end."""
         seeds = self.target.seeds
-        return self.inside or (seeds is not None and seeds[0] <= self.value <= seeds[1])
+        return self.inside or (bool(seeds) and abs(self.value - fmean(seeds)) <= SPREAD * stdev(seeds))
 
     @property
     def where(self) -> str:
