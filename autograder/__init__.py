@@ -14,6 +14,7 @@ Call it from a script's `if __name__ == "__main__":` part: with several jobs, ju
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -105,8 +106,9 @@ def grade_all(
             raise FileNotFoundError("; ".join(made.problems))
         folder.mkdir(parents=True, exist_ok=True)
         how = batch.How(_known(questions), isolation=isolation, reuse=not force)
-        for _, result in batch.run(made.works, jobs or batch.default_jobs(), how):
-            yield result
+        with contextlib.closing(batch.run(made.works, jobs or batch.default_jobs(), how)) as graded:
+            for _, result in graded:
+                yield result
     finally:
         shutil.rmtree(holding.root, ignore_errors=True)
 

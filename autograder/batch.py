@@ -7,8 +7,9 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from autograder import intake
+from autograder import intake, interrupts
 from autograder.reports.files import write_result
 from autograder.rubric import assignment
 from autograder.sandbox.launch import Launcher, Limits, launcher
@@ -90,8 +91,10 @@ def course_secret() -> str:
     return os.environ.get("AUTOGRADER_SECRET") or DEFAULT_SECRET
 
 
-def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tuple[Work, Result]]:
-    """Grades the works and yields each with its result, in the order in which they get done."""
+def run(
+    works: Sequence[Work], jobs: int, how: How | None = None
+) -> Generator[tuple[Work, Result], None, None]:
+    """Grades the works and yields each with its result, in the order in which they get done; closed early, it ends its judges."""
     how = how or How()
     if how.cluster is not None:
         from autograder import cluster  # imported here: Dask takes a while, and students have none
@@ -103,7 +106,7 @@ def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tu
             yield work, _grade(work, how)
         return
     left = list(works)
-    with _pool(min(jobs, len(works))) as pool:
+    with _pool(min(jobs, len(works))) as pool, interrupts.ending_children():
         waiting: dict[Future[Result], Work] = {pool.submit(_grade, work, how): work for work in works}
         try:
             for future in as_completed(waiting):
@@ -119,11 +122,15 @@ def run(works: Sequence[Work], jobs: int, how: How | None = None) -> Iterator[tu
 
 def _pool(size: int) -> ProcessPoolExecutor:
     """Judges that share nothing with this process (no thread, lock or half-drawn progress bar) and do not outlive it."""
-    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=end_with_parent)
+    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=begin_in_pool)
 
 
-def end_with_parent() -> None:
-    """In a pool's process: ends it when the one that started it is gone, killed perhaps, and could not say so."""
+def begin_in_pool() -> None:
+    """In a pool's process: ends it when the one that started it is gone, killed perhaps, and could not say so.
+
+    Ctrl-C in a terminal reaches all processes; it is for the one that started the others to end them.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
 
@@ -137,7 +144,7 @@ def end_with_parent() -> None:
 def _alone(work: Work, how: How) -> Result:
     """Grades one work in a judge of its own, so that one that ends its judge ends nothing else."""
     try:
-        with _pool(1) as pool:
+        with _pool(1) as pool, interrupts.ending_children():
             return pool.submit(_grade, work, how).result()
     except BrokenProcessPool:
         log.error("%s: the judge process ended while grading it", work.path)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from autograder import interrupts
 from autograder.examinee import Examinee, NoAnswer, Reference, plain
 from autograder.intake import Submission, empty
 from autograder.judging.draw import Draw, seed_from
@@ -178,6 +179,7 @@ class Grader:
             for side in sides:
                 side.begin(question)
             for check, following in zip(checks, [*checks[1:], None], strict=True):
+                interrupts.raise_if_came()
                 next_item = following.item if following else None
                 session.config.hook.pytest_runtest_protocol(item=check.item, nextitem=next_item)
                 last_public = following is None or following.visibility != "public"
@@ -292,7 +294,7 @@ def grade(
 ) -> Result:
     """Grades one submission and returns its result; `progress` gets the result so far, at first and after each question.
 
-    Raises RuntimeError when the check files themselves cannot be collected.
+    Raises RuntimeError when the check files themselves cannot be collected, and KeyboardInterrupt as soon as Ctrl-C is seen.
     """
     import torch
 
@@ -352,8 +354,11 @@ def _run(grader: Grader, assignment: Assignment, visibilities: Sequence[Visibili
         "-pno:unraisableexception",
         "-pno:logging",
     ]
-    with _quiet_pytest() as said:
+    with interrupts.kept(), _quiet_pytest() as said:
         status = pytest.main(arguments, plugins=[grader])
+        interrupts.raise_if_came()
+    if not grader.errors and status == pytest.ExitCode.INTERRUPTED:  # pytest makes Ctrl-C a status
+        raise KeyboardInterrupt
     if grader.errors or status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         details = "\n".join(grader.errors) or said.getvalue() or f"pytest ended with {status!r}"
         raise RuntimeError(f"the checks under {assignment.checks} cannot be run:\n{details}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -303,21 +305,64 @@ def test_check_does_not_load_jinja() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process")
-def test_a_run_that_is_stopped_reports_what_is_graded(tmp_path: Path) -> None:
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom autograder.__main__ import run\nrun()"
-    words = ["grade", "solutions", "tests/submissions/problem-1-done", "--out", str(tmp_path), "--jobs", "1"]
+IN_A_CALLBACK = """
+import gc, os
+from pathlib import Path
+def send(phase, info):  # what is raised in a callback of the garbage collector goes no further
+    if Path({grades!r}).exists() and send in gc.callbacks:
+        gc.callbacks.remove(send)
+        os.kill(os.getpid(), signal.SIGINT)
+gc.callbacks.append(send)
+"""
+
+
+def stopped(words: list[str], out: Path, in_a_callback: bool = False) -> str:
+    """Runs `grade` until a first submission is graded, stops it as Ctrl-C does, and returns what it told on stderr."""
+    grades = out / "grades.csv"
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += IN_A_CALLBACK.format(grades=str(grades)) if in_a_callback else ""
+    code += "from autograder.__main__ import run\nrun()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code, "grade", *words, "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as running:
         try:
             until = time.monotonic() + 200
-            while not (tmp_path / "grades.csv").exists() and time.monotonic() < until:
+            while not in_a_callback and not grades.exists() and time.monotonic() < until:
                 time.sleep(0.1)
-            running.send_signal(signal.SIGINT)
-            assert running.wait(60) != 0
+            if not in_a_callback:
+                running.send_signal(signal.SIGINT)
+            _, told = running.communicate(timeout=200)
         finally:
             running.kill()
+    assert running.returncode != 0
+    return told
+
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process")
+
+
+@needs_signals
+@pytest.mark.parametrize("in_a_callback", [False, True])
+def test_a_run_that_is_stopped_reports_what_is_graded(tmp_path: Path, in_a_callback: bool) -> None:
+    words = ["solutions", "tests/submissions/problem-1-done", "--jobs", "1"]
+    told = stopped(words, tmp_path, in_a_callback)
+    assert told.strip().splitlines()[-1] == "Aborted!" and "cannot be run" not in told
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "The run was stopped: 1 of 2 submissions are not in this report." in report
     assert [p.name for p in (tmp_path / "feedback").iterdir()] == ["solutions.html"]
+
+
+@needs_signals
+def test_a_run_with_several_judges_that_is_stopped_does_not_grade_the_rest_first(tmp_path: Path) -> None:
+    uploads, out = tmp_path / "uploads", tmp_path / "out"
+    for number in range(8):
+        shutil.copytree(ROOT / "tests" / "submissions" / "problem-1-done", uploads / f"s{number}")
+    assert stopped([str(uploads), "--jobs", "2"], out).strip() == "Aborted!"
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob("s*.json")]
+    assert 1 <= sum(result["complete"] for result in results) <= 4
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "The run was stopped:" in report

@@ -33,8 +33,8 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 # Files that are copied as they are, by folder.
 COPIED = {
     ".": "LICENSE constraints.txt",
-    "autograder": "__init__.py __main__.py archive.py batch.py cli.py examinee.py grading.py handed_out.py intake.py rubric.py "
-    "rubric.toml submit.py verdicts.py",
+    "autograder": "__init__.py __main__.py archive.py batch.py cli.py examinee.py grading.py handed_out.py intake.py "
+    "interrupts.py rubric.py rubric.toml submit.py verdicts.py",
     "autograder/checks": "__init__.py",
     "autograder/checks/public": "__init__.py gan_search.py gan_steps.py given.py small_gan.py telling.py test_autoencoder.py "
     "test_cvae.py test_devices.py test_gan.py test_gan_reconstruct.py test_gan_spectral.py test_gan_training.py test_vae.py",

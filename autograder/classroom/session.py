@@ -5,6 +5,7 @@ A run may end at any moment: every result is on disk as soon as it is there, the
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -196,10 +197,14 @@ def _grade(
         run.rows = gradebook.rows_of(run.plan.entries, run.results, rubric, written, how.questions)
         gradebook.write_grades(run.out / "grades.csv", run.rows, rubric)
 
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    # Closed here: Ctrl-C is to end the judges too, before anyone waits for them.
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        contextlib.closing(batch.run(works, jobs, how)) as graded,
+    ):
         task = progress.add_task("", total=len(works))
         began = time.monotonic()
-        for count, (work, result) in enumerate(batch.run(works, jobs, how), 1):
+        for count, (work, result) in enumerate(graded, 1):
             run.results[work.name] = result
             book()
             told = f"{result.submission}: {result.score:g}/{result.max_score:g}"

@@ -7,8 +7,8 @@ goes on: with nothing more to train where all went well, and with what is missin
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from autograder.batch import default_jobs, end_with_parent
+from autograder import interrupts
+from autograder.batch import begin_in_pool, default_jobs
 from autograder.study.runs import Plan, Progress
 from autograder.study.training import small_numbers_as_zero
 
@@ -54,10 +55,12 @@ def train_ahead(
     context = multiprocessing.get_context("spawn")
     told = context.SimpleQueue()
     workers = min(workers, len(jobs))
-    before = set(multiprocessing.active_children())
     prepare = (load, train, max(1, default_jobs() // workers), told)
-    pool = ProcessPoolExecutor(workers, context, _prepare, prepare)
-    try:
+    with (
+        contextlib.suppress(BrokenProcessPool),
+        ProcessPoolExecutor(workers, context, _prepare, prepare) as pool,
+        interrupts.ending_children(),
+    ):
         pending: set[Future[None]] = {pool.submit(_train, job) for job in jobs}
         while pending:
             ended, pending = wait(pending, timeout=TOLD_EVERY)
@@ -65,22 +68,13 @@ def train_ahead(
                 progress(*told.get())
             for future in ended:
                 future.result()
-    except BrokenProcessPool:
-        pass
-    except BaseException:  # Ctrl-C too: nobody is to train on behind the caller's back
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 _ready: list[Callable[[Job], object]] = []
 
 
 def _prepare(load: Callable[[], Any], train: Callable[..., object], threads: int, told: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that asked ends the others
-    end_with_parent()
+    begin_in_pool()
     small_numbers_as_zero().__enter__()
     torch.set_num_threads(threads)
     data = load()
