@@ -114,7 +114,8 @@ def figures_command(
             with _bars(console) as told:
                 trainings = [abreast.Job(p, seed) for p in plans]
                 tell = _ahead(trainings, load, partial(runs.train_digits, **options), jobs, chosen, told)
-                done = {p.name: runs.run_digits(p, data, progress=tell, seed=seed, **options) for p in plans}
+                trained = [runs.train_digits(p, data, progress=tell, seed=seed, **options) for p in plans]
+                done = {o.plan.name: runs.measure_digits(o, data, chosen, seed) for o in trained}
             outcomes += done.values()
             write(plots.of_digits(data, done, chosen, tuned))
         if only != "digits":

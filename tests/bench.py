@@ -36,7 +36,13 @@ from tests import bench_training, big_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("check", "grading", "sandbox", "training")
-DIGITS, PHOTOGRAPHS = 60_000, 5_120  # images in a round
+BASE, PAIRED = "b: nothing but the mathematics", "two side by side"
+TITLES = {"ae": "AE, epoch", "vae": "VAE, epoch", "dcgan": "DCGAN, 40 iterations"}
+COUNTS = {
+    "ae": 60_000,
+    "vae": 60_000,
+    "dcgan": 5_120,
+}  # images in a round; small sets are repeated until they are as many
 GRADED = 6
 
 Ways = Mapping[str, Callable[[], object]]
@@ -121,44 +127,30 @@ def sandboxes(rounds: int) -> dict[str, dict[str, float]]:
         boxes.close()
 
 
-BASE = "b: nothing but the mathematics"
-PAIRED = "two side by side"
-TRAININGS = ("ae", "vae", "dcgan")
-
-
 def trainings(
-    rounds: int,
-    root: Path | None,
-    device: str,
-    kinds: Sequence[str] = TRAININGS,
-    counts: tuple[int, int] = (DIGITS, PHOTOGRAPHS),
+    rounds: int, root: Path | None, device: str
 ) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
     """An epoch of the auto-encoder and of the VAE, and a pass of the DCGAN, in several ways: titles, and what was measured.
 
     On a CPU (a) and ours are trained in pairs as well, each with half of the threads, as `figures` does: the seconds are
     those of the pair, halved.
-
-    counts: digits and photographs in a round; small sets are repeated until they are as many.
     """
-    titles = {"ae": "AE, epoch", "vae": "VAE, epoch", "dcgan": f"DCGAN, {counts[1] // 128} iterations"}
-    for kind in kinds:
-        names = list(_ways(kind, root, device, counts))
-        given = kind, root, device, counts
+    for kind, title in TITLES.items():
+        given = kind, root, device, COUNTS[kind]
+        names = list(_ways(*given))
         with contextlib.ExitStack() as pools:
             ways = {name: _apart(pools, name, 1, *given) for name in names}
             pairs = {} if device == "cuda" else {f"{n}, {PAIRED}": n for n in (names[0], "ours")}
-            ways.update({title: _apart(pools, name, 2, *given) for title, name in pairs.items()})
-            yield titles[kind], measure(ways, rounds, BASE, dict.fromkeys(pairs, 2))
+            ways.update({pair: _apart(pools, name, 2, *given) for pair, name in pairs.items()})
+            yield title, measure(ways, rounds, BASE, dict.fromkeys(pairs, 2))
 
 
-def _ways(kind: str, root: Path | None, device: str, counts: tuple[int, int]) -> bench_training.Rounds:
+def _ways(kind: str, root: Path | None, device: str, count: int) -> bench_training.Rounds:
     offline = root is None
     if kind == "dcgan":
-        photographs = sources.photographs(root, offline).images
-        return bench_training.photographs(_filled(photographs, counts[1]), device)
+        return bench_training.photographs(_filled(sources.photographs(root, offline).images, count), device)
     digits = sources.digits(root, offline)
-    images, labels = _filled(digits.images, counts[0]), _filled(digits.labels, counts[0])
-    return bench_training.digits(kind, images, labels, device)
+    return bench_training.digits(kind, _filled(digits.images, count), _filled(digits.labels, count), device)
 
 
 def _apart(pools: contextlib.ExitStack, name: str, copies: int, *given: Any) -> Callable[[], object]:
@@ -180,14 +172,14 @@ _prepared: list[Callable[[], object]] = []
 
 
 def _prepare(
-    start: str, threads: int, name: str, kind: str, root: Path | None, device: str, counts: tuple[int, int]
+    start: str, threads: int, name: str, kind: str, root: Path | None, device: str, count: int
 ) -> None:
     # Data loaders start their workers as in a program that is begun by hand.
     multiprocessing.set_start_method(start, force=True)
     if name == "ours":  # as `figures` does, and nobody else
         training.small_numbers_as_zero().__enter__()
     torch.set_num_threads(threads)
-    _prepared.append(_ways(kind, root, device, counts)[name])
+    _prepared.append(_ways(kind, root, device, count)[name])
 
 
 def _go() -> None:

@@ -59,10 +59,11 @@ def test_nothing_is_left_to_train_afterwards(tmp_path: Path) -> None:
         def keep(name: str, total: int, done: int, into: list[int] = restored) -> None:
             into.append(done)
 
-        outcome = runs.run_digits(plan, data, progress=keep, seed=1, **given)
+        trained = runs.train_digits(plan, data, progress=keep, seed=1, **given)
         assert restored == [plan.epochs * batches]  # all at once: from the checkpoint
-        alone = runs.run_digits(plan, data, progress=lambda *_: None, seed=1, **{**given, "folder": None})
-        assert outcome.measured == pytest.approx(alone.measured, rel=1e-3)
+        alone = runs.train_digits(plan, data, "cpu", None, lambda *_: None, 1, 1)
+        measured, expected = (runs.measure_digits(o, data, "cpu", 1).measured for o in (trained, alone))
+        assert measured == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_process_that_is_killed_leaves_the_rest_to_the_one_that_asked() -> None:

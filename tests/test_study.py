@@ -208,6 +208,28 @@ def test_the_accepted_interval_is_where_the_bound_is_near_its_best_and_samples_a
         sweep.interval({0.01: 130, 0.1: 100, 1: 110}, {0.01: 0.5, 0.1: 0.5, 1: 0.5})
 
 
+def test_there_is_no_interval_where_the_best_beta_itself_has_too_few_clear_samples() -> None:
+    nats = {0.001: 300, 0.01: 130, 0.1: 100, 1: 130, 10: 500}
+    clear = {0.001: 0.4, 0.01: 0.4, 0.1: 0.3, 1: 0.9, 10: 0.1}
+    with pytest.raises(ValueError, match=r"too few samples are clear at the best beta, 0\.1"):
+        sweep.interval(nats, clear)
+
+
+def test_the_sweep_trains_measures_and_draws_each_beta(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "betas", lambda: [0.001, 0.03, 1.0])
+    words = ["sweep", "--offline", "--device", "cpu", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
+    told = CliRunner().invoke(main, [*words, "--out", str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    points = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))["points"]
+    assert [point["beta"] for point in points] == [0.001, 0.03, 1.0]
+    kl, rec = [point["kl"] for point in points], [point["rec"] for point in points]
+    assert kl[0] > kl[1] > kl[2] and rec[0] < rec[1] < rec[2]  # what beta is there for
+    assert all((tmp_path / name).stat().st_size > 3000 for name in ("sweep.png", "sweep-samples.png"))
+    assert (tmp_path / "sweep.md").read_text(encoding="utf-8").strip() in told.output
+
+
 def test_the_check_accepts_what_the_sweep_says() -> None:
     record = json.loads((ROOT / "docs" / "results" / "sweep.json").read_text(encoding="utf-8"))
     points = [sweep.Point(**point) for point in record["points"]]

@@ -157,19 +157,11 @@ def train_digits(
     return Outcome(plan, model, trained, epochs)
 
 
-def run_digits(
-    plan: Plan,
-    data: Digits,
-    device: str,
-    folder: Path | None,
-    progress: Progress,
-    seed: int = SEED,
-    longer: int = LONGER,
-) -> Outcome:
-    """Trains, as `train_digits`, and measures."""
-    outcome = train_digits(plan, data, device, folder, progress, seed, longer)
+def measure_digits(outcome: Outcome, data: Digits, device: str, seed: int = SEED) -> Outcome:
+    """The outcome with its final losses: in training (means of the last 100 iterations), and on the test set."""
     torch.manual_seed(seed)  # what is drawn to measure does not hang on where the training left off
-    return replace(outcome, measured=_measure_digits(plan, outcome.model, data, outcome.trained, device))
+    measured = _measure_digits(outcome.plan, outcome.model, data, outcome.trained, device)
+    return replace(outcome, measured=measured)
 
 
 def train_photographs(
@@ -215,7 +207,6 @@ def run_photographs(
 
 @torch.no_grad()
 def _measure_digits(plan: Plan, model: Any, data: Digits, trained: Trained, device: str) -> dict[str, float]:
-    """Final losses of the training (means of the last 100 iterations), and losses on the test set."""
     x, labels = flat(data.test_images, device), data.test_labels.to(device)
     loss_of = modules().autoencoder.reconstruction_loss
     measured = {"first": trained.curves["rec_loss"][0]}

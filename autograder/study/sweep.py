@@ -43,7 +43,8 @@ from autograder.study.runs import (
     Plan,
     Progress,
     flat,
-    run_digits,
+    measure_digits,
+    train_digits,
 )
 from autograder.study.sources import Digits
 from autograder.study.training import Batches, Minimise, train
@@ -104,7 +105,8 @@ def run(data: Digits, device: str, jobs: Sequence[Job], folder: Path, progress: 
     pictures: dict[float, tuple[Tensor, Tensor]] = {}
     for plan, seed in jobs:
         assert plan.beta is not None
-        outcome = run_digits(plan, data, device, folder, progress, seed)
+        trained = train_digits(plan, data, device, folder, progress, seed)
+        outcome = measure_digits(trained, data, device, seed)
         m = outcome.measured
         nats, clear = m["nats"], is_clear(outcome.model)
         points.append(
@@ -150,9 +152,13 @@ def means(points: Sequence[Point], value: str) -> dict[float, float]:
 def interval(nats: Mapping[float, float], clear: Mapping[float, float]) -> tuple[float, float]:
     """The accepted betas, by the rule at the top of this module, from the bound and the share of clear samples by beta.
 
-    Raises ValueError where the sweep does not reach far enough to find an end.
+    Raises ValueError where the sweep does not reach far enough to find an end, or the best beta itself fails.
     """
     best = min(nats, key=lambda beta: nats[beta])
+    if clear[best] < SHARE * max(clear.values()):
+        raise ValueError(
+            f"too few samples are clear at the best beta, {best:g}: train longer, or look at them"
+        )
     unclear = {beta: -share for beta, share in clear.items()}
     sides = [
         _around(best, nats, nats[best] * (1 + TOLERANCE)),

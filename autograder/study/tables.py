@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from autograder.batch import default_jobs
 from autograder.study.handout import Compared
 from autograder.study.runs import Outcome
 
@@ -23,7 +24,7 @@ COLUMNS = {
 
 def machine(device: str) -> str:
     """What the numbers were made on, in one line."""
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {default_jobs()} core(s)"
     return f"{name}; Python {platform.python_version()}, PyTorch {torch.__version__.split('+')[0]}"
 
 
