@@ -8,6 +8,13 @@ else
   PY := $(VENV)/bin/python
 endif
 READY := $(VENV)/.ready
+# The folder of another assignment, for every target below that works on an assignment.
+ASSIGNMENT_DIR ?=
+ifneq ($(ASSIGNMENT_DIR),)
+  export AUTOGRADER_ASSIGNMENT := $(ASSIGNMENT_DIR)
+  SUBMISSIONS ?= $(ASSIGNMENT_DIR)/solutions $(ASSIGNMENT_DIR)/assignment
+  PATH_TO_CHECK ?= $(ASSIGNMENT_DIR)/assignment
+endif
 SUBMISSIONS ?= solutions assignment tests/submissions/problem-1-done
 OUT ?= grades
 JOBS ?=
@@ -24,38 +31,39 @@ QUICK ?=
   submit release release-check gradescope host parity class figures sweep bench
 
 help:  ## list the targets
-	@echo "make check          the public checks on assignment/   (Q=1-4: one question)"
-	@echo "make watch          the same, again at every save"
-	@echo "make submit         one zip of what is to be handed in (PARTIAL=1: even if something is missing)"
+	@echo "make check          run the public checks on assignment/ (Q=1-4: one question)"
+	@echo "make watch          the same, again whenever a file is saved"
+	@echo "make submit         one zip of everything that is handed in (PARTIAL=1: even if something is missing)"
 	@echo "make grade          all checks; SUBMISSIONS='a b' or a folder of them, OUT=grades, JOBS=2"
-	@echo "make stubs          assignment/ from solutions/"
+	@echo "make stubs          generate assignment/ from solutions/"
 	@echo "make release        what students get, as a folder and a zip, in dist/"
-	@echo "make release-check  the same, unzipped, installed and used with its README alone (about 5 GB, minutes)"
+	@echo "make release-check  unzip the release, install it and follow its README (about 5 GB, minutes)"
 	@echo "make gradescope     the zip to upload to Gradescope, dist/autograder.zip"
-	@echo "make test           lint, types and all tests"
-	@echo "make corpora        every wheat and chaff, graded and compared with what they must lose"
-	@echo "make adequacy       the same as a matrix of checks by chaffs and a report, in adequacy/"
-	@echo "make mutants        mutation testing of the reference: what the checks let through, and why"
+	@echo "make test           lint, types, import contracts and all tests"
+	@echo "make corpora        grade every wheat and chaff, and compare with what each must lose"
+	@echo "make adequacy       the same as a matrix of checks by chaffs and a report in adequacy/"
+	@echo "make mutants        mutation testing of the solutions: what the checks let through, and why"
 	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
-	@echo "make kills          the grader killed at thirty moments: valid results, and a next run that goes on"
-	@echo "make cost           what isolation costs: the solutions graded at every level, in turn"
-	@echo "make attacks        hostile and broken submissions, graded at every level of isolation (Linux)"
-	@echo "make host           Gradescope, simulated: setup.sh and run_autograder in containers of their own (Linux, root)"
-	@echo "make parity         the same scores from grade, otter run, results.json and grader.check"
-	@echo "make class          a class of 300 made from the corpora, graded: time, memory, Otter's time, kills"
-	@echo "make figures        the reference trained, every figure and a table of final losses, in figures/ (DATA=folder, OFFLINE=1, QUICK=1)"
-	@echo "make sweep          the study of beta, from which the accepted interval comes, in figures/ (DATA=folder, OFFLINE=1)"
-	@echo "make bench          what checking, grading, a sandbox and training cost, as ratios (DATA=folder)"
-	@echo "make clean          remove the environment and what was made"
+	@echo "make kills          kill the grader at thirty moments: valid results, and a next run that continues"
+	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
+	@echo "make attacks        grade hostile and broken submissions at every isolation level (Linux)"
+	@echo "make host           simulate Gradescope: setup.sh and run_autograder in containers (Linux, root)"
+	@echo "make parity         compare the scores of grade, otter run, results.json and grader.check"
+	@echo "make class          grade a class of 300 made from the corpora: time, memory, Otter's time, kills"
+	@echo "make figures        train the solutions: figures and a table of losses, in figures/ (DATA=folder, OFFLINE=1, QUICK=1)"
+	@echo "make sweep          the study of beta that the accepted interval is based on, in figures/ (DATA=folder, OFFLINE=1)"
+	@echo "make bench          the cost of checking, grading, a sandbox and training, as ratios (DATA=folder)"
+	@echo "ASSIGNMENT_DIR=DIR  use the assignment in DIR (check, submit, grade, stubs, release, gradescope, corpora)"
+	@echo "make clean          remove the environment and build outputs"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
-	  { echo "Python 3.10 or newer is needed; name one with: make PYTHON=python3.11 ..."; exit 1; }
+	  { echo "Python 3.10 or newer is needed; choose one with: make PYTHON=python3.11 ..."; exit 1; }
 	@echo "Making the environment in $(VENV), once (PyTorch is large: about 5 GB on Linux) ..."
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
 	  && $(PY) -m uv pip install --python $(PY) -c constraints.txt -e ".[dev]" \
-	  || { echo "uv could not install it; going on with pip ..."; \
+	  || { echo "uv could not install it; continuing with pip ..."; \
 	       $(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"; }
 	@touch $(READY)
 
@@ -74,7 +82,7 @@ release: $(READY)
 	@$(PY) -m autograder release --out $(DIST)
 
 release-check: $(READY)
-	@$(PY) -m tests.fresh_release
+	@$(PY) -m tests.experiments.fresh_release
 
 grade: $(READY)
 	@$(PY) -m autograder grade $(SUBMISSIONS) --out $(OUT) $(if $(JOBS),--jobs $(JOBS))
@@ -85,6 +93,7 @@ stubs: $(READY)
 lint: $(READY)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(dir $(PY))lint-imports --no-logo --no-cache
 
 types: $(READY)
 	@$(PY) -m mypy
@@ -96,34 +105,34 @@ corpora: $(READY)
 	@$(PY) -m tests.corpus
 
 adequacy: $(READY)
-	@$(PY) -m tests.adequacy
+	@$(PY) -m tests.experiments.adequacy
 
 mutants: $(READY)
-	@$(PY) -m tests.mutation
+	@$(PY) -m tests.experiments.mutation
 
 cost: $(READY)
-	@$(PY) -m tests.cost
+	@$(PY) -m tests.experiments.cost
 
 kills: $(READY)
 	@KILLS=30 $(PY) -m pytest tests/test_kills.py -n 2 -q
 
 stability: $(READY)
-	@$(PY) -m tests.stability
+	@$(PY) -m tests.experiments.stability
 
 gradescope: $(READY)
 	@$(PY) -m autograder gradescope --out $(DIST)
 
 host: $(READY)
-	@$(PY) -m tests.host
+	@$(PY) -m tests.experiments.host
 
 class: $(READY)
-	@$(PY) -m tests.big_class
+	@$(PY) -m tests.experiments.big_class
 
 parity: $(READY)
-	@$(PY) -m tests.parity
+	@$(PY) -m tests.experiments.parity
 
 attacks: $(READY)
-	@$(PY) -m tests.attack --level all
+	@$(PY) -m tests.experiments.attack --level all
 
 figures: $(READY)
 	@$(PY) -m autograder figures $(if $(DATA),--data $(DATA)) $(if $(OFFLINE),--offline) $(if $(QUICK),--quick)
@@ -132,7 +141,7 @@ sweep: $(READY)
 	@$(PY) -m autograder sweep $(if $(DATA),--data $(DATA)) $(if $(OFFLINE),--offline)
 
 bench: $(READY)
-	@$(PY) -m tests.bench $(if $(DATA),--data $(DATA))
+	@$(PY) -m tests.experiments.bench $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

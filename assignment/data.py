@@ -1,6 +1,6 @@
-"""The data sets (given): MNIST, CIFAR-10, and two small real sets that need no download.
+"""The data sets (given): MNIST, CIFAR-10, and two small sets of real images that need no download.
 
-Everything is decoded once, into memory, as float32 in [0, 1], so that training spends no time on single
+Each set is decoded once, into memory, as float32 in [0, 1], so that training spends no time on decoding
 images.
 
     load_mnist()            TensorDataset of images (n, 1, 28, 28) and labels (n,) int64
@@ -8,10 +8,10 @@ images.
     load_cifar10()          tensor (n, 3, 32, 32)
     load_patches_offline()  the same, cut from the two photographs that come with scikit-learn
 
-`load_mnist` and `load_cifar10` download their files when they are not there yet. If that fails they say so,
-with `DataUnavailable`; they never fall back to other data by themselves.
+`load_mnist` and `load_cifar10` download their files if they are missing. If the download fails, they raise
+`DataUnavailable`; they never silently fall back to other data.
 
-`Watched(loader, epochs)` is a data loader that shows a progress bar while a model is trained from it.
+`Watched(loader, epochs)` is a data loader that shows a progress bar while a model trains on it.
 """
 
 import contextlib
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE = "GENERATIVE_DATA"
 DEFAULT_ROOT = Path("~/.cache/generative-data")
-DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+DOWNLOAD_TIMEOUT = 30.0  # seconds without a response
 
 PATCH = 32
 STRIDE = 8
-BAND = (
-    160  # photographs are cut into vertical bands of this width; the last PATCH columns of each are for tests
-)
+BAND = 160  # width of the vertical bands that photographs are cut into; the last PATCH columns are for tests
 
 
 class DataUnavailable(RuntimeError):
@@ -54,19 +52,19 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
 
 @contextlib.contextmanager
 def _one_clear_error(name: str, expected: Path, offline_call: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a `with` block into one DataUnavailable, and mute torchvision's prints."""
+    """Convert any exception in a `with` block to DataUnavailable, and suppress torchvision's output."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
-    except Exception as error:  # there are many kinds: network, disk, checksum, format, a missing package
+    except Exception as error:  # network, disk, checksum, format, missing package, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataUnavailable(
             f"{name} could not be loaded: {reason}\n"
-            f"Its files were expected in {expected} (to use another folder, pass root=... or set "
-            f"{ENVIRONMENT_VARIABLE}). If files are there but damaged, delete that folder and try again.\n"
-            f"To go on without a download, call {offline_call} instead."
+            f"Its files are expected in {expected} (to use another folder, pass root=... or set "
+            f"{ENVIRONMENT_VARIABLE}). If the files are damaged, delete that folder and try again.\n"
+            f"To continue without a download, call {offline_call} instead."
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -76,14 +74,14 @@ def load_mnist(train: bool = True, root: str | os.PathLike[str] | None = None) -
     """MNIST: 60,000 training or 10,000 test digits.
 
     Args:
-        train: the training set, or the test set.
-        root: where the files are, or are downloaded to; see `data_root`.
+        train: True for the training set, False for the test set.
+        root: the folder that holds the files or receives the download; see `data_root`.
 
     Returns:
         Images (n, 1, 28, 28), float32 in [0, 1], and labels (n,), int64.
 
     Raises:
-        DataUnavailable: no download, or damaged files. The message says how to go on.
+        DataUnavailable: the download fails, or the files are damaged. The message says how to continue.
     """
     folder = data_root(root)
     with _one_clear_error("MNIST", folder / "MNIST" / "raw", f"load_digits_offline(train={train})"):
@@ -95,17 +93,17 @@ def load_mnist(train: bool = True, root: str | os.PathLike[str] | None = None) -
 
 
 def load_cifar10(train: bool = True, root: str | os.PathLike[str] | None = None) -> Tensor:
-    """CIFAR-10: 50,000 training or 10,000 test photographs. Their labels are not needed here.
+    """CIFAR-10: 50,000 training or 10,000 test photographs. Their labels are not used here.
 
     Args:
-        train: the training set, or the test set.
-        root: where the files are, or are downloaded to; see `data_root`.
+        train: True for the training set, False for the test set.
+        root: the folder that holds the files or receives the download; see `data_root`.
 
     Returns:
         Images (n, 3, 32, 32), float32 in [0, 1].
 
     Raises:
-        DataUnavailable: no download, or damaged files. The message says how to go on.
+        DataUnavailable: the download fails, or the files are damaged. The message says how to continue.
     """
     folder = data_root(root)
     with _one_clear_error("CIFAR-10", folder / "cifar-10-batches-py", f"load_patches_offline(train={train})"):
@@ -116,15 +114,15 @@ def load_cifar10(train: bool = True, root: str | os.PathLike[str] | None = None)
 
 
 def load_digits_offline(train: bool = True) -> TensorDataset:
-    """Real handwritten digits that need no download, as large as MNIST's.
+    """Real handwritten digits that need no download, at the image size of MNIST.
 
     The 1,797 digits of 8 x 8 pixels that come with scikit-learn (a part of the UCI set "Optical Recognition
-    of Handwritten Digits"), resized to 28 x 28. They are blurrier than MNIST, and few: enough to see that a
-    model learns.
+    of Handwritten Digits"), resized to 28 x 28. They are blurrier than MNIST and there are fewer of them, but
+    they are enough to see that a model learns.
 
     Args:
-        train: the training set, or the test set (every fifth image of each digit). The split is always the
-            same.
+        train: True for the training set, False for the test set (every fifth image of each digit). The
+            split is always the same.
 
     Returns:
         Images (n, 1, 28, 28), float32 in [0, 1], and labels (n,), int64.
@@ -143,28 +141,28 @@ def load_digits_offline(train: bool = True) -> TensorDataset:
 
 
 def load_patches_offline(train: bool = True) -> Tensor:
-    """Real colour images that need no download, as large as CIFAR-10's.
+    """Real colour images that need no download, at the image size of CIFAR-10.
 
     Patches of the two photographs that come with scikit-learn (a Chinese temple and a flower), on a fixed
-    grid. Test patches come from columns of the photographs that no training patch touches.
+    grid. Test patches come from columns of the photographs that no training patch overlaps.
 
     Args:
-        train: the training patches, or the test patches.
+        train: True for the training patches, False for the test patches.
 
     Returns:
-        Patches (n, 3, 32, 32), float32 in [0, 1], in an order that is mixed but always the same.
+        Patches (n, 3, 32, 32), float32 in [0, 1], in a shuffled order that is always the same.
     """
     from sklearn.datasets import load_sample_images
 
     photographs = load_sample_images().images
     patches = torch.cat([_patches(photograph, train) for photograph in photographs])
-    # A generator of its own: the global one is left as it is.
+    # A separate generator leaves the global random state unchanged.
     order = torch.randperm(len(patches), generator=torch.Generator().manual_seed(0))
     return patches[order]
 
 
 def _patches(photograph: "np.ndarray", train: bool) -> Tensor:
-    """The patches (n, 3, 32, 32) of one photograph, (height, width, 3) uint8, for one of the two sets."""
+    """The training or test patches (n, 3, 32, 32) of one photograph, (height, width, 3) uint8."""
     pixels = torch.tensor(photograph).permute(2, 0, 1).float().div_(255)  # (3, height, width)
     width = pixels.shape[2]
     patches = []
@@ -177,15 +175,15 @@ def _patches(photograph: "np.ndarray", train: bool) -> Tensor:
 
 
 class Watched:
-    """A data loader with one progress bar over all epochs.
+    """A data loader with a single progress bar for all epochs.
 
-    Hand it to a training function in place of the loader: it yields the same batches, and has the same
-    length and attributes. Nothing is shown where nobody watches (no terminal and no notebook).
+    Pass it to a training function in place of the loader: it yields the same batches, and has the same
+    length and attributes. The bar is hidden when the output is neither a terminal nor a notebook.
 
     Args:
         loader: the loader.
-        epochs: how many times the training goes through it; the bar is full after so many.
-        title: stands before the bar.
+        epochs: number of passes over the loader; the bar is full after the last one.
+        title: text in front of the bar.
 
     Example:
         >>> losses = train_autoencoder(model, Watched(loader, 10, "auto-encoder"), 10, 1e-3)
@@ -203,10 +201,10 @@ class Watched:
 
     def __iter__(self) -> Iterator[Any]:
         if self._begun == 0:
-            nobody_watches = not (sys.stderr.isatty() or "ipykernel" in sys.modules)
-            self._bar = tqdm(total=self.epochs * len(self), unit="batch", disable=nobody_watches)
+            is_quiet = not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+            self._bar = tqdm(total=self.epochs * len(self), unit="batch", disable=is_quiet)
         self._begun += 1
-        if self._bar is None or self._begun > self.epochs:  # more epochs than were announced: no bar
+        if self._bar is None or self._begun > self.epochs:  # more epochs than announced: no bar
             yield from self.loader
             return
         self._bar.set_description(f"{self.title}, epoch {self._begun}/{self.epochs}")
@@ -217,10 +215,10 @@ class Watched:
                 self._bar.update()
             finished = True
         finally:
-            if self._begun == self.epochs or not finished:  # the end, or an error in the training
+            if self._begun == self.epochs or not finished:  # the end, or an error during training
                 self._bar.close()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "loader":  # not there yet: while a copy is made
+        if name == "loader":  # not set yet: the object is being copied
             raise AttributeError(name)
         return getattr(self.loader, name)

@@ -1,9 +1,9 @@
 """The figures of both notebooks (given).
 
-Every function takes tensors or lists of numbers, and returns a matplotlib Figure. None of them opens a window
-or touches matplotlib's global state, so they work in scripts and on machines without a screen: save with
-`figure.savefig("x.png")`. In a notebook, run `%matplotlib inline` once; a figure that is the last line of a
-cell is then shown.
+Every function takes tensors or lists of numbers and returns a matplotlib Figure. None of them opens a window
+or changes matplotlib's global state, so they work in scripts and on machines without a display: save a figure
+with `figure.savefig("x.png")`. In a notebook, run `%matplotlib inline` once; a figure on the last line of a
+cell is then displayed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def _picture(image: Tensor) -> np.ndarray:
-    """An image (28, 28), (784,), (1, 28, 28) or (3, 32, 32) as matplotlib wants it: channels last."""
+    """An image (28, 28), (784,), (1, 28, 28) or (3, 32, 32) in matplotlib's format: channels last."""
     image = image.detach().cpu().float()
     if image.numel() == 784:
         return image.reshape(28, 28).numpy()
@@ -34,13 +34,13 @@ def _show(axes: Axes, image: Tensor) -> None:
 def image_grid(
     images: Tensor, title: str, columns: int = 8, captions: Sequence[str] | None = None, size: float = 0.9
 ) -> Figure:
-    """Images side by side, row after row.
+    """A grid of images.
 
     Args:
         images: (n, 28, 28), (n, 1, 28, 28), (n, 1, 784) or (n, 3, 32, 32), in [0, 1].
-        title: stands above the grid.
-        columns: images in a row.
-        captions: a text above each image.
+        title: text above the grid.
+        columns: number of images per row.
+        captions: one text per image, shown above it.
         size: width of one image in inches.
     """
     columns = max(1, min(columns, len(images)))
@@ -60,12 +60,12 @@ def image_grid(
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], title: str, smoothing: int = 50) -> Figure:
-    """Losses by iteration, one panel for each name.
+    """Losses by iteration, one panel per name.
 
     Args:
-        curves: for instance what `train_vae` returns, or {"reconstruction": train_autoencoder(...)}.
-        title: stands above the panels.
-        smoothing: the strong line is the mean over so many iterations; the pale one is every iteration.
+        curves: losses by name: what `train_vae` returns, or {"reconstruction": train_autoencoder(...)}.
+        title: text above the panels.
+        smoothing: the dark line is the mean over this many iterations; the pale line shows every iteration.
     """
     figure = Figure(figsize=(4.5 * max(1, len(curves)), 3.2), layout="constrained")
     figure.suptitle(title)
@@ -80,21 +80,21 @@ def loss_curves(curves: Mapping[str, Sequence[float]], title: str, smoothing: in
 
 def _curve(axes: Axes, values: Sequence[float], smoothing: int, color: str, label: str | None = None) -> None:
     axes.plot(values, color=color, alpha=0.3, linewidth=0.8)
-    width = max(1, min(smoothing, len(values) // 5))  # short runs are smoothed less
+    width = max(1, min(smoothing, len(values) // 5))  # less smoothing for short runs
     if len(values):
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
         axes.plot(np.arange(len(smooth)) + width - 1, smooth, color=color, label=label)
 
 
 def reconstructions(originals: Tensor, rebuilt: Tensor, model: str, split: str, count: int = 10) -> Figure:
-    """Originals above, what a model made of them below.
+    """Original images above, their reconstructions below.
 
     Args:
         originals: images (n, ...), from the set that `split` names.
         rebuilt: their reconstructions, in the same order.
         model: the model's name, for the title.
-        split: "train" or "test": the set that the originals really come from.
-        count: how many to show, at most.
+        split: "train" or "test", the set that the originals come from.
+        count: maximum number of images to show.
     """
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
@@ -103,11 +103,11 @@ def reconstructions(originals: Tensor, rebuilt: Tensor, model: str, split: str, 
 
 
 def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
-    """Rows of images, one under the other, each with its name on the left.
+    """Rows of images, one below the other, each with its name on the left.
 
     Args:
-        rows: a name and images (n, ...) for each row; what stands in one column belongs together.
-        title: stands above the rows.
+        rows: a name and images (n, ...) for each row; images in the same column belong together.
+        title: text above the rows.
     """
     columns = max(1, *(len(images) for images in rows.values()))
     figure = Figure(figsize=(0.9 * columns + 1.3, 0.95 * len(rows) + 0.5), layout="constrained")
@@ -128,12 +128,12 @@ def _name(axes: Axes, name: str) -> None:
 
 
 def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], title: str) -> Figure:
-    """What each weight of the KL term does: reconstructions on the left, samples on the right.
+    """The effect of the KL term's weight: reconstructions on the left, samples on the right.
 
     Args:
-        originals: the test images (n, ...) that were rebuilt; they stand in the first row.
-        models: for each model its name, reconstructions of `originals`, and samples.
-        title: stands above the rows.
+        originals: the test images (n, ...) that were reconstructed; they are shown in the first row.
+        models: for each model, its name, its reconstructions of `originals`, and its samples.
+        title: text above the rows.
     """
     rebuilt, samples = len(originals), max(len(drawn) for _, drawn in models.values())
     figure = Figure(
@@ -163,12 +163,12 @@ def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], t
 def interpolations(
     strips: Mapping[str, Tensor], title: str, ends: Mapping[str, tuple[Tensor, Tensor]] | None = None
 ) -> Figure:
-    """One strip of images for each interpolation, from its start on the left to its end on the right.
+    """One strip of images per interpolation, from its start on the left to its end on the right.
 
     Args:
         strips: a name (for instance "AE, 4 to 9") and images (steps, 28, 28) from `vae.interpolate`.
-        title: stands above the strips.
-        ends: for each name the two original images; they stand outside of the strip, left and right of it.
+        title: text above the strips.
+        ends: for each name, the two original images, shown to the left and right of the strip.
     """
     steps = max(len(images) for images in strips.values())
     extra = 1 if ends else 0
@@ -184,7 +184,7 @@ def interpolations(
             for axes, image in zip((row[0], row[extra + len(images)]), ends[name], strict=True):
                 axes.set_axis_on()
                 _show(axes, image)
-                for side in axes.spines.values():  # a frame in another colour: this is no drawing of a model
+                for side in axes.spines.values():  # a coloured frame marks an original image
                     side.set(color="C1", linewidth=2)
         _name(row[0], name)
     if ends:
@@ -196,11 +196,11 @@ def interpolations(
 def conditional_samples(
     images: Tensor, labels: Tensor, title: str = "CVAE: samples, by label", columns: int = 10
 ) -> Figure:
-    """Samples of a conditional model, each under the label that was asked for.
+    """Samples of a conditional model, each with its requested label above it.
 
     Args:
         images: (n, 28, 28), from `cvae.sample_conditional`.
-        labels: the labels (n,) that they were drawn for.
+        labels: the labels (n,) that the images were generated for.
     """
     captions = [str(int(label)) for label in torch.as_tensor(labels).flatten()]
     return image_grid(images, title, columns=columns, captions=captions)
@@ -209,7 +209,7 @@ def conditional_samples(
 def gan_samples(
     images: Tensor, epoch: int | None = None, title: str = "DCGAN: samples from the tracked noise"
 ) -> Figure:
-    """What the generator draws, for instance one entry of `History.samples`: `gan_samples(images, epoch)`."""
+    """Generated images, for instance one entry of `History.samples`: `gan_samples(images, epoch)`."""
     return image_grid(images, title if epoch is None else f"{title}, after epoch {epoch}", columns=8)
 
 
@@ -221,7 +221,7 @@ def gan_losses(
 ) -> Figure:
     """The losses of both networks by iteration, in one panel.
 
-    The dashed lines are where a discriminator that only guesses would be: 2 log 2 for its own loss, which is
+    The dashed lines show the losses for a discriminator that only guesses: 2 log 2 for its own loss, which is
     a sum of two terms, and log 2 for the generator's.
     """
     return compared_gan_losses({title: (dis_loss, gen_loss)}, smoothing)
@@ -230,11 +230,11 @@ def gan_losses(
 def compared_gan_losses(
     runs: Mapping[str, tuple[Sequence[float], Sequence[float]]], smoothing: int = 100
 ) -> Figure:
-    """The losses of several runs side by side, on one scale: see `gan_losses`.
+    """The losses of several runs side by side, on the same scale; see `gan_losses`.
 
     Args:
-        runs: a name, the discriminator's losses and the generator's, for each run.
-        smoothing: the strong line is the mean over so many iterations.
+        runs: for each run, a name, the discriminator's losses and the generator's losses.
+        smoothing: the dark line is the mean over this many iterations.
     """
     figure = Figure(figsize=(7 if len(runs) == 1 else 5.5 * len(runs), 3.4), layout="constrained")
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
@@ -253,7 +253,7 @@ def compared_gan_losses(
 def functions(
     x: Tensor, curves: Mapping[str, Tensor], title: str, x_label: str = "", y_label: str = ""
 ) -> Figure:
-    """Functions of one variable in one panel: `x` (n,), and for each name its values (n,)."""
+    """Functions of one variable in one panel: `x` (n,), and values (n,) for each name."""
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
     for name, values in curves.items():

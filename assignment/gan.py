@@ -1,13 +1,13 @@
 """Problem 2: a DCGAN for CIFAR-10.
 
-A generator draws images from noise; a discriminator tells drawn images from real ones. They are trained
-against each other, one step each in turn.
+A generator makes images from noise; a discriminator distinguishes generated images from real ones. They are
+trained against each other, in alternating steps.
 
 Shapes (N is the batch size):
 
     images    (N, 3, 32, 32)   float32, in [0, 1]
     codes     (N, 64)          noise, z ~ N(0, I)
-    logits    (N, 1)           the discriminator's belief before the sigmoid; above 0 means "real"
+    logits    (N, 1)           the discriminator's output before the sigmoid; above 0 means "real"
 
 Sources: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
 Adversarial Networks", 2016 (architecture, initialisation, Adam's settings); Goodfellow et al., "Generative
@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 
 class Generator(nn.Module):
-    """Draws images from codes: (N, code_size) -> (N, 3, 32, 32), in [0, 1] (given)."""
+    """Generates images from codes: (N, code_size) -> (N, 3, 32, 32), in [0, 1] (given)."""
 
     def __init__(self, code_size: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Judges images: (N, 3, 32, 32) -> logits (N, 1) (given)."""
+    """Classifies images as real or fake: (N, 3, 32, 32) -> logits (N, 1) (given)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,17 +76,17 @@ class Discriminator(nn.Module):
 
 @torch.no_grad()
 def normal_weight_(layer: nn.Module, mean: float, std: float) -> None:
-    """Fill the weight of a layer, in place, with numbers from N(mean, std), spectral-normed or not (given).
+    """Fill a layer's weight, in place, with samples from N(mean, std), spectral-normed or not (given).
 
-    The trap that this function is for: spectral normalisation makes `layer.weight` a *computed* tensor, W /
-    sigma(W). The parameter behind it has another name: `layer.parametrizations.weight.original`, or
-    `layer.weight_orig` with PyTorch's older form. `nn.init.normal_(layer.weight, ...)` then fills a tensor
-    that is thrown away at the next look: no error, and no initialisation either.
+    This function avoids a trap: spectral normalisation makes `layer.weight` a *computed* tensor,
+    W / sigma(W). The underlying parameter has another name: `layer.parametrizations.weight.original`, or
+    `layer.weight_orig` with PyTorch's older API. `nn.init.normal_(layer.weight, ...)` then fills a tensor
+    that is recomputed at the next access: it raises no error, but initialises nothing.
     """
     if parametrize.is_parametrized(layer, "weight"):
         nn.init.normal_(layer.parametrizations.weight.original, mean, std)
-        # sigma(W) is estimated by power iteration, from vectors that still fit the old weight. Every look at
-        # the weight in training mode takes one more iteration.
+        # sigma(W) is estimated by power iteration, from vectors that were computed for the old weight. Every
+        # access to the weight in training mode runs one more iteration.
         for _ in range(50):
             _ = layer.weight
     elif hasattr(layer, "weight_orig"):
@@ -97,10 +97,10 @@ def normal_weight_(layer: nn.Module, mean: float, std: float) -> None:
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode for the length of a `with` block (given).
+    """Put a network in evaluation mode for the duration of a `with` block (given).
 
-    In evaluation mode batch normalisation uses its running averages, and leaves them alone. Afterwards every
-    part of the network is in the mode that it was in, also when the block raised an exception.
+    In evaluation mode, batch normalisation uses its running averages and does not update them. Afterwards,
+    every part of the network is back in its previous mode, even if the block raised an exception.
 
     Example:
         >>> with evaluation_mode(dcgan._generator):
@@ -117,10 +117,10 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 @dataclass
 class History:
-    """What `DCGAN.fit` returns (given).
+    """The return value of `DCGAN.fit` (given).
 
     dis_loss, gen_loss: one number per iteration.
-    samples: pairs (epoch, images (64, 3, 32, 32)): what the generator drew from `tracked_noise` after that
+    samples: pairs (epoch, images (64, 3, 32, 32)): the images generated from `tracked_noise` after that
         epoch.
     """
 
@@ -129,8 +129,8 @@ class History:
     samples: list[tuple[int, Tensor]] = field(default_factory=list)
 
 
-def _nobody_watches() -> bool:
-    """Whether progress bars would only fill a log file: no terminal and no notebook."""
+def _is_quiet() -> bool:
+    """Whether to hide progress bars: the output is neither a terminal nor a notebook."""
     return not (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
@@ -142,10 +142,10 @@ class SpectralNormDiscriminator(Discriminator):
 
     Question 2-3 (4 points)
 
-    The same layers as `Discriminator`, but all three convolutions are spectral-normed: their weight, seen as
+    The same layers as `Discriminator`, but all three convolutions are spectral-normed: each weight, viewed as
     a matrix with one row per output channel, is divided by its largest singular value (Miyato et al. 2018,
-    equation 8), so that each of them stretches no input by more than that matrix does, by a factor of 1. `fc`
-    may be normed too.
+    equation 8), so that this matrix stretches no vector by a factor of more than 1. `fc` may be
+    spectral-normed too.
 
     Example:
         >>> SpectralNormDiscriminator()(torch.rand(5, 3, 32, 32)).shape
@@ -155,31 +155,31 @@ class SpectralNormDiscriminator(Discriminator):
     def __init__(self) -> None:
         super().__init__()
         # TODO 2-3: write SpectralNormDiscriminator.__init__
-        # The layers are there already, in self.downsample; `parametrizations.spectral_norm(layer)` changes
-        # one in place. Then read `normal_weight_` again: does your `_weight_initialization` reach them?
+        # The layers already exist, in self.downsample; `parametrizations.spectral_norm(layer)` changes one in
+        # place. Then reread `normal_weight_`: does your `_weight_initialization` reach these layers?
         raise NotImplementedError("2-3: write SpectralNormDiscriminator.__init__")
 
 
 class DCGAN(nn.Module):
-    """A generator and a discriminator, and how they are trained and used.
+    """A generator and a discriminator, with methods to train and use them.
 
     Question 2-1a (7 points): `__init__`, `_weight_initialization`, `_classification_loss`
-    Question 2-1b (13 points): `training_step`, by way of `_discriminator_step` and `_generator_step`
+    Question 2-1b (13 points): `training_step`, through `_discriminator_step` and `_generator_step`
     Question 2-4 (12 points): `_reconstruction_loss`, `reconstruct`
 
-    Attributes that `__init__` makes:
+    Attributes set by `__init__`:
         _generator: a `Generator` for codes of length `code_size`.
         _discriminator: a `Discriminator`; a `SpectralNormDiscriminator` when `spectral_norm` is true.
         optimizerG, optimizerD: Adam with `learning_rate` and betas (0.5, 0.999) (Radford et al. 2016, section
-            4), each for the parameters of its own network and of no other.
+            4), each for the parameters of its own network only.
 
-    Given before your part: `tracked_noise`, 64 codes that stay the same, to watch the generator learn, and
-    `_actmax_label`, used by `actmax`. Both are buffers: they move along when the model is moved.
+    Given at the start of `__init__`: `tracked_noise`, 64 fixed codes that show how the generator learns, and
+    `_actmax_label`, used by `actmax`. Both are buffers: they move with the model.
 
     Args:
         spectral_norm: whether the discriminator is spectral-normed.
-        device: where the networks, buffers and optimisers live; None means the GPU where there is one, else
-            the CPU.
+        device: the device of the networks, buffers and optimisers; None means the GPU if there is one,
+            otherwise the CPU.
 
     Example:
         >>> dcgan = DCGAN()
@@ -204,14 +204,14 @@ class DCGAN(nn.Module):
         self.register_buffer("tracked_noise", torch.randn(64, self.code_size, device=device))
         self.register_buffer("_actmax_label", torch.ones(1, 1, device=device))
         # TODO 2-1a: write DCGAN.__init__
-        # 1. Make the two networks and move them to the device.
-        # 2. Initialise them: a method that nobody calls initialises nothing.
-        # 3. Make the two optimisers, after the networks are where they stay.
+        # 1. Create the two networks and move them to the device.
+        # 2. Initialise them: remember to call your initialisation method.
+        # 3. Create the two optimisers, after the networks are on their final device.
         raise NotImplementedError("2-1a: write DCGAN.__init__")
 
     @property
     def device(self) -> torch.device:
-        """Where the model is now (given)."""
+        """The current device of the model (given)."""
         return self.tracked_noise.device
 
     def _weight_initialization(self) -> None:
@@ -220,27 +220,27 @@ class DCGAN(nn.Module):
         Question 2-1a (7 points, together with `__init__` and `_classification_loss`)
 
         Every weight of a convolution or a transposed convolution ~ N(0, 0.02); every weight of a batch
-        normalisation ~ N(1, 0.02), and its bias 0. (0.02 is the standard deviation.) Linear layers keep
-        PyTorch's default.
+        normalisation layer ~ N(1, 0.02), and its bias is 0. (0.02 is the standard deviation.) Linear layers
+        keep PyTorch's default.
         """
         # TODO 2-1a: write DCGAN._weight_initialization
-        # Go through all layers of both networks with `modules()`. `normal_weight_` above reaches
+        # Iterate over all layers of both networks with `modules()`. `normal_weight_` above also works for
         # spectral-normed layers.
         raise NotImplementedError("2-1a: write DCGAN._weight_initialization")
 
     def _classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Sigmoid, then binary cross-entropy: how wrong the discriminator's beliefs are.
+        """Sigmoid, then binary cross-entropy: the error of the discriminator's predictions.
 
         Question 2-1a (7 points, together with `__init__` and `_weight_initialization`)
 
         Args:
-            logits: the discriminator's answers (N, 1), any real numbers.
+            logits: the discriminator's outputs (N, 1), any real numbers.
             labels: 1 for "real" and 0 for "fake", as floats, (N, 1).
 
         Returns:
-            A scalar tensor: the mean, in nats. It must be right for large logits too: at a logit of 100 and
-            the label 0 it is 100. A sigmoid that is rounded to exactly 1 cannot tell that; find PyTorch's
-            function for both at once.
+            A scalar tensor: the mean, in nats. It must also be correct for large logits: for a logit of 100
+            and the label 0 it is 100. A sigmoid rounded to exactly 1 loses this value; find the PyTorch
+            function that combines both operations.
 
         Example:
             >>> dcgan._classification_loss(torch.tensor([[100.0]]), torch.tensor([[0.0]]))
@@ -252,13 +252,13 @@ class DCGAN(nn.Module):
     def training_step(self, real: Tensor) -> tuple[float, float]:
         """One step of the discriminator, then one step of the generator.
 
-        Question 2-1b (13 points): write the two methods that it calls.
+        Question 2-1b (13 points): write the two methods that this method calls.
 
         Args:
             real: a batch of real images (N, 3, 32, 32), N >= 2, on the model's device.
 
         Returns:
-            The discriminator's and the generator's loss, as floats. Both networks are left in training mode.
+            The discriminator's and the generator's loss, as floats. Both networks end up in training mode.
 
         Example:
             >>> dis_loss, gen_loss = dcgan.training_step(images[:128].to(dcgan.device))
@@ -269,16 +269,16 @@ class DCGAN(nn.Module):
         return dis_loss, gen_loss
 
     def _discriminator_step(self, real: Tensor) -> float:
-        """Teach the discriminator, once, to tell `real` from as many fakes.
+        """Train the discriminator for one step to distinguish `real` from an equal number of fakes.
 
         Question 2-1b (13 points, together with `_generator_step`)
 
-        The discriminator sees two batches, one after the other and not joined into one: all real, with label
-        1, and all fake, with label 0. (Batch normalisation is why they are kept apart: it would mix their
-        statistics.) The loss is the *sum* of both classification losses; then one step of `optimizerD`.
+        The discriminator processes two separate batches: all real images, with label 1, and all fake images,
+        with label 0. (Do not concatenate them: batch normalisation would mix their statistics.) The loss is
+        the *sum* of both classification losses. Then take one step of `optimizerD`.
 
         The fakes come from new noise z ~ N(0, I), one code per real image. They are detached from the
-        generator, which must get no gradient here.
+        generator, which must receive no gradient here.
 
         Args:
             real: real images (N, 3, 32, 32).
@@ -287,22 +287,22 @@ class DCGAN(nn.Module):
             The loss as a float.
         """
         # TODO 2-1b: write DCGAN._discriminator_step
-        # 1. Draw the noise on the model's device and make the fakes, detached.
-        # 2. The loss of the real batch plus the loss of the fake batch; labels have the shape of the logits.
-        # 3. Clear the discriminator's old gradients (the generator's step leaves some there), backward, step.
+        # 1. Sample the noise on the model's device and generate the fakes, detached.
+        # 2. Add the losses of the real batch and the fake batch; labels have the shape of the logits.
+        # 3. Clear the discriminator's old gradients (the generator's step leaves some), backward, step.
         raise NotImplementedError("2-1b: write DCGAN._discriminator_step")
 
     def _generator_step(self, batch_size: int) -> float:
-        """Teach the generator, once, to be taken for real.
+        """Train the generator for one step to make images that the discriminator classifies as real.
 
         Question 2-1b (13 points, together with `_discriminator_step`)
 
-        New noise, new fakes, and the non-saturating loss (Goodfellow et al. 2014, section 3): the
-        classification loss of the fakes with label 1. One step of `optimizerG`; the discriminator is used,
-        and not changed.
+        Use new noise, new fakes, and the non-saturating loss (Goodfellow et al. 2014, section 3): the
+        classification loss of the fakes with label 1. Take one step of `optimizerG`; the discriminator is
+        used but not updated.
 
         Args:
-            batch_size: how many fakes to draw.
+            batch_size: number of fakes to generate.
 
         Returns:
             The loss as a float.
@@ -317,15 +317,15 @@ class DCGAN(nn.Module):
 
         Args:
             samples: images (n, 3, 32, 32), float32 in [0, 1], n >= 2, an array or a tensor. It is not
-                changed, and need not be on the model's device.
-            epochs: how many times to go through the images; None means `num_epoch`.
+                modified, and does not need to be on the model's device.
+            epochs: number of passes over the images; None means `num_epoch`.
 
         Returns:
             The losses of every iteration, and samples after every `visualize_step` epochs.
-            `figures.gan_losses` and `figures.gan_samples` draw them.
+            Plot them with `figures.gan_losses` and `figures.gan_samples`.
 
         Raises:
-            ValueError: fewer than two images, which batch normalisation cannot work with.
+            ValueError: fewer than two images, too few for batch normalisation.
 
         Example:
             >>> history = dcgan.fit(load_cifar10(), epochs=1)
@@ -334,12 +334,12 @@ class DCGAN(nn.Module):
         """
         images = torch.as_tensor(samples, dtype=torch.float32)
         if len(images) < 2:
-            raise ValueError(f"at least 2 images are needed to train on, got {len(images)}")
+            raise ValueError(f"training needs at least 2 images, got {len(images)}")
         epochs = self.num_epoch if epochs is None else epochs
         batch_size = min(self.batch_size, len(images))
-        batches = len(images) // batch_size  # full ones only
+        batches = len(images) // batch_size  # full batches only
         history = History()
-        with tqdm(total=epochs * batches, unit="batch", disable=_nobody_watches()) as progress:
+        with tqdm(total=epochs * batches, unit="batch", disable=_is_quiet()) as progress:
             for epoch in range(1, epochs + 1):
                 order = torch.randperm(len(images), device=images.device)
                 progress.set_description(f"epoch {epoch}/{epochs}")
@@ -359,22 +359,22 @@ class DCGAN(nn.Module):
 
     @torch.no_grad()
     def generate(self, codes: Tensor) -> Tensor:
-        """Draw images in evaluation mode: codes (N, 64) -> (N, 3, 32, 32) on the CPU, no graph (given)."""
+        """Images of codes (N, 64) in evaluation mode: (N, 3, 32, 32) on the CPU, with no graph attached (given)."""
         with evaluation_mode(self._generator):
             return self._generator(codes.to(self.device)).cpu()
 
     def actmax(self, codes: Tensor, steps: int = 500) -> tuple[float, Tensor]:
-        """Activation maximisation: find codes whose images the discriminator takes for real (given).
+        """Activation maximisation: find codes whose images the discriminator classifies as real (given).
 
-        Adam at `vis_learning_rate` changes the codes, not the networks, so that the classification loss with
-        label "real" falls. Both networks are in evaluation mode, and are left as they were.
+        Adam at `vis_learning_rate` optimises the codes, not the networks, to reduce the classification loss
+        with label "real". Both networks are in evaluation mode, and remain unchanged.
 
         Args:
-            codes: where to start, (N, 64). They are not changed.
+            codes: the initial codes, (N, 64). They are not modified.
             steps: number of Adam steps.
 
         Returns:
-            The loss at the final codes, and their images (N, 3, 32, 32) on the CPU, without a graph.
+            The loss at the final codes, and their images (N, 3, 32, 32) on the CPU, with no graph attached.
 
         Example:
             >>> loss, images = dcgan.actmax(dcgan.tracked_noise)
@@ -408,30 +408,30 @@ class DCGAN(nn.Module):
         raise NotImplementedError("2-4: write DCGAN._reconstruction_loss")
 
     def reconstruct(self, samples: Tensor | np.ndarray) -> tuple[float, Tensor]:
-        """Find the codes whose images are nearest to the given ones.
+        """Find the codes whose images are closest to the given ones.
 
         Question 2-4 (12 points, together with `_reconstruction_loss`)
 
-        The codes start at zero. Exactly 500 Adam steps at `vis_learning_rate` (and PyTorch's default betas)
-        change the codes alone, so that `_reconstruction_loss` falls. The generator is in evaluation mode
-        meanwhile. Afterwards both networks are as they were: the same parameters and running averages, the
-        same modes, no gradient left behind.
+        The codes start at zero. Exactly 500 Adam steps at `vis_learning_rate` (with PyTorch's default betas)
+        optimise only the codes, to reduce `_reconstruction_loss`. The generator is in evaluation mode during
+        the search. Afterwards both networks are unchanged: the same parameters and running averages, the same
+        modes, and no gradients left on them.
 
         Args:
-            samples: images (N, 3, 32, 32), float32 in [0, 1]: a tensor on any device, or an array (code that
-                takes only one of the two will do).
+            samples: images (N, 3, 32, 32), float32 in [0, 1]: a tensor on any device, or an array (supporting
+                only one of the two is enough).
 
         Returns:
-            The loss at the final codes as a float, and their images (N, 3, 32, 32) on the CPU, without a
-            graph.
+            The loss at the final codes as a float, and their images (N, 3, 32, 32) on the CPU, with no graph
+            attached.
 
         Example:
             >>> loss, images = dcgan.reconstruct(load_cifar10(train=False)[:64])
 
-        What to expect: the loss alone says little, since flat grey images reach 0.064 on those 64 images and
-        an untrained generator 0.063 to 0.068. A trained one gets to 0.028 after one epoch, and
-        to 0.015 after 25.
+        What to expect: the loss alone says little, since uniformly grey images reach 0.064 on those 64 images
+        and an untrained generator 0.063 to 0.068. A trained generator reaches 0.028 after one epoch, and
+        0.015 after 25.
         """
         # TODO 2-4: write DCGAN.reconstruct
-        # `actmax` above does nearly the same.
+        # `actmax` above is very similar.
         raise NotImplementedError("2-4: write DCGAN.reconstruct")

@@ -1,4 +1,4 @@
-"""An autograder for deep-learning assignments: a submission is a box that one may only ask questions of.
+"""An autograder for deep-learning assignments: student code runs in a sandbox, and checks judge its answers.
 
     from autograder import grade
 
@@ -7,9 +7,9 @@
     [v.id for v in result.checks if v.status != "passed"]
 
     for result in grade_all(["submissions"], "grades", jobs=2):
-        ...                                            # in the order in which they get done; the JSON files are in grades/
+        ...                                            # in the order in which they finish; the JSON files are in grades/
 
-Call it from a script's `if __name__ == "__main__":` part: with several jobs, judges are processes of their own.
+Call it from a script's `if __name__ == "__main__":` part: with several jobs, each judge is a process that imports the script.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autograder.verdicts import Result, Verdict
+    from autograder.model.verdicts import Result, Verdict
 
 __version__ = "0.1.0"
 __all__ = ["Result", "Verdict", "check", "grade", "grade_all"]
@@ -36,35 +36,36 @@ def grade(
     isolation: str | None = None,
     device: str = "cpu",
 ) -> Result:
-    """Grades one submission with all checks, in this process (its code runs in sandboxes of their own).
+    """Grades one submission with all checks, in this process (student code runs in sandboxes).
 
     Args:
         path: a folder or a zip with the modules.
-        questions: ids of the questions to grade, such as "1-4"; None for all.
-        secret: the course secret that inputs of checks are drawn from; AUTOGRADER_SECRET when None.
-        isolation: "full", "user" or "process"; the best that this machine allows when None.
+        questions: ids of the questions to grade; None for all.
+        secret: the course secret, which seeds the inputs of checks; None for AUTOGRADER_SECRET.
+        isolation: "full", "user" or "process"; None for the best that this machine has.
         device: "cuda" to look for tensors on the wrong device on a real GPU.
 
     Raises:
-        autograder.intake.UnusableSubmission: the path cannot be read as a submission.
+        autograder.submissions.intake.UnusableSubmission: the path cannot be read as a submission.
         KeyError: there is no such question.
-        RuntimeError: the isolation is not to be had here.
+        RuntimeError: the isolation is unavailable on this machine.
     """
-    from autograder.batch import grade_one
+    from autograder.grading.judge import grade_one
+    from autograder.grading.options import known_questions
 
-    return grade_one(
-        Path(path), questions=_known(questions), secret=secret, isolation=isolation, device=device
-    )
+    chosen = known_questions(questions)
+    return grade_one(Path(path), questions=chosen, secret=secret, isolation=isolation, device=device)
 
 
 def check(path: str | os.PathLike[str], *, questions: Sequence[str] | None = None) -> Result:
-    """Runs the public checks, as students do. Arguments and errors as those of `grade`."""
-    from autograder.batch import grade_one
+    """Runs the public checks, as students do. Arguments and errors are those of `grade`."""
+    from autograder.grading.judge import grade_one
+    from autograder.grading.options import known_questions
 
     return grade_one(
         Path(path),
         visibilities=("public",),
-        questions=_known(questions),
+        questions=known_questions(questions),
         secret="public",
         isolation="process",
     )
@@ -79,56 +80,42 @@ def grade_all(
     isolation: str | None = None,
     force: bool = False,
 ) -> Iterator[Result]:
-    """Grades submissions, or folders of them, and yields each result in the order in which they get done.
+    """Grades submissions, or folders of them, and yields each result, in the order in which they finish.
 
     Args:
         paths: submissions, or folders of submissions.
-        out: the folder for one JSON file per submission. What is finished there, of the same content and by the same grader, is
-            taken as it is (unless `force`).
-        jobs: judges at work at once; as many as there are cores when None.
+        out: the folder for one JSON file per submission. A result that is finished there, with the same content and
+            grader, is yielded unchanged (unless `force`).
+        jobs: judges that work at the same time; None for one per core.
 
     Raises:
-        FileNotFoundError: a path is not there. Nothing is graded then.
+        FileNotFoundError: a path does not exist. Nothing is graded then.
         KeyError: there is no such question.
     """
-    from autograder import batch
     from autograder.classroom import collect
-    from autograder.classroom.staging import Holding
-    from autograder.rubric import assignment
+    from autograder.grading import batch
+    from autograder.grading.options import GradingOptions, known_questions
+    from autograder.model.assignment import assignment
+    from autograder.submissions.staging import TempStore
 
     folder = Path(out)
-    holding = Holding(
-        folder / ".uploads"
-    )  # zips of a class are unpacked there, and the folder goes at the end
+    options = GradingOptions(known_questions(questions), isolation=isolation, reuse=not force)
+    store = TempStore(folder / ".uploads")  # zips of a class are unpacked there; it is removed at the end
     try:
-        made = collect.plan([Path(path) for path in paths], folder, assignment().rubric, holding, None, None)
-        if made.problems:
-            raise FileNotFoundError("; ".join(made.problems))
+        plan = collect.plan([Path(path) for path in paths], folder, assignment().rubric, store, None, None)
+        if plan.problems:
+            raise FileNotFoundError("; ".join(plan.problems))
         folder.mkdir(parents=True, exist_ok=True)
-        how = batch.How(_known(questions), isolation=isolation, reuse=not force)
-        with contextlib.closing(batch.run(made.works, jobs or batch.default_jobs(), how)) as graded:
+        with contextlib.closing(batch.run(plan.works, jobs or batch.default_jobs(), options)) as graded:
             for _, result in graded:
                 yield result
     finally:
-        shutil.rmtree(holding.root, ignore_errors=True)
-
-
-def _known(questions: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The questions as a tuple; raises KeyError for one that is none of the rubric's auto-graded ones."""
-    from autograder.rubric import assignment
-
-    if questions is None:
-        return None
-    auto = [q.id for q in assignment().rubric.auto]
-    for id in questions:
-        if id not in auto:
-            raise KeyError(f"there is no auto-graded question {id}; there are {', '.join(auto)}")
-    return tuple(questions)
+        shutil.rmtree(store.root, ignore_errors=True)
 
 
 def __getattr__(name: str) -> object:
     if name in ("Result", "Verdict"):
-        from autograder import verdicts
+        from autograder.model import verdicts
 
         return getattr(verdicts, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

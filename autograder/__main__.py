@@ -1,29 +1,32 @@
-"""`python -m autograder`: see cli.py."""
+"""`python -m autograder`: see cli/."""
 
 import os
 import sys
 
 
 def run() -> None:
-    """Runs the command line; what keeps the grader itself from working is told in one line.
+    """Runs the command line; a fault of the grader or of its set-up is reported in one line.
 
-    Set AUTOGRADER_DEBUG to see its traceback.
+    `--assignment-dir DIR`, before or after the command, chooses the assignment. Set AUTOGRADER_DEBUG to see tracebacks.
     """
     try:
-        from autograder.cli import main
+        from autograder.model.assignment import choose
+
+        sys.argv[1:] = choose(sys.argv[1:])
+        from autograder.cli.main import main
 
         main()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "autograder":
             raise
-        told = f"the package {error.name} is not installed; run `make env`, or `pip install -c constraints.txt -e .`"
+        message = f"the package {error.name} is not installed; run `make env`, or `pip install -c constraints.txt -e .`"
     except (RuntimeError, ValueError) as error:
         if os.environ.get("AUTOGRADER_DEBUG"):
             raise
-        told = str(error)
+        message = str(error)
     else:
         return
-    print(f"autograder: {told}", file=sys.stderr)
+    print(f"autograder: {message}", file=sys.stderr)
     sys.exit(2)
 
 

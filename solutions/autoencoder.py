@@ -1,16 +1,16 @@
-"""Problem 1, first part: an auto-encoder for MNIST.
+"""Problem 1, part 1: an auto-encoder for MNIST.
 
-An encoder squeezes an image of 784 pixels into a short code; a decoder draws the image back from the code.
-Both are trained together, by nothing but the demand that the drawing looks like the original.
+An encoder compresses an image of 784 pixels into a short code, and a decoder reconstructs the image from the
+code. Both are trained together, with one objective: the reconstruction should match the original.
 
-Shapes that are used all over Problem 1 (N is the batch size, nz the length of a code, 32 in the handout):
+Shapes used throughout Problem 1 (N is the batch size, nz the length of a code, 32 in the handout):
 
     images from a data loader   (N, 1, 28, 28)   float32, in [0, 1]
     images for a model          (N, 1, 784)      the same pixels, flattened
     codes                       (N, 1, nz)
 
-Everything runs on the device that the model is on. Make new tensors with `device=...` (or with functions such
-as `torch.zeros_like`, which follow their argument), so that the same code runs on a CPU and on a GPU.
+Everything runs on the model's device. Create new tensors with `device=...` (or with functions such as
+`torch.zeros_like`, which use the device of their argument), so that the same code runs on a CPU and on a GPU.
 """
 
 import math
@@ -26,10 +26,10 @@ class Encoder(nn.Module):
 
     Question 1-1 (6 points, together with `Decoder` and `make_data_loader`)
 
-    The layers, to be kept as `self.net`:
+    The layers, stored as `self.net`:
         Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)
 
-    There is no activation after the last layer: a code may hold any real number.
+    There is no activation after the last layer: a code can take any real values.
 
     Args:
         nz: length of a code.
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
     def __init__(self, nz: int, input_size: int) -> None:
         super().__init__()
         # TODO 1-1: write Encoder.__init__
-        # Build the five layers named above as one nn.Sequential and keep it as self.net.
+        # Build the five layers listed above as one nn.Sequential and assign it to self.net.
         # BEGIN SOLUTION
         self.net = nn.Sequential(
             nn.Linear(input_size, 256),
@@ -74,10 +74,10 @@ class Decoder(nn.Module):
 
     Question 1-1 (6 points, together with `Encoder` and `make_data_loader`)
 
-    The layers, to be kept as `self.net`:
+    The layers, stored as `self.net`:
         Linear(nz, 64), ReLU, Linear(64, 256), ReLU, Linear(256, output_size), Sigmoid
 
-    The sigmoid at the end brings every pixel into [0, 1].
+    The final sigmoid maps every pixel to [0, 1].
 
     Args:
         nz: length of a code.
@@ -91,7 +91,7 @@ class Decoder(nn.Module):
     def __init__(self, nz: int, output_size: int) -> None:
         super().__init__()
         # TODO 1-1: write Decoder.__init__
-        # Build the six layers named above as one nn.Sequential and keep it as self.net.
+        # Build the six layers listed above as one nn.Sequential and assign it to self.net.
         # BEGIN SOLUTION
         self.net = nn.Sequential(
             nn.Linear(nz, 64),
@@ -110,8 +110,8 @@ class Decoder(nn.Module):
             z: codes, (N, nz) or (N, 1, nz).
 
         Returns:
-            Flattened images (N, 1, output_size), every value in [0, 1]. The middle axis is there for both
-            forms of `z`.
+            Flattened images (N, 1, output_size), every value in [0, 1]. The result has the middle
+            axis for both forms of `z`.
         """
         # TODO 1-1: write Decoder.forward
         # BEGIN SOLUTION
@@ -120,15 +120,15 @@ class Decoder(nn.Module):
 
 
 def make_data_loader(dataset: Dataset, batch_size: int = 64, num_workers: int = 0) -> DataLoader:
-    """Serve a data set in batches, in a new order every epoch.
+    """Load a data set in batches, in a new order every epoch.
 
     Question 1-1 (6 points, together with `Encoder` and `Decoder`)
 
     Args:
         dataset: the examples, for instance from `data.load_mnist()`.
-        batch_size: examples in a batch. The last batch is dropped when it would hold fewer.
-        num_workers: processes that load examples beside the training; 0 is best for data that is in memory
-            already.
+        batch_size: number of examples per batch. An incomplete last batch is dropped.
+        num_workers: number of worker processes that load examples; 0 is best for data that is already in
+            memory.
 
     Returns:
         A loader that yields pairs (images, labels).
@@ -141,15 +141,15 @@ def make_data_loader(dataset: Dataset, batch_size: int = 64, num_workers: int = 
         [4, 4]
     """
     # TODO 1-1: write make_data_loader
-    # Hand the arguments to torch.utils.data.DataLoader; ask for a fresh shuffle every epoch and for full
-    # batches only.
+    # Pass the arguments to torch.utils.data.DataLoader, and have it reshuffle every epoch and drop an
+    # incomplete last batch.
     # BEGIN SOLUTION
     return DataLoader(dataset, batch_size=batch_size, shuffle=True, drop_last=True, num_workers=num_workers)
     # END SOLUTION
 
 
 class AutoEncoder(nn.Module):
-    """An encoder and a decoder, one after the other (given).
+    """An encoder followed by a decoder (given).
 
     Args:
         nz: length of a code.
@@ -171,38 +171,38 @@ class AutoEncoder(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode, to be looked at: (N, 1, 784) -> (N, 28, 28), without a graph."""
+        """Encode and decode, for display: (N, 1, 784) -> (N, 28, 28), with no graph attached."""
         x_hat = self(x)
         side = math.isqrt(x_hat.shape[-1])
         return x_hat.reshape(len(x), side, side)
 
 
 def reconstruction_loss(x_hat: Tensor, x: Tensor) -> Tensor:
-    """Binary cross-entropy between drawn and original images.
+    """Binary cross-entropy between reconstructed and original images.
 
     Question 1-2 (6 points, together with `train_autoencoder`)
 
     Per pixel: -[x log(x_hat) + (1 - x) log(1 - x_hat)], in nats. The loss is the mean over *every* element:
-    all pixels of all images. It must stay finite where x_hat is exactly 0 or 1 (PyTorch's own function takes
-    care of that).
+    all pixels of all images. It must stay finite where x_hat is exactly 0 or 1 (PyTorch's function handles
+    that).
 
-    The two arguments do not play the same part: the prediction comes first, the truth second.
+    The two arguments are not interchangeable: the prediction comes first, the target second.
 
     Args:
-        x_hat: the model's drawings (N, 1, 784), in [0, 1].
+        x_hat: the model's reconstructions (N, 1, 784), in [0, 1].
         x: the originals, as (N, 1, 28, 28), (N, 1, 784) or (N, 784).
 
     Returns:
-        A scalar (0-dim) tensor. It is not 0 for a perfect drawing: an image that is grey somewhere has
-        entropy itself.
+        A scalar (0-dim) tensor. It is not 0 for a perfect reconstruction if the image contains grey pixels,
+        because a grey pixel has an entropy of its own.
 
     Example:
         >>> x_hat = torch.full((5, 1, 784), 0.5)
-        >>> reconstruction_loss(x_hat, torch.rand(5, 1, 28, 28))  # log 2, whatever the originals are
+        >>> reconstruction_loss(x_hat, torch.rand(5, 1, 28, 28))  # log 2 for any originals
         tensor(0.6931)
     """
     # TODO 1-2: write reconstruction_loss
-    # Bring x to the shape of x_hat, then use binary_cross_entropy from torch.nn.functional.
+    # Reshape x to the shape of x_hat, then use binary_cross_entropy from torch.nn.functional.
     # BEGIN SOLUTION
     return F.binary_cross_entropy(x_hat, x.reshape(x_hat.shape))
     # END SOLUTION
@@ -223,25 +223,24 @@ def train_autoencoder(
     exactly one step per batch.
 
     Args:
-        model: maps images (N, 1, 784) to images (N, 1, 784). It is on `device` already.
-        loader: yields (images, labels) with images (N, 1, 28, 28), on the CPU. The labels are not needed
-            here.
+        model: maps images (N, 1, 784) to images (N, 1, 784). It is already on `device`.
+        loader: yields (images, labels) with images (N, 1, 28, 28), on the CPU. The labels are not used here.
         epochs: how many times to go through the loader.
         learning_rate: Adam's learning rate.
-        device: where to compute; every batch has to be moved there.
+        device: where to compute. Move every batch there.
 
     Returns:
-        The loss of every iteration as a plain float: epochs * len(loader) numbers. (Numbers, not tensors: a
-        loss tensor keeps its whole graph alive.)
+        The loss of every iteration as a plain float: epochs * len(loader) numbers. (Return numbers, not
+        tensors: a loss tensor keeps its whole graph in memory.)
 
     Example:
         >>> losses = train_autoencoder(model, loader, epochs=10, learning_rate=1e-3)
-        >>> losses[0], losses[-1]  # on MNIST roughly 0.69 and 0.09
+        >>> losses[0], losses[-1]  # about 0.69 and 0.09 on MNIST
     """
     # TODO 1-2: write train_autoencoder
-    # 1. Make the optimiser and switch the model to training mode.
-    # 2. For every batch: move it to the device and flatten it to (N, 1, 784), compute the loss, clear the old
-    #    gradients, go backward, take a step, note the loss.
+    # 1. Create the optimiser and put the model in training mode.
+    # 2. For every batch: move it to the device, flatten it to (N, 1, 784), compute the loss, clear the old
+    #    gradients, run the backward pass, take one optimiser step, and record the loss.
     # BEGIN SOLUTION
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     model.train()
@@ -259,27 +258,27 @@ def train_autoencoder(
 
 
 def sample_images(model: nn.Module, num_samples: int, nz: int, device: torch.device | str = "cpu") -> Tensor:
-    """Draw new images: decode random codes.
+    """Generate new images by decoding random codes.
 
     Question 1-3 (2 points)
 
     Args:
-        model: has a `decoder` that maps codes (num_samples, nz) to images (num_samples, 1, 784). A VAE has
-            one too.
-        num_samples: how many images to draw.
+        model: has a `decoder` that maps codes (num_samples, nz) to images (num_samples, 1, 784). A VAE also
+            has one.
+        num_samples: number of images to generate.
         nz: length of a code.
         device: where the model is.
 
     Returns:
-        Images (num_samples, 1, 28, 28) in [0, 1] with no graph attached, made from codes z ~ N(0, I) that are
-        new at every call.
+        Images (num_samples, 1, 28, 28) in [0, 1] with no graph attached, decoded from codes z ~ N(0, I) that
+        are drawn anew at every call.
 
     Example:
         >>> sample_images(AutoEncoder(nz=32), num_samples=16, nz=32).shape
         torch.Size([16, 1, 28, 28])
     """
     # TODO 1-3: write sample_images
-    # Draw the codes from the normal (not the uniform) distribution, on the device; decode them without
+    # Sample the codes from the normal (not the uniform) distribution, on the device. Decode them without
     # gradients.
     # BEGIN SOLUTION
     with torch.no_grad():

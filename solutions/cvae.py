@@ -1,7 +1,8 @@
-"""Problem 1, third part: a conditional VAE (CVAE) for MNIST.
+"""Problem 1, part 3: a conditional VAE (CVAE) for MNIST.
 
-Encoder and decoder are told the digit's label, as a one-hot vector behind their usual input. The latent code
-then need not hold *which* digit it is, only how it is written; and whoever samples can ask for a digit.
+The encoder and the decoder also receive the digit's label, as a one-hot vector appended to their usual input.
+The latent code then does not need to encode *which* digit it is, only how it is written, and a sample can be
+drawn for any chosen digit.
 
 Source: Sohn, Lee and Yan, "Learning Structured Output Representation using Deep Conditional Generative
 Models", 2015.
@@ -19,7 +20,7 @@ IMAGE_SIZE = 784
 
 
 def idx2onehot(idx: Tensor, n: int) -> Tensor:
-    """One-hot vectors of labels.
+    """Convert labels to one-hot vectors.
 
     Question 1-8 (5 points, together with `CVAEEncoder`, `CVAEDecoder`, `CVAE` and `train_cvae`)
 
@@ -28,11 +29,11 @@ def idx2onehot(idx: Tensor, n: int) -> Tensor:
         n: number of classes.
 
     Returns:
-        (N, n) float32, on the device of `idx`: each row is 0 but for a 1 at its label.
+        (N, n) float32, on the device of `idx`: each row is 1 at its label and 0 elsewhere.
 
     Raises:
-        ValueError: a label outside 0..n-1, another shape (an (N, 2) tensor must not become rows with two
-            ones), or a dtype that is not an integer's.
+        ValueError: a label outside 0..n-1, any other shape (an (N, 2) tensor must not become rows with two
+            ones), or a dtype that is not an integer type.
 
     Example:
         >>> idx2onehot(torch.tensor([2, 0]), 3)
@@ -40,8 +41,8 @@ def idx2onehot(idx: Tensor, n: int) -> Tensor:
                 [1., 0., 0.]])
     """
     # TODO 1-8: write idx2onehot
-    # 1. Refuse what the docstring refuses.
-    # 2. Bring the labels to shape (N,) and make the vectors: torch.nn.functional has a function for it.
+    # 1. Raise the errors that the docstring lists.
+    # 2. Reshape the labels to (N,) and make the vectors: torch.nn.functional has a function for this.
     # BEGIN SOLUTION
     if idx.dtype == torch.bool or idx.is_floating_point() or idx.is_complex():
         raise ValueError(f"labels must be integers, got {idx.dtype}")
@@ -55,14 +56,14 @@ def idx2onehot(idx: Tensor, n: int) -> Tensor:
 
 
 class CVAEEncoder(nn.Module):
-    """The layers of `Encoder`, with `num_labels` more inputs when conditional.
+    """The layers of `Encoder`, with `num_labels` additional inputs when conditional.
 
     Question 1-8 (5 points, together with the rest of this file up to `train_cvae`)
 
     Args:
         nz: number of outputs.
         input_size: number of pixels.
-        conditional: whether labels are used; without them this is an `Encoder`.
+        conditional: whether labels are used. If not, this is a plain `Encoder`.
         num_labels: number of classes.
 
     Example:
@@ -76,28 +77,28 @@ class CVAEEncoder(nn.Module):
         self.conditional = conditional
         self.num_labels = num_labels
         # TODO 1-8: write CVAEEncoder.__init__
-        # An Encoder does it, if it is told how many inputs there are.
+        # An Encoder with the right number of inputs is enough.
         # BEGIN SOLUTION
         self.net = Encoder(nz, input_size + num_labels if conditional else input_size)
         # END SOLUTION
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """Encode [x, onehot(c)], joined in this order on the last axis; or x alone when not conditional.
+        """Encode [x, onehot(c)], concatenated in this order on the last axis; x alone when not conditional.
 
         Args:
             x: flattened images (N, 1, input_size).
-            c: integer labels (N,) or (N, 1). Not needed, and not looked at, when not conditional.
+            c: integer labels (N,) or (N, 1). Not required, and ignored, when not conditional.
 
         Returns:
             (N, 1, nz).
 
         Raises:
-            ValueError: conditional, and no labels.
+            ValueError: conditional, but no labels are passed.
         """
         if self.conditional and c is None:
             raise ValueError("a conditional encoder needs labels: call it as encoder(x, c)")
         # TODO 1-8: write CVAEEncoder.forward
-        # The one-hot vectors are (N, num_labels); bring them to the leading shape of x before you join them.
+        # The one-hot vectors are (N, num_labels). Give them the leading shape of x before you concatenate.
         # BEGIN SOLUTION
         if self.conditional:
             onehot = idx2onehot(c, self.num_labels).to(x.dtype)
@@ -107,14 +108,14 @@ class CVAEEncoder(nn.Module):
 
 
 class CVAEDecoder(nn.Module):
-    """The layers of `Decoder`, with `num_labels` more inputs when conditional.
+    """The layers of `Decoder`, with `num_labels` additional inputs when conditional.
 
     Question 1-8 (5 points, together with the rest of this file up to `train_cvae`)
 
     Args:
         nz: length of a code.
         output_size: number of pixels.
-        conditional: whether labels are used; without them this is a `Decoder`.
+        conditional: whether labels are used. If not, this is a plain `Decoder`.
         num_labels: number of classes.
 
     Example:
@@ -133,17 +134,17 @@ class CVAEDecoder(nn.Module):
         # END SOLUTION
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Decode [z, onehot(c)], joined in this order on the last axis; or z alone when not conditional.
+        """Decode [z, onehot(c)], concatenated in this order on the last axis; z alone when not conditional.
 
         Args:
             z: codes (N, nz) or (N, 1, nz).
-            c: integer labels (N,) or (N, 1). Not needed, and not looked at, when not conditional.
+            c: integer labels (N,) or (N, 1). Not required, and ignored, when not conditional.
 
         Returns:
             (N, 1, output_size), in [0, 1].
 
         Raises:
-            ValueError: conditional, and no labels.
+            ValueError: conditional, but no labels are passed.
         """
         if self.conditional and c is None:
             raise ValueError("a conditional decoder needs labels: call it as decoder(z, c)")
@@ -157,14 +158,14 @@ class CVAEDecoder(nn.Module):
 
 
 class CVAE(nn.Module):
-    """A VAE that is told the labels when it is conditional, and a plain VAE when it is not.
+    """A VAE that receives the labels when it is conditional; a plain VAE when it is not.
 
     Question 1-8 (5 points, together with the rest of this file up to `train_cvae`)
 
-    Attributes that `__init__` makes:
+    Attributes set by `__init__`:
         beta, conditional, num_labels: the arguments.
         encoder: a `CVAEEncoder` with 2 nz outputs, the mean first and log sigma second.
-        decoder: a `CVAEDecoder` from nz numbers to 784 pixels.
+        decoder: a `CVAEDecoder` that maps nz numbers to 784 pixels.
 
     Args:
         nz: length of a code.
@@ -201,14 +202,14 @@ class CVAE(nn.Module):
         # END SOLUTION
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> dict[str, Tensor | None]:
-        """Encode a batch, draw one code for each image, decode it; the labels go to both networks.
+        """Encode a batch, sample one code per image, and decode it, with the labels in both networks.
 
         Args:
             x: flattened images (N, 1, 784).
-            c: integer labels (N,) or (N, 1); None will do when not conditional.
+            c: integer labels (N,) or (N, 1); may be None when not conditional.
 
         Returns:
-            {"q": (N, 1, 2 nz), "rec": (N, 1, 784), "c": the labels as they came}.
+            {"q": (N, 1, 2 nz), "rec": (N, 1, 784), "c": the labels as passed}.
         """
         # TODO 1-8: write CVAE.forward
         # BEGIN SOLUTION
@@ -219,7 +220,7 @@ class CVAE(nn.Module):
         # END SOLUTION
 
     def loss(self, x: Tensor, outputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total, and {"rec_loss", "kl_loss"}: all as in `VAE.loss`."""
+        """The total and {"rec_loss", "kl_loss"}, as in `VAE.loss`."""
         # TODO 1-8: write CVAE.loss
         # BEGIN SOLUTION
         mu, log_sigma = outputs["q"].chunk(2, dim=-1)
@@ -230,7 +231,7 @@ class CVAE(nn.Module):
         # END SOLUTION
 
     def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """Decode the mean of q(z|x, c), with the same labels: (N, 1, 784) -> (N, 28, 28), without a graph."""
+        """Decode the mean of q(z|x, c) with the same labels: (N, 1, 784) -> (N, 28, 28), without a graph."""
         # TODO 1-8: write CVAE.reconstruct
         # BEGIN SOLUTION
         with torch.no_grad():
@@ -250,12 +251,11 @@ def train_cvae(
 
     Question 1-8 (5 points, together with the rest of this file above)
 
-    As `train_vae`, and the labels, moved to `device` as well, are passed to the model when
-    `model.conditional`. (The VAE's training loop would run here too; it would just never tell the model any
-    label.)
+    As `train_vae`, but when `model.conditional`, the labels are also moved to `device` and passed to the
+    model. (The VAE's training loop would pass only the images to the model, never the labels.)
 
     Args:
-        model: has `forward`, `loss` and `conditional` as the CVAE's. It is on `device` already.
+        model: has the `forward`, `loss` and `conditional` of a CVAE. It is already on `device`.
         loader: yields (images, labels) with images (N, 1, 28, 28) and labels (N,), on the CPU.
         epochs: how many times to go through the loader.
         learning_rate: Adam's learning rate.
@@ -284,7 +284,7 @@ def train_cvae(
 
 
 def sample_conditional(model: nn.Module, labels: Tensor, nz: int) -> Tensor:
-    """Draw one new image for each label.
+    """Generate one new image for each label.
 
     Question 1-9 (6 points)
 
@@ -295,14 +295,14 @@ def sample_conditional(model: nn.Module, labels: Tensor, nz: int) -> Tensor:
 
     Returns:
         Images (len(labels), 28, 28) in [0, 1], in the order of the labels, with no graph attached. Each is
-        made from a code z ~ N(0, I) of its own, new at every call; the codes are drawn on the model's device.
+        decoded from its own code z ~ N(0, I), sampled anew at every call, on the model's device.
 
     Example:
         >>> sample_conditional(cvae, torch.arange(10), nz=32).shape
         torch.Size([10, 28, 28])
     """
     # TODO 1-9: write sample_conditional
-    # A model does not know its device, but its parameters do.
+    # A model has no device attribute, but its parameters do.
     # BEGIN SOLUTION
     parameter = next(model.parameters())
     labels = torch.as_tensor(labels, device=parameter.device)

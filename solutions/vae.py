@@ -1,13 +1,13 @@
-"""Problem 1, second part: a variational auto-encoder (VAE) for MNIST.
+"""Problem 1, part 2: a variational auto-encoder (VAE) for MNIST.
 
-The encoder no longer returns one code but a normal distribution over codes, q(z|x) = N(mu, sigma): nz means,
-then nz logarithms of *standard deviations*. The loss adds to the reconstruction error how far that
-distribution is from the prior N(0, I), weighed by beta:
+Instead of a single code, the encoder returns a normal distribution over codes, q(z|x) = N(mu, sigma): nz
+means, then nz logarithms of *standard deviations*. The loss is the reconstruction error plus the KL
+divergence of that distribution from the prior N(0, I), weighted by beta:
 
     loss = reconstruction error + beta * KL[q(z|x) || N(0, I)]
 
-Both terms are means, over all pixels and over all latent dimensions, so the negative evidence lower bound of
-one image is 784 * rec_loss + nz * kl_loss nats.
+Both terms are means, over all pixels and all latent dimensions respectively, so the negative evidence
+lower bound of one image is 784 * rec_loss + nz * kl_loss nats.
 
 Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014; beta as in Higgins et al., "beta-VAE",
 2017.
@@ -21,10 +21,10 @@ from autoencoder import Decoder, Encoder, reconstruction_loss
 
 IMAGE_SIZE = 784
 
-# Question 1-6 (2 points). The weight of the KL term that gives good reconstructions and good samples at once,
-# for a VAE with nz = 32 that is trained on MNIST by Adam at 1e-3. A plain number. Two places to start from:
-# what does the loss become with beta = 0, and with beta = 10? Which beta makes it proportional to the
-# evidence lower bound?
+# Question 1-6 (2 points). The weight of the KL term that gives both good reconstructions and good samples,
+# for a VAE with nz = 32 trained on MNIST with Adam at a learning rate of 1e-3. A plain number. Start with two
+# questions: What does the loss become with beta = 0, and with beta = 10? Which beta makes it proportional to
+# the evidence lower bound?
 # TODO 1-6: choose BETA
 # BEGIN SOLUTION
 BETA = 0.04  # nz / 784 = 0.041 makes the loss proportional to the evidence lower bound
@@ -32,7 +32,7 @@ BETA = 0.04  # nz / 784 = 0.041 makes the loss proportional to the evidence lowe
 
 # Question 1-7 (1 point). Two pairs of digits to interpolate between, [(a, b), (c, d)]: labels 0 to 9, a
 # different from b and c from d, and the second pair neither the first pair nor its reverse. Choose pairs
-# whose way is worth looking at.
+# whose interpolation is interesting to look at.
 # TODO 1-7: choose INTERPOLATIONS
 # BEGIN SOLUTION
 INTERPOLATIONS = [(4, 9), (0, 1)]
@@ -44,16 +44,15 @@ def kl_divergence(mu1: Tensor, log_sigma1: Tensor, mu2: Tensor, log_sigma2: Tens
 
     log(sigma2 / sigma1) + (sigma1^2 + (mu1 - mu2)^2) / (2 sigma2^2) - 1/2
 
-    (Kingma and Welling 2014, appendix B, has it for the prior N(0, 1).) The order matters: KL is not
-    symmetric.
+    (Kingma and Welling 2014, appendix B, give the case of the prior N(0, 1).) The order of the arguments
+    matters: the KL divergence is not symmetric.
 
     Args:
         mu1, mu2: means.
         log_sigma1, log_sigma2: natural logarithms of the standard deviations (not of the variances).
 
     Returns:
-        The divergence of each element, in nats, never below 0 (up to rounding); nothing is summed or
-        averaged.
+        The divergence of each element, in nats, nonnegative up to rounding. Nothing is summed or averaged.
 
     Example:
         >>> zero = torch.zeros(3)
@@ -70,10 +69,10 @@ class VAE(nn.Module):
 
     Question 1-4 (7 points): `__init__`, `reparameterize`, `forward`, `loss` and `reconstruct`
 
-    Attributes that `__init__` makes:
+    Attributes set by `__init__`:
         beta: weight of the KL term.
         encoder: an `Encoder` with 2 nz outputs, the mean first and log sigma second.
-        decoder: a `Decoder` from nz numbers to 784 pixels.
+        decoder: a `Decoder` that maps nz numbers to 784 pixels.
 
     Args:
         nz: length of a code.
@@ -83,7 +82,7 @@ class VAE(nn.Module):
     def __init__(self, nz: int, beta: float = 1.0) -> None:
         super().__init__()
         # TODO 1-4: write VAE.__init__
-        # Keep beta, and build the encoder and the decoder from the classes of question 1-1.
+        # Store beta, and build the encoder and the decoder from your classes of question 1-1.
         # BEGIN SOLUTION
         self.beta = beta
         self.encoder = Encoder(2 * nz, IMAGE_SIZE)
@@ -91,7 +90,7 @@ class VAE(nn.Module):
         # END SOLUTION
 
     def reparameterize(self, mu: Tensor, log_sigma: Tensor) -> Tensor:
-        """Draw codes from N(mu, sigma) in a way that lets gradients through.
+        """Sample codes from N(mu, sigma) so that gradients flow through the sampling.
 
         z = mu + exp(log_sigma) * eps with eps ~ N(0, I)   (Kingma and Welling 2014, section 2.4)
 
@@ -100,8 +99,8 @@ class VAE(nn.Module):
             log_sigma: logarithms of the standard deviations (not of the variances), the same shape.
 
         Returns:
-            z, the same shape. Every element has an eps of its own, drawn anew at every call. Gradients flow
-            to both arguments: dz/dmu = 1 and dz/dlog_sigma = z - mu.
+            z, the same shape. Every element has its own eps, drawn anew at every call. Gradients flow to both
+            arguments: dz/dmu = 1 and dz/dlog_sigma = z - mu.
 
         Example:
             >>> z = vae.reparameterize(torch.full((1000, 1, 32), 5.0), torch.full((1000, 1, 32), -1.0))
@@ -114,15 +113,15 @@ class VAE(nn.Module):
         # END SOLUTION
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Encode a batch, draw one code for each image, decode it.
+        """Encode a batch, sample one code per image, and decode it.
 
         Args:
             x: flattened images (N, 1, 784), any N.
 
         Returns:
             A dictionary with
-                "q": what the encoder returned, (N, 1, 2 nz): means, then log sigmas (not the code drawn);
-                "rec": the drawings (N, 1, 784), in [0, 1].
+                "q": the encoder's output, (N, 1, 2 nz): means, then log sigmas (not the sampled code);
+                "rec": the reconstructions (N, 1, 784), in [0, 1].
 
         Example:
             >>> outputs = VAE(nz=32)(torch.rand(5, 1, 784))
@@ -130,7 +129,7 @@ class VAE(nn.Module):
             (torch.Size([5, 1, 64]), torch.Size([5, 1, 784]))
         """
         # TODO 1-4: write VAE.forward
-        # Tensor.chunk splits the last axis of q into its two halves.
+        # Tensor.chunk splits the last axis of q into two halves.
         # BEGIN SOLUTION
         q = self.encoder(x)
         mu, log_sigma = q.chunk(2, dim=-1)
@@ -141,14 +140,13 @@ class VAE(nn.Module):
     def loss(self, x: Tensor, outputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The two terms of the VAE's loss, and their weighted sum.
 
-        rec_loss: `reconstruction_loss` of the drawings.
-        kl_loss: KL[q(z|x) || N(0, I)], the mean over the batch and over the latent dimensions, in nats. (The
-        standard deviation of N(0, I) is 1; what is its logarithm?)
+        rec_loss: `reconstruction_loss` of the reconstructions.
+        kl_loss: KL[q(z|x) || N(0, I)], the mean over the batch and the latent dimensions, in nats. (The
+        standard deviation of N(0, I) is 1. What is its logarithm?)
 
         Args:
             x: the originals, (N, 1, 784).
-            outputs: what `forward` returned for them. Only "q" and "rec" are needed, and nothing in it is
-                changed.
+            outputs: the return value of `forward` for them. Only "q" and "rec" are needed. Do not modify it.
 
         Returns:
             total = rec_loss + beta * kl_loss, and {"rec_loss": rec_loss, "kl_loss": kl_loss}: scalar (0-dim)
@@ -159,7 +157,7 @@ class VAE(nn.Module):
             >>> total.backward()
         """
         # TODO 1-4: write VAE.loss
-        # Make the prior's tensors with functions that follow the device and the dtype of q.
+        # Create the prior's tensors with functions that use the device and the dtype of q.
         # BEGIN SOLUTION
         mu, log_sigma = outputs["q"].chunk(2, dim=-1)
         zeros = torch.zeros_like(mu)  # both the mean and log sigma of the prior: log 1 = 0
@@ -169,13 +167,13 @@ class VAE(nn.Module):
         # END SOLUTION
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode without chance: decode the mean of q(z|x).
+        """Encode and decode without sampling: decode the mean of q(z|x).
 
         Args:
             x: flattened images (N, 1, 784).
 
         Returns:
-            Images (N, 28, 28), without a graph; the same ones at every call.
+            Images (N, 28, 28), with no graph attached; the same at every call.
 
         Example:
             >>> VAE(nz=32).reconstruct(torch.rand(5, 1, 784)).shape
@@ -200,11 +198,11 @@ def train_vae(
 
     Question 1-5 (4 points)
 
-    As in `train_autoencoder`: one Adam for the whole run, one step per batch, training mode, batches moved to
-    `device` and flattened to (N, 1, 784). What is minimised is the total of `model.loss`.
+    As in `train_autoencoder`: one Adam optimiser for the whole run, one step per batch, training mode,
+    batches moved to `device` and flattened to (N, 1, 784). Minimise the total that `model.loss` returns.
 
     Args:
-        model: has `forward` and `loss` as the VAE's. It is on `device` already.
+        model: has the `forward` and `loss` methods of a VAE. It is already on `device`.
         loader: yields (images, labels) with images (N, 1, 28, 28), on the CPU.
         epochs: how many times to go through the loader.
         learning_rate: Adam's learning rate.
@@ -237,28 +235,28 @@ def train_vae(
 
 @torch.no_grad()
 def interpolate(model: nn.Module, x_start: Tensor, x_end: Tensor, nz: int, steps: int) -> Tensor:
-    """Walk from one image to another through the latent space, on a straight line (given).
+    """Interpolate between two images, along a straight line in the latent space (given).
 
     Args:
-        model: has an `encoder` whose first nz outputs are a code (a VAE's are the posterior mean, a plain
-            auto-encoder's are the code itself), and a `decoder`.
+        model: has an `encoder` whose first nz outputs are a code (the posterior mean for a VAE, the code
+            itself for a plain auto-encoder), and a `decoder`.
         x_start, x_end: one image each, any shape with 784 elements.
         nz: length of a code.
         steps: number of images, at least 2.
 
     Returns:
-        Images (steps, 28, 28), without a graph. The first is decoded from exactly the code of `x_start`, the
-        last from exactly the code of `x_end`.
+        Images (steps, 28, 28), with no graph attached. The first is decoded from exactly the code of
+        `x_start`, the last from exactly the code of `x_end`.
 
     Raises:
-        ValueError: fewer than two steps, which cannot hold both ends.
+        ValueError: fewer than two steps, which cannot include both ends.
 
     Example:
         >>> interpolate(vae, x_start=images[0], x_end=images[1], nz=32, steps=10).shape
         torch.Size([10, 28, 28])
     """
     if steps < 2:
-        raise ValueError(f"an interpolation has both of its ends, so at least 2 steps; got {steps}")
+        raise ValueError(f"an interpolation includes both ends, so it needs at least 2 steps; got {steps}")
     device = next(model.parameters()).device
     ends = torch.stack([x_start.reshape(1, -1), x_end.reshape(1, -1)]).to(device)  # (2, 1, 784)
     start, end = model.encoder(ends)[..., :nz].reshape(2, 1, nz)  # (1, nz) each

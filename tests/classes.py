@@ -1,4 +1,4 @@
-"""Exports of a class for tests, as the platforms lay them out; and results that nobody had to compute."""
+"""Class exports for tests, laid out as the platforms write them, and hand-made results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.rubric import assignment
-from autograder.verdicts import Result, Verdict
+from autograder.model.assignment import assignment
+from autograder.model.feedback import Feedback
+from autograder.model.verdicts import NO_FEEDBACK, Result, Verdict
 
 MODULES = {f"{m}.py": f"# {m}\n".encode() for m in ("autoencoder", "vae", "cvae", "gan")}
 METADATA = """\
@@ -41,7 +42,7 @@ submission_103:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Files by their paths under `folder`, which is made."""
+    """Writes files by their paths under `folder`, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         path = folder / name
@@ -60,16 +61,17 @@ def pack(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def packed(files: Mapping[str, bytes], folder: Path) -> bytes:
-    """The bytes of such a zip."""
+    """The bytes of a zip of these files."""
     return pack(folder / "packed.zip", files).read_bytes()
 
 
 def inside(prefix: str, files: Mapping[str, bytes] = MODULES) -> dict[str, bytes]:
+    """The files, in the folder `prefix`."""
     return {f"{prefix}/{name}": data for name, data in files.items()}
 
 
 def gradescope() -> dict[str, bytes]:
-    """An export of three submissions, one of them a group's and one nobody's."""
+    """A Gradescope export of three submissions: one of a student, one of a group, one without a name."""
     top = "assignment_55_export"
     files = {f"{top}/submission_metadata.yml": METADATA.encode()}
     for number in (101, 102, 103):
@@ -78,7 +80,7 @@ def gradescope() -> dict[str, bytes]:
 
 
 def result(name: str, sha256: str = "a" * 64, grader: str = "g", **scores: float) -> Result:
-    """A finished result; scores by question, with "_" for "-" and a "q" before it: q1_7=1."""
+    """A finished result. Scores are given by question: q1_7=1 for question 1-7."""
     rubric = assignment().rubric
     points = {f"{id[1:].replace('_', '-')}": score for id, score in scores.items()}
     checks = tuple(
@@ -90,7 +92,7 @@ def result(name: str, sha256: str = "a" * 64, grader: str = "g", **scores: float
             "passed" if score == rubric.question(id).points else "failed",
             score,
             rubric.question(id).points,
-            "" if score == rubric.question(id).points else "Seen: other.",
+            NO_FEEDBACK if score == rubric.question(id).points else Feedback(seen="other."),
         )
         for id, score in points.items()
     )

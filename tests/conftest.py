@@ -1,4 +1,4 @@
-"""What all tests share: one thread for torch, and modules that are imported from a folder without a trace."""
+"""Shared by all tests: one torch thread, and fixtures that import modules from a folder and leave no trace."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Tests measure small tensors, where more threads only get in each other's way.
+# The tests use small tensors, for which more threads are slower.
 torch.set_num_threads(1)
 
 
@@ -19,7 +19,7 @@ def import_flat(folder: Path, *names: str) -> SimpleNamespace:
     """Import modules that import each other flatly (`from autoencoder import Encoder`), from one folder.
 
     Every call makes new modules. Afterwards sys.path and sys.modules are as they were, so that the solutions'
-    `vae` and a submission's `vae` never meet.
+    `vae` and a submission's `vae` never mix.
     """
     own = {path.stem for path in folder.glob("*.py")}
     missing = set(names) - own
@@ -28,7 +28,7 @@ def import_flat(folder: Path, *names: str) -> SimpleNamespace:
     path, write_bytecode = list(sys.path), sys.dont_write_bytecode
     hidden = {name: sys.modules.pop(name) for name in own if name in sys.modules}
     sys.path.insert(0, str(folder))
-    sys.dont_write_bytecode = True  # folders of submissions stay as they are
+    sys.dont_write_bytecode = True  # folders of submissions stay unchanged
     importlib.invalidate_caches()
     try:
         modules: dict[str, ModuleType] = {name: importlib.import_module(name) for name in names}
@@ -48,7 +48,7 @@ def flat() -> Callable[..., SimpleNamespace]:
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The repository."""
+    """The repository's folder."""
     return ROOT
 
 
@@ -60,6 +60,6 @@ def solutions() -> SimpleNamespace:
 
 @pytest.fixture
 def torch_seed() -> int:
-    """Ask for it to have torch's random numbers repeat."""
+    """Seeds torch's random numbers."""
     torch.manual_seed(20140501)
     return 20140501

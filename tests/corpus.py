@@ -1,6 +1,6 @@
 """The corpora: wheats (correct, however unusual), chaffs (one fault each), combinations of them, half-finished submissions.
 
-`python -m tests.corpus [-m vae] [-k name] [--kind wheat]` grades them and says which verdicts are not as they must be.
+`python -m tests.corpus [-m vae] [-k name] [--kind wheat]` grades them and lists the wrong verdicts.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from autograder import batch
 from autograder.build.stubs import stub_source
-from autograder.rubric import assignment
-from autograder.verdicts import Result
+from autograder.grading import batch, options
+from autograder.model.assignment import assignment, choose
+from autograder.model.verdicts import Result
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-HERE = Path(__file__).resolve().parent
-SOLUTIONS = HERE.parent / "solutions"
-TODOS = re.compile(r"# TODO (\d.*)")
+TODOS = re.compile(r"# TODO ([\w.-]+: .*)")
+ATTEMPTS = 40  # per combination: parts on the same lines or question cannot be combined
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Replaces `find`, which occurs exactly once in `file`, by `replace`."""
+    """Replaces a piece of the reference, which occurs exactly once in `file`.
+
+    The TOML files give `file` and `find`, or an `anchor` ("vae: VAE.loss/return") that corpora.toml defines.
+    """
 
     file: str
     find: str
@@ -44,9 +46,11 @@ class Edit:
 class Entry:
     """One submission of a corpus.
 
-    questions: the questions on which it must lose points, and no other: none for a wheat, one for a chaff.
-    diagnosis: a word that the diagnosis of a chaff must contain; "" where none is asked.
-    blank: to-dos whose solution is taken out again (half-finished submissions).
+    says: what is unusual or wrong in it.
+    questions: the only questions on which it must lose points: none for a wheat, one for a chaff.
+    mistakes: the ids of the mistakes that must be recognised, and no others (in a wheat: without costing points).
+    unnamed: why no mistake is recognised in a chaff, if `mistakes` is empty.
+    blank: to-dos whose solution is removed again (unfinished submissions).
     """
 
     kind: str
@@ -54,7 +58,8 @@ class Entry:
     says: str
     edits: tuple[Edit, ...] = ()
     questions: tuple[str, ...] = ()
-    diagnosis: str = ""
+    mistakes: tuple[str, ...] = ()
+    unnamed: str = ""
     module: str = ""
     blank: tuple[str, ...] = ()
 
@@ -81,20 +86,38 @@ class Entry:
 
 @cache
 def reference() -> dict[str, str]:
+    """The solutions, by file name."""
+    solutions = assignment().solutions
+    assert solutions is not None, "corpora need the solutions"
     return {
-        f"{m}.py": (SOLUTIONS / f"{m}.py").read_text(encoding="utf-8") for m in assignment().rubric.modules
+        f"{m}.py": (solutions / f"{m}.py").read_text(encoding="utf-8") for m in assignment().rubric.modules
     }
 
 
+@cache
+def shared() -> dict[str, Any]:
+    """The content of corpora.toml, which an assignment may lack."""
+    path = assignment().corpora / "corpora.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def read(kind: str) -> list[Entry]:
-    """All entries of a kind ("wheat" or "chaff"), in the files' order."""
+    """All entries of a kind ("wheat" or "chaff"), in the files' order.
+
+    Raises ValueError for names that occur twice, and for chaffs with neither a mistake nor a reason for having none.
+    """
     entries: list[Entry] = []
-    for path in sorted((HERE / f"{kind}s").glob("*.toml")):
+    for path in sorted((assignment().corpora / f"{kind}s").glob("*.toml")):
         rows: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))[kind]
         for row in rows:
-            edits = tuple(Edit(**edit) for edit in row.pop("edits"))
+            edits = tuple(_edit(row["name"], edit) for edit in row.pop("edits"))
             questions = (row.pop("question"),) if kind == "chaff" else ()
-            entries.append(Entry(kind=kind, edits=edits, questions=questions, module=path.stem, **row))
+            named = row.pop("mistake", ())
+            mistakes = (named,) if isinstance(named, str) else tuple(named)
+            entry = Entry(kind, edits=edits, questions=questions, mistakes=mistakes, module=path.stem, **row)
+            if kind == "chaff" and bool(entry.mistakes) == bool(entry.unnamed):
+                raise ValueError(f"{entry.name}: give its mistake's id, or say in `unnamed` why it has none")
+            entries.append(entry)
     names = [e.name for e in entries]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
@@ -102,12 +125,27 @@ def read(kind: str) -> list[Entry]:
     return entries
 
 
+def _edit(name: str, row: dict[str, str]) -> Edit:
+    if "anchor" not in row:
+        return Edit(**row)
+    module, _, anchor = row["anchor"].partition(": ")
+    try:
+        find = shared()["anchors"][module][anchor]
+    except KeyError:
+        raise ValueError(f"{name}: corpora.toml has no anchor {row['anchor']!r}") from None
+    return Edit(f"{module}.py", find, row["replace"])
+
+
 def combinations(n: int = 20, seed: int = 1) -> list[Entry]:
-    """`n` submissions with two or three faults in different questions, put together from the chaffs."""
+    """Up to `n` submissions with two or three faults in different questions, combined from the chaffs."""
     chooser = random.Random(seed)
     chaffs = read("chaff")
     made: list[Entry] = []
-    while len(made) < n:
+    for _ in range(
+        ATTEMPTS * n if len(chaffs) > 2 and len({q for c in chaffs for q in c.questions}) > 1 else 0
+    ):
+        if len(made) == n:
+            break
         parts = chooser.sample(chaffs, chooser.choice((2, 3)))
         questions = {q for part in parts for q in part.questions}
         entry = Entry(
@@ -127,15 +165,16 @@ def combinations(n: int = 20, seed: int = 1) -> list[Entry]:
 
 
 def unfinished(n: int = 30, seed: int = 1) -> list[Entry]:
-    """`n` half-finished submissions: some solutions are taken out again, as students leave them."""
+    """`n` half-finished submissions: the reference with some of its solutions removed again."""
     chooser = random.Random(seed)
     todos = [t for text in reference().values() for t in TODOS.findall(text)]
+    also: dict[str, list[str]] = shared().get("also_loses", {})
     made: list[Entry] = []
     for number in range(1, n + 1):
         blank = tuple(t for t in todos if chooser.random() < chooser.choice((0.05, 0.3, 0.8))) or (todos[0],)
-        questions = {t.partition(":")[0] for t in blank}
-        if "2-1a: write DCGAN.__init__" in blank:
-            questions.add("2-3")  # which discriminator `spectral_norm` chooses is written there
+        questions = {t.partition(":")[0] for t in blank} | {q for t in blank for q in also.get(t, ())}
+        if blank in [entry.blank for entry in made]:  # a small assignment has few to-dos
+            continue
         name = f"unfinished-{number:02d}"
         says = f"Not written: {', '.join(blank)}"
         made.append(Entry("unfinished", name, says, questions=tuple(sorted(questions)), blank=blank))
@@ -154,50 +193,49 @@ def sample(entries: Sequence[Entry], n: int, seed: int) -> list[Entry]:
     return [*first.values(), *rest][: max(n, len(first))]
 
 
-# The modules whose questions an edit of a module can touch: itself, and those that import it.
-TOUCHED = {
-    "autoencoder.py": {"autoencoder", "vae", "cvae"},
-    "vae.py": {"vae", "cvae"},
-    "cvae.py": {"cvae"},
-    "gan.py": {"gan"},
-}
+@cache
+def touched_modules(file: str) -> frozenset[str]:
+    """The modules whose questions an edit of `file` can affect: its own, and all that import it, directly or not."""
+    module = file.removesuffix(".py")
+    importing = re.compile(rf"^\s*(?:from {module} import|import {module}\b)", re.MULTILINE)
+    users = {name for name, text in reference().items() if name != file and importing.search(text)}
+    return frozenset({module}.union(*(touched_modules(name) for name in users)))
 
 
 def touched(entry: Entry) -> tuple[str, ...]:
     """The questions whose verdicts can differ from the reference's: the others would be graded on the same text."""
-    files = {edit.file for edit in entry.edits} if not entry.blank else set(TOUCHED)
-    modules = set().union(*(TOUCHED[file] for file in files))
+    files = {edit.file for edit in entry.edits} if not entry.blank else set(reference())
+    modules = frozenset().union(*(touched_modules(file) for file in files))
     return tuple(q.id for q in assignment().rubric.auto if q.module in modules)
 
 
 def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Iterator[tuple[Entry, Result]]:
-    """Grades each entry as a submission of its own, on the questions that its edits can touch (on all, if `whole`)."""
+    """Grades each entry as a submission of its own, on the questions that its edits can affect (on all, if `whole`)."""
     groups: dict[tuple[str, ...] | None, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(None if whole else touched(entry), []).append(entry)
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
-            works = [batch.Work(e.write(Path(folder)), e.name, None) for e in group]
-            for work, result in batch.run(works, jobs, batch.How(questions)):
-                yield by_name[work.name], result
+            queue = [options.Job(e.write(Path(folder)), e.name, None) for e in group]
+            for job, result in batch.run(queue, jobs, options.GradingOptions(questions)):
+                yield by_name[job.name], result
 
 
 def complaints(entry: Entry, result: Result) -> list[str]:
-    """What is not as it must be, one line each; empty when every verdict is right."""
-    found = [f"{v.id}: the grader's own fault" for v in result.checks if "fault in the grader" in v.feedback]
+    """What is wrong with the verdicts, one line each; empty if all are right."""
+    found = [f"{v.id}: the grader's own fault" for v in result.checks if v.grader_fault]
     lost = {id for id, points in result.points if result.score_of(id) < points}
     for id in sorted(lost - set(entry.questions)):
         checks = ", ".join(f"{v.id} ({v.status})" for v in result.of(id) if v.status != "passed")
         found.append(f"loses points on {id}, where it is right: {checks}")
     found += [f"is not caught on {id}" for id in entry.questions if id not in lost]
-    if entry.kind == "chaff" and not set(entry.questions) - lost:
-        named = [v.diagnosis for v in result.checks if v.diagnosis]
-        fitting = [d for d in named if entry.diagnosis and entry.diagnosis.lower() in d.lower()]
-        if entry.diagnosis and not fitting:
-            found.append(f"is not diagnosed ({entry.diagnosis!r} is in none of {named})")
-        if len(fitting) < len(named):
-            found.append(f"has a diagnosis that does not fit: {[d for d in named if d not in fitting]}")
+    if entry.kind in ("wheat", "chaff") and not set(entry.questions) - lost:
+        recognised = {v.mistake or v.diagnosis or "" for v in result.checks if v.diagnosis}
+        if missing := set(entry.mistakes) - recognised:
+            found.append(f"is not recognised as {sorted(missing)}; recognised: {sorted(recognised)}")
+        if wrong := recognised - set(entry.mistakes):
+            found.append(f"is recognised as another mistake: {sorted(wrong)}")
     return found
 
 
@@ -216,7 +254,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(KINDS))
     parser.add_argument("--jobs", type=int, default=batch.default_jobs())
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing check's feedback")
-    options = parser.parse_args()
+    options = parser.parse_args(choose(sys.argv[1:]))
     entries = [e for kind, make in KINDS.items() if options.kind in (None, kind) for e in make()]
     entries = [e for e in entries if options.module in (None, e.module) and options.name in e.name]
     wrong = diagnosed = chaffs = 0
@@ -232,8 +270,11 @@ def main() -> None:
         if options.verbose:
             for verdict in result.checks:
                 if verdict.status != "passed":
-                    print(f"       [{verdict.id}]\n         " + verdict.feedback.replace("\n", "\n         "))
-    print(f"{len(entries) - wrong} as they must be, {wrong} not; {diagnosed} of {chaffs} chaffs diagnosed")
+                    print(
+                        f"       [{verdict.id}]\n         "
+                        + verdict.feedback.text().replace("\n", "\n         ")
+                    )
+    print(f"{len(entries) - wrong} right, {wrong} wrong; {diagnosed} of {chaffs} chaffs diagnosed")
     sys.exit(1 if wrong else 0)
 
 

@@ -1,4 +1,4 @@
-"""A class that never was: results as grading would give them, drawn by ability from a fixed seed."""
+"""A simulated class: results as grading would give them, drawn by ability from a fixed seed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import random
 from dataclasses import replace
 from functools import cache
 
-from autograder.grading import checks_of
-from autograder.rubric import assignment
-from autograder.verdicts import GRADERS_FAULT, Result, Status, Verdict
+from autograder.grading.grader import checks_of
+from autograder.model.assignment import assignment
+from autograder.model.feedback import Feedback
+from autograder.model.verdicts import GRADER_FAULT, NO_FEEDBACK, Result, Status, Verdict
 
 FIRST = [
     "Amara",
@@ -51,8 +52,8 @@ LAST = [
 ]
 DIAGNOSES = (
     "The two arguments of the divergence are swapped.",
-    "log sigma is read as log variance.",
-    "The sum is taken where the mean is asked.",
+    "log sigma is used as log variance.",
+    "The sum is taken instead of the mean.",
     "Gradients are not cleared between steps.",
     None,
 )
@@ -60,12 +61,12 @@ DIAGNOSES = (
 
 @cache
 def checks() -> tuple[Verdict, ...]:
-    """Every check of the assignment, as of a submission that nobody has graded."""
+    """Every check of the assignment, as in a submission that is not graded yet."""
     return checks_of(assignment())
 
 
 def made_up_class(size: int = 40, seed: int = 1) -> list[Result]:
-    """`size` results. The 3rd is blank, the 5th late, the 7th incomplete, the 9th met a fault of the grader."""
+    """`size` results. The 3rd is blank, the 5th late, the 7th incomplete, in the 9th the grader failed."""
     draw = random.Random(seed)
     hardness = {check.id: draw.gauss(-1.2, 1.0) for check in checks()}
     results = []
@@ -88,52 +89,48 @@ def made_up_class(size: int = 40, seed: int = 1) -> list[Result]:
             ),
             printed={"1-5": f"epoch 1, loss {draw.uniform(0.2, 0.7):.3f}\n"} if i % 3 == 0 else {},
         )
-        results.append(_out_of_the_ordinary(i, result))
+        results.append(_special_case(i, result))
     return results
 
 
 def _drawn(check: Verdict, logit: float, draw: random.Random) -> Verdict:
-    """The check passed with the probability that the Rasch model gives, or not in one of the ways there are."""
+    """Passes the check with the probability of the Rasch model, else draws one of the other statuses."""
     if draw.random() < 1 / (1 + math.exp(-logit)):
         return _passed(check)
     status: Status = draw.choices(("failed", "error", "timeout", "missing"), (20, 3, 1, 2))[0]
     if status == "missing":
         return _missing(check)
     diagnosis = draw.choice(DIAGNOSES) if status == "failed" else None
-    lines = [
-        f"Asked: what {check.id.partition(':')[2].replace('_', ' ')} says, for inputs of any size.",
-        f"Expected: {draw.uniform(0, 1):.6f}",
-        f"Seen: {draw.uniform(1, 2):.6f}",
-        *([f"This looks like: {diagnosis}"] if diagnosis else []),
-        "Try: one case by hand, with N = 3.",
-    ]
-    return replace(check, status=status, score=0, feedback="\n".join(lines), diagnosis=diagnosis)
+    feedback = Feedback(
+        asked=f"what {check.id.partition(':')[2].replace('_', ' ')} says, for inputs of any size.",
+        expected=f"{draw.uniform(0, 1):.6f}",
+        seen=f"{draw.uniform(1, 2):.6f}",
+        diagnosis=diagnosis or "",
+        hint="one case by hand, with N = 3.",
+    )
+    return replace(check, status=status, score=0, feedback=feedback)
 
 
 def _passed(check: Verdict) -> Verdict:
-    return replace(check, status="passed", score=check.max_score, feedback="", diagnosis=None)
+    return replace(check, status="passed", score=check.max_score, feedback=NO_FEEDBACK)
 
 
 def _missing(check: Verdict) -> Verdict:
-    return replace(
-        check,
-        status="missing",
-        score=0,
-        feedback=f"Asked: an answer.\nSeen: not written yet ({check.question}: write the function)",
-        diagnosis=None,
-    )
+    todo = f"{check.question}: write the function"
+    feedback = Feedback(asked="an answer.", seen=f"not written yet ({todo})", todo=todo)
+    return replace(check, status="missing", score=0, feedback=feedback)
 
 
-def _out_of_the_ordinary(i: int, result: Result) -> Result:
+def _special_case(i: int, result: Result) -> Result:
     if i == 4:
         return replace(result, notes=("Handed in 2 h 10 min after the deadline.",))
     if i == 6:
         waiting = (
-            replace(v, status="error", score=0, feedback="This check has not run yet.", diagnosis=None)
+            replace(v, status="error", score=0, feedback=Feedback("This check has not run yet."))
             for v in result.checks[40:]
         )
         return replace(result, complete=False, checks=(*result.checks[:40], *waiting))
     if i == 8:
-        fault = replace(result.checks[0], status="error", score=0, feedback=GRADERS_FAULT, diagnosis=None)
+        fault = replace(result.checks[0], status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
         return replace(result, checks=(fault, *result.checks[1:]))
     return result

@@ -1,6 +1,6 @@
 """Root without the right to make namespaces (most containers): at the level `process`, children run as another user.
 
-The judge runs in a Python that other users may read, which the one that runs these tests may not be.
+The judge runs in a Python that other users can read; the Python that runs these tests may be unreadable for them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from autograder.sandbox import groups, jail, launch, linux
+from autograder.sandbox import fork_launcher, linux, privileges, process_groups
 
 ROOT = Path(__file__).resolve().parents[1]
-FIRST = 210_000  # no account of a person or service has such a number
+FIRST = 210_000  # above the user ids of people and services
 
 JUDGE = """
 import json, sys
@@ -32,17 +32,17 @@ from tests.test_isolation import run
 from autograder.sandbox.launch import Limits, launcher
 boxes = launcher("fork", "process")
 boxes.isolation
-told = {{"same_user": boxes.same_user, "unable": list(boxes.unable)}}
+report = {{"same_user": boxes.same_user, "unable": list(boxes.unable)}}
 if not boxes.same_user:
-    told["seen"] = [run(boxes, code) for code in json.loads({codes!r})]
+    report["seen"] = [run(boxes, code) for code in json.loads({codes!r})]
 boxes.close()
-print(json.dumps(told))
+print(json.dumps(report))
 """
 
 
 @cache
 def readable_python() -> str | None:
-    """A Python of this version whose library other users may read."""
+    """A Python of this version whose library other users can read."""
     for path in (sys.executable, shutil.which("python3", path=os.defpath)):
         if path is None:
             continue
@@ -57,16 +57,16 @@ def readable_python() -> str | None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def only_here() -> Iterator[None]:
+def only_as_root_on_linux() -> Iterator[None]:
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root on Linux can change to another user")
     if readable_python() is None:
-        pytest.skip("no Python of this version here that other users may read")
+        pytest.skip("this machine has no Python of this version that other users can read")
     yield
 
 
-def look(*codes: str) -> Any:
-    """What each body of a function returns in a box of its own, all by one judge."""
+def run_each(*codes: str) -> Any:
+    """The value that each function body returns in its own sandbox; one judge runs them all."""
     script = JUDGE.format(root=str(ROOT), codes=json.dumps([textwrap.dedent(code) for code in codes]))
     done = subprocess.run(
         [str(readable_python()), "-c", script],
@@ -76,10 +76,10 @@ def look(*codes: str) -> Any:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    if told["same_user"]:
-        pytest.skip(f"not to be had here: {told['unable']}")
-    return told["seen"]
+    report = json.loads(done.stdout)
+    if report["same_user"]:
+        pytest.skip(f"unavailable on this machine: {report['unable']}")
+    return report["seen"]
 
 
 def processes_of(user: int) -> list[str]:
@@ -97,7 +97,7 @@ def processes_of(user: int) -> list[str]:
 def test_children_have_no_privilege_and_reach_nothing(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     tmp_path.chmod(0o700)
-    (seen,) = look(
+    (seen,) = run_each(
         f"""
         import os, signal, socket
         status = dict(l.split(":\\t", 1) for l in open("/proc/self/status").read().splitlines() if ":\\t" in l)
@@ -127,8 +127,8 @@ def test_children_have_no_privilege_and_reach_nothing(tmp_path: Path) -> None:
     assert all(int(uid) >= FIRST for uid in seen["status"]["Uid"].split())
 
 
-def test_children_work_in_a_folder_of_their_own() -> None:
-    (seen,) = look(
+def test_children_work_in_their_own_folder() -> None:
+    (seen,) = run_each(
         """
         import os, torch
         with open("note.txt", "w") as f:
@@ -141,9 +141,9 @@ def test_children_work_in_a_folder_of_their_own() -> None:
     assert seen == {"text": "kept", "grad": [4.0, 4.0]}
 
 
-def test_nothing_is_left_of_a_child() -> None:
+def test_a_child_leaves_nothing_behind() -> None:
     name = f"/tmp/left-by-a-child-{os.getpid()}"
-    first, second = look(
+    first, second = run_each(
         f"""
         import os, signal, time
         for _ in range(3):
@@ -163,7 +163,7 @@ def test_nothing_is_left_of_a_child() -> None:
         """,
     )
     assert second["found"] is False
-    assert second["uid"] != first, "two children beside each other have different users"
+    assert second["uid"] != first, "children that run at the same time have different users"
     assert not os.path.exists(name)
     deadline = time.monotonic() + 5
     while processes_of(first) and time.monotonic() < deadline:
@@ -171,19 +171,19 @@ def test_nothing_is_left_of_a_child() -> None:
     assert processes_of(first) == []
 
 
-def test_ids_are_chosen_among_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container without a map of its own, one with 65,536 ids, and one with a single id."""
+def test_user_ids_are_chosen_among_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container without a user map, one with 65,536 ids, and one with a single id."""
     for table, low, high, count in (
         ("0 0 4294967295", 210_000, 410_000, 4),
         ("0 1000 1\n1 100000 65535", 20_000, 60_000, 4),
-        ("0 1000 1", launch.NOBODY, launch.NOBODY + 1, 1),
+        ("0 1000 1", fork_launcher.NOBODY, fork_launcher.NOBODY + 1, 1),
     ):
         monkeypatch.setattr(Path, "read_text", lambda self, table=table: table)
-        users = launch.ForkLauncher._users()
+        users = fork_launcher.ForkLauncher._users()
         assert len(set(users)) == count
         assert all(low <= user < high for user in users), (table, users)
 
 
-def test_nobody_is_not_used_to_run_code(tmp_path: Path) -> None:
-    """What belongs to `nobody` is not the grader's to end or to remove."""
-    assert "too few user ids" in groups.another_user([launch.NOBODY], [], jail, linux)
+def test_the_user_nobody_does_not_run_code(tmp_path: Path) -> None:
+    """The grader must not end processes or remove files that belong to the user `nobody`."""
+    assert "too few user ids" in process_groups.another_user([fork_launcher.NOBODY], [], privileges, linux)

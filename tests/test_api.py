@@ -10,7 +10,7 @@ import pytest
 
 import autograder
 from autograder import Result, Verdict, check, grade, grade_all
-from autograder.intake import UnusableSubmission
+from autograder.submissions.intake import UnusableSubmission
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,13 +22,13 @@ def test_grade_returns_a_typed_result() -> None:
     assert all(isinstance(v, Verdict) and v.question == "1-7" for v in result.checks)
 
 
-def test_check_runs_public_checks_alone() -> None:
+def test_check_runs_only_public_checks() -> None:
     result = check(ROOT / "solutions", questions=["1-3"])
     assert {v.visibility for v in result.checks} == {"public"}
     assert result.score == result.max_score
 
 
-def test_grade_all_writes_and_takes_up_what_is_there(tmp_path: Path) -> None:
+def test_grade_all_writes_results_and_reuses_finished_ones(tmp_path: Path) -> None:
     paths = [ROOT / "solutions", ROOT / "assignment"]
     first = {r.submission: r for r in grade_all(paths, tmp_path, jobs=1, questions=["1-7"])}
     assert {name: r.score for name, r in first.items()} == {"solutions": 1, "assignment": 0}
@@ -37,14 +37,14 @@ def test_grade_all_writes_and_takes_up_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", [grade, check])
-def test_what_cannot_be_graded_raises_what_is_documented(call: object, tmp_path: Path) -> None:
+def test_unusable_arguments_raise_the_documented_errors(call: object, tmp_path: Path) -> None:
     assert callable(call)
     with pytest.raises(UnusableSubmission, match="no such file"):
-        call(tmp_path / "nobody")
+        call(tmp_path / "nowhere")
     with pytest.raises(KeyError, match="no auto-graded question 9-9"):
         call(ROOT / "solutions", questions=["9-9"])
     with pytest.raises(FileNotFoundError, match="no such file"):
-        list(grade_all([tmp_path / "nobody"], tmp_path))
+        list(grade_all([tmp_path / "nowhere"], tmp_path))
 
 
 def test_importing_the_package_loads_neither_torch_nor_pytest() -> None:
@@ -53,6 +53,6 @@ def test_importing_the_package_loads_neither_torch_nor_pytest() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_there_is_nothing_else() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'grades'"):
         autograder.grades  # noqa: B018

@@ -1,4 +1,4 @@
-"""The sandbox holds: a sample of the attacks, graded among honest ones at the machine's best level (all: `make attacks`)."""
+"""The sandbox holds: a sample of the attacks is graded among honest submissions at the best level here (all: `make attacks`)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests import attack
 from tests.attacks.entries import KINDS, read
+from tests.experiments import attack
 
 SAMPLE = (
     "frames-of-odd-form",
@@ -25,29 +25,29 @@ SAMPLE = (
     "in-utf16",
     "shadowing-modules",
 )
-QUESTIONS = ("1-1", "1-3", "1-6", "1-9")  # quick ones, of all modules that the sample touches
+QUESTIONS = ("1-1", "1-3", "1-6", "1-9")  # quick questions, on all modules that the sample changes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="attacks use what only Linux has")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the attacks need Linux")
 
 
-def test_a_sample_of_attacks_is_held() -> None:
+def test_the_sandbox_holds_against_a_sample_of_attacks() -> None:
     chosen = [a for a in read() if a.name in SAMPLE]
     assert len(chosen) == len(SAMPLE)
     report = attack.grade(chosen, "auto", questions=QUESTIONS)
     if {result.isolation for result in report.results.values()} == {"process"}:
         pytest.skip("this machine has no isolation that stops attacks")
     assert report.broken == {}
-    assert report.around == []
+    assert report.other_problems == []
 
 
-def test_every_attack_is_python_where_it_says_so() -> None:
+def test_every_attack_is_valid_python_unless_it_must_not_be() -> None:
     for entry in read():
         if entry.name != "not-python":
             for file, text in entry.sources().items():
                 compile(text, f"{entry.name}/{file}", "exec")
 
 
-def test_there_are_attacks_of_every_kind_and_each_has_an_origin() -> None:
+def test_every_kind_has_attacks_and_each_is_either_code_or_an_upload() -> None:
     found = read()
     for kind in KINDS:
         assert sum(entry.kind == kind for entry in found) >= 12

@@ -1,4 +1,4 @@
-"""The judge's end of a sandboxed process: whatever comes instead of an answer ends in one of its own exceptions."""
+"""The judge's end of a sandboxed process: anything but an answer raises one of the judge's own exceptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autograder.sandbox.box import Box, Unreadable
 
 
 class Ended:
-    """The handle of a process that is not there."""
+    """The handle of a process that has already ended."""
 
     def __init__(self) -> None:
         self.killed = False
@@ -55,7 +55,7 @@ def box_and_ends(kind: type[Box] = Box) -> tuple[Box, Ended, tuple[int, int]]:
         None,
     ],
 )
-def test_an_answer_of_another_form_is_unreadable_and_ends_the_process(answer: Any) -> None:
+def test_a_malformed_answer_is_unreadable_and_ends_the_process(answer: Any) -> None:
     box, handle, ends = box_and_ends()
     os.write(ends[1], wire.encode(answer))
     with pytest.raises(Unreadable):
@@ -65,7 +65,7 @@ def test_an_answer_of_another_form_is_unreadable_and_ends_the_process(answer: An
         os.close(fd)
 
 
-def test_an_answer_comes_back_as_it_was_sent() -> None:
+def test_an_answer_is_returned_as_it_was_sent() -> None:
     box, _, ends = box_and_ends()
     os.write(ends[1], wire.encode({"n": 1, "ok": [1, "a"]}))
     assert box.request({"op": "probe"}, 5.0) == {"n": 1, "ok": [1, "a"]}
@@ -75,21 +75,21 @@ def test_an_answer_comes_back_as_it_was_sent() -> None:
 
 
 class Late(Box):
-    """A box whose requests are written a little later than usual."""
+    """A box that writes its requests with a delay."""
 
     def _write(self, frame: bytes) -> None:
         time.sleep(0.3)
         super()._write(frame)
 
 
-def test_a_late_request_goes_nowhere_else_when_its_box_is_closed() -> None:
-    """An answer that came too early closes the box; the request's descriptor is not another's while it is being written."""
+def test_a_delayed_request_is_not_written_elsewhere_after_its_box_is_closed() -> None:
+    """An answer that comes too early closes the box; the delayed request must not reach a pipe that reuses the descriptor."""
     read, write = os.pipe()
     box, _, ends = box_and_ends(Late)
     os.write(ends[1], wire.encode({"n": 9, "ok": 1}))
     with pytest.raises(Unreadable):
         box.request({"op": "probe"}, 5.0)
-    os.dup2(write, box._requests)  # somebody else's from now on
+    os.dup2(write, box._requests)  # the descriptor now belongs to another pipe
     time.sleep(0.5)
     os.set_blocking(read, False)
     with pytest.raises(BlockingIOError):

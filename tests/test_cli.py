@@ -1,4 +1,4 @@
-"""The two commands that people start with, run as they run them."""
+"""The command line, run as people run it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import pytest
 
+from tests.tiny import make_assignment, write
+
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = [
     "id",
@@ -25,7 +27,10 @@ KEYS = [
     "max_score",
     "feedback",
     "diagnosis",
+    "mistake",
+    "grader_fault",
     "rubric",
+    "parts",
 ]
 BUNDLED = [ROOT / "solutions", ROOT / "assignment", ROOT / "tests" / "submissions" / "problem-1-done"]
 
@@ -63,10 +68,10 @@ def test_grade_gives_the_bundled_submissions_their_points(
     assert scores == {"solutions": 75, "assignment": 0, "problem-1-done": 39}
     for text in ("75/75", "0/75", "39/75"):
         assert text in done.stdout
-    assert "\x1b" not in done.stdout  # no colours where it is no terminal
+    assert "\x1b" not in done.stdout  # no colours: the output is not a terminal
 
 
-def test_each_json_keeps_the_contract(bundled: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_each_json_file_keeps_to_the_contract(bundled: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, out = bundled
     for path in out.glob("*.json"):
         result = load(path)
@@ -88,7 +93,7 @@ def test_each_json_keeps_the_contract(bundled: tuple[subprocess.CompletedProcess
             assert bool(check["feedback"]) == (check["status"] != "passed")
 
 
-def test_the_gradebook_has_a_row_each_and_empty_columns_for_written_questions(
+def test_the_gradebook_has_one_row_per_submission_and_empty_columns_for_written_questions(
     bundled: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     _, out = bundled
@@ -102,7 +107,7 @@ def test_the_gradebook_has_a_row_each_and_empty_columns_for_written_questions(
     assert rows["solutions"]["1-3w"] == rows["solutions"]["2-2w"] == ""
 
 
-def test_stubs_are_told_what_to_write_next(tmp_path: Path) -> None:
+def test_a_check_of_the_stubs_says_what_to_write_next(tmp_path: Path) -> None:
     done = autograder("check", "--json", tmp_path / "result.json")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
@@ -123,7 +128,7 @@ def test_a_copy_of_the_solutions_passes_all_public_checks(tmp_path: Path) -> Non
     assert "hidden checks decide the other" in " ".join(done.stdout.split())
 
 
-def test_one_question_alone(tmp_path: Path) -> None:
+def test_one_question_is_checked_alone(tmp_path: Path) -> None:
     done = autograder("check", "solutions", "-q", "1-7", "--json", tmp_path / "r.json")
     assert done.returncode == 0
     assert list(load(tmp_path / "r.json")["questions"]) == ["1-7"]
@@ -131,7 +136,7 @@ def test_one_question_alone(tmp_path: Path) -> None:
 
 
 def test_spawned_sandboxes_give_the_same_verdicts(tmp_path: Path) -> None:
-    """Where fork is not to be had (forced here)."""
+    """`spawn` starts sandboxes where fork is unavailable; this test asks for it."""
     for start in ("fork", "spawn"):
         autograder(
             "check",
@@ -149,8 +154,8 @@ def test_spawned_sandboxes_give_the_same_verdicts(tmp_path: Path) -> None:
     assert fork["score"] == fork["max_score"] > 0
 
 
-def test_bad_input_costs_its_own_questions_and_one_line_each(tmp_path: Path) -> None:
-    """A batch of everything that can be wrong with an upload, graded on one cheap question per module."""
+def test_bad_input_costs_its_own_questions_and_is_explained(tmp_path: Path) -> None:
+    """A batch of uploads with every kind of fault, graded on one cheap question per module."""
     batch = tmp_path / "batch"
     vae = (ROOT / "solutions" / "vae.py").read_text(encoding="utf-8")
     names = ("good", "syntax", "raises", "loops", "exits")
@@ -180,13 +185,13 @@ def test_bad_input_costs_its_own_questions_and_one_line_each(tmp_path: Path) -> 
         "empty": nothing,
         "nozip": nothing,
     }
-    says = {
+    messages = {
         "syntax": "vae.py is not valid Python: ",
         "raises": "vae.py could not be imported: FileNotFoundError",
         "loops": "importing vae.py did not finish within 20 s",
         "exits": "importing vae.py ended the Python process",
     }
-    for name, text in says.items():
+    for name, text in messages.items():
         (check,) = [c for c in results[name]["checks"] if c["question"] == "1-7"]
         assert text in check["feedback"]
         assert "Try: " in check["feedback"]
@@ -194,7 +199,7 @@ def test_bad_input_costs_its_own_questions_and_one_line_each(tmp_path: Path) -> 
     assert "holds none of" in results["empty"]["notes"][0]
 
 
-def test_paths_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> None:
+def test_unusable_paths_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_text("text")
     for args in (
         ["check", tmp_path / "nowhere"],
@@ -232,7 +237,7 @@ def test_submissions_whose_names_collide_are_all_graded(tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 4
 
 
-def test_what_keeps_the_grader_from_working_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_grader_that_cannot_run_says_why_in_one_line(tmp_path: Path) -> None:
     done = autograder("check", "-q", "1-7", AUTOGRADER_START="teleport")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "autograder: AUTOGRADER_START is 'teleport'; it can be fork or spawn\n"
@@ -253,15 +258,17 @@ def test_grade_says_which_isolation_it_ran_under(
     assert ("not secure against hostile code" in line) == ("process" in line)
 
 
-def test_the_cli_does_not_import_torch_before_the_zygote_runs() -> None:
-    code = "import sys, autograder.cli; sys.exit('torch' in sys.modules or 'otter' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+def test_the_cli_does_not_import_torch_before_the_fork_server_runs() -> None:
+    modules = "autograder.cli.main, autograder.cli.student, autograder.cli.instructor"
+    code = f"import sys, {modules}; print([m for m in ('torch', 'otter', 'jinja2', 'distributed') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_watching_checks_again_when_a_file_is_saved(tmp_path: Path) -> None:
     mine = shutil.copytree(ROOT / "assignment", tmp_path / "mine")
     command = [sys.executable, "-m", "autograder", "check", str(mine), "-q", "1-7", "--watch"]
-    # A shell that runs its jobs in the background has them ignore Ctrl-C, and all that they start.
+    # A shell starts background jobs with Ctrl-C ignored, and their children inherit that.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         watching = subprocess.Popen(
@@ -284,7 +291,7 @@ def test_watching_checks_again_when_a_file_is_saved(tmp_path: Path) -> None:
 
 
 def _until(stream: IO[str], text: str) -> str:
-    """What the stream gives up to the line that holds `text`."""
+    """The stream's output up to the line that contains `text`."""
     lines = []
     for line in stream:
         lines.append(line)
@@ -306,17 +313,89 @@ def test_a_second_run_grades_only_what_is_new_or_changed(tmp_path: Path) -> None
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "stood in" not in run()
+    assert "earlier run" not in run()
     (out / ".ben.json.abcd1234").write_text("half of a resu")
-    assert "2 of 2 stood in" in run()
+    assert "2 of 2 were finished by an earlier run" in run()
     assert not (out / ".ben.json.abcd1234").exists()
     vae = mine / "ben" / "vae.py"
     vae.write_text(vae.read_text(encoding="utf-8") + "\nINTERPOLATIONS = []\n", encoding="utf-8")
-    assert "1 of 2 stood in" in run()
+    assert "1 of 2 were finished by an earlier run" in run()
     scores = {name: json.loads((out / f"{name}.json").read_text())["score"] for name in ("ana", "ben")}
     assert scores == {"ana": 1, "ben": 0}
     (out / "ana.json").write_text("{}")
-    assert "1 of 2 stood in" in run()
+    assert "1 of 2 were finished by an earlier run" in run()
     assert json.loads((out / "ana.json").read_text())["score"] == 1
-    assert "stood in" not in run("--force")
-    assert "stood in" not in run(AUTOGRADER_SECRET="another")
+    assert "earlier run" not in run("--force")
+    assert "earlier run" not in run(AUTOGRADER_SECRET="another")
+
+
+def test_help_shows_the_assignments_title_and_the_available_commands(tmp_path: Path) -> None:
+    folder = make_assignment(tmp_path).folder
+    with (folder / "assignment.toml").open("a", encoding="utf-8") as stream:
+        stream.write('\n[commands]\nplot = "study.commands:plot"\nbroken = "study.commands:nowhere"\n')
+    write(folder / "study", {"commands.py": PLOT})
+    done = autograder("plot", AUTOGRADER_ASSIGNMENT=str(folder))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "plotted\n", "")
+    done = autograder("broken", AUTOGRADER_ASSIGNMENT=str(folder))
+    assert done.returncode == 2
+    assert "commands: 'study.commands:nowhere' is not a click command" in done.stderr
+    shutil.rmtree(folder / "solutions")
+    for command in ("grade", "release", "plot", "mistakes"):
+        done = autograder(command, AUTOGRADER_ASSIGNMENT=str(folder))
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"autograder: {command} needs the solutions; name their folder")
+    done = autograder("--help", AUTOGRADER_ASSIGNMENT=str(folder))
+    assert "Checks and grades submissions of Tiny." in done.stdout
+    commands = done.stdout.partition("Commands:")[2]
+    assert [line.split()[0] for line in commands.strip().splitlines()] == ["check", "submit"]
+
+
+PLOT = """
+    import click
+
+    @click.command()
+    def plot():
+        \"\"\"Plots.\"\"\"
+        click.echo("plotted")
+"""
+MISTAKES = """
+    from autograder.judging import Mistake
+
+    TWO_ADDED = Mistake("two-added", "Two is added.", hint="Multiply by two.", questions=("1", "2"))
+    TRIPLED = Mistake("tripled", "The input is tripled.", questions=("1",))
+"""
+
+
+def test_mistakes_prints_the_catalogue_by_question(tmp_path: Path) -> None:
+    folder = make_assignment(tmp_path).folder
+    write(folder / "mistakes", {"public/first.py": MISTAKES})
+    done = autograder("mistakes", AUTOGRADER_ASSIGNMENT=str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    page = done.stdout
+    assert page.startswith("# Mistakes that checks recognise: Tiny\n")
+    one, two, any_ = (
+        page.index("## 1 Doubling\n"),
+        page.index("## 2 Doubling twice\n"),
+        page.index("## Any question\n"),
+    )
+    entry = "- `two-added`: Two is added.\n  Try: Multiply by two.\n"
+    assert "- `tripled`: The input is tripled.\n" + entry in page[one:two]
+    assert entry in page[two:any_] and "tripled" not in page[two:any_]
+    assert "- `noise-uniform`: " in page[any_:]
+    rows = json.loads(autograder("mistakes", "--json", AUTOGRADER_ASSIGNMENT=str(folder)).stdout)
+    assert {
+        "id": "two-added",
+        "sentence": "Two is added.",
+        "hint": "Multiply by two.",
+        "questions": ["1", "2"],
+    } in rows
+    assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+
+
+def test_an_assignment_without_mistakes_lists_those_of_the_engine(tmp_path: Path) -> None:
+    folder = make_assignment(tmp_path).folder
+    shutil.rmtree(folder / "mistakes")
+    done = autograder("mistakes", "--json", AUTOGRADER_ASSIGNMENT=str(folder))
+    assert done.returncode == 0
+    assert done.stderr == f"autograder: {folder}: the assignment has no mistakes folder\n"
+    assert all(not row["questions"] for row in json.loads(done.stdout))

@@ -1,4 +1,4 @@
-"""Grading on a cluster: a scheduler and two workers as processes of their own, one of them killed in the middle."""
+"""Grading on a cluster: a scheduler and two workers in their own processes, one of which is killed midway."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from autograder import batch, cluster
-from autograder.rubric import assignment
+from autograder.grading import batch, cluster, options
+from autograder.model.assignment import assignment
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ("1-3", "1-7")
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
-    "AUTOGRADER_SECRET": "not the course's",  # the instructor's own is sent with the work
+    "AUTOGRADER_SECRET": "not the course's",  # the instructor's own is sent with each submission
     "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s",
 }
 
 
 class Cluster:
-    """A scheduler and its workers, as an instructor would start them."""
+    """A scheduler and its workers, started as an instructor would start them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class Cluster:
         self.address = str(json.loads(self.file.read_text())["address"])
 
     def worker(self, name: str) -> subprocess.Popen[bytes]:
-        """One more worker, in a folder of its own, without a nanny that would start it again."""
+        """Starts a worker in its own folder, without a nanny that would restart it."""
         place = self.folder / name
         place.mkdir()
         options = [
@@ -83,8 +83,8 @@ def running(tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
-def works(folder: Path, count: int) -> list[batch.Work]:
-    """Submissions that differ, each of which takes a while: a module that sleeps when it is imported."""
+def queue(folder: Path, count: int) -> list[options.Job]:
+    """Jobs with different submissions. Each takes a while, because one of its modules sleeps when it is imported."""
     found = []
     for number in range(count):
         target = folder / f"student-{number}"
@@ -93,7 +93,7 @@ def works(folder: Path, count: int) -> list[batch.Work]:
             text = (ROOT / "solutions" / f"{module}.py").read_text()
             slow = "import time\ntime.sleep(1)\n" if module == "autoencoder" else ""
             (target / f"{module}.py").write_text(f"{text}\n{slow}# {number}\n")
-        found.append(batch.Work(target, target.name, folder / "grades" / f"{target.name}.json"))
+        found.append(options.Job(target, target.name, folder / "grades" / f"{target.name}.json"))
     return found
 
 
@@ -103,33 +103,33 @@ def test_a_worker_that_dies_costs_nothing_but_time(
     monkeypatch.setenv("AUTOGRADER_SECRET", "the course's")
     victim = running.worker("victim")
     running.worker("survivor")
-    how = batch.How(questions=QUESTIONS, isolation="process")
-    todo = works(tmp_path / "class", 8)
+    chosen = options.GradingOptions(questions=QUESTIONS, isolation="process")
+    todo = queue(tmp_path / "class", 8)
     deadline = time.monotonic() + 60
     results = {}
-    for number, (work, result) in enumerate(cluster.run(todo, _ready(running, 2, deadline), how)):
-        results[work.name] = result
+    for number, (job, result) in enumerate(cluster.run(todo, _ready(running, 2, deadline), chosen)):
+        results[job.name] = result
         if number == 1:
             os.killpg(victim.pid, signal.SIGKILL)
-    assert {name: r.score for name, r in results.items()} == {work.name: 3 for work in todo}
-    for work in todo:
-        assert work.output is not None
-        kept = json.loads(work.output.read_text())
+    assert {name: r.score for name, r in results.items()} == {job.name: 3 for job in todo}
+    for job in todo:
+        assert job.output is not None
+        kept = json.loads(job.output.read_text())
         assert kept["complete"] is True
-    # The same as on this machine: the secret and the submission decide the inputs, not the worker.
-    (_, here), *_ = batch.run(todo[:1], 1, how)
+    # The same as on this machine: the inputs depend on the secret and the submission, not on the worker.
+    (_, here), *_ = batch.run(todo[:1], 1, chosen)
     there = results[todo[0].name]
     assert [(v.id, v.status) for v in here.checks] == [(v.id, v.status) for v in there.checks]
     assert here.grader == there.grader
-    # A second run sends nothing: all is known.
-    again = batch.How(questions=QUESTIONS, isolation="process", reuse=True)
+    # A second run sends nothing: all results are known.
+    again = options.GradingOptions(questions=QUESTIONS, isolation="process", reuse=True)
     assert {r.seconds for _, r in cluster.run(todo, running.address, again)} == {
-        json.loads(w.output.read_text())["seconds"] for w in todo if w.output
+        json.loads(job.output.read_text())["seconds"] for job in todo if job.output
     }
 
 
 def _ready(running: Cluster, count: int, deadline: float) -> str:
-    """The cluster's address, once `count` workers are there."""
+    """The cluster's address, once `count` workers have joined."""
     from distributed import Client
 
     with Client(running.address, timeout="30s", set_as_default=False) as client:  # type: ignore[no-untyped-call]
@@ -137,7 +137,7 @@ def _ready(running: Cluster, count: int, deadline: float) -> str:
     return running.address
 
 
-def test_a_cluster_without_workers_is_told_in_one_line(running: Cluster, tmp_path: Path) -> None:
+def test_a_cluster_without_workers_is_reported_in_one_line(running: Cluster, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -153,16 +153,18 @@ def test_a_cluster_without_workers_is_told_in_one_line(running: Cluster, tmp_pat
     assert "Traceback" not in done.stderr
 
 
-def test_an_address_where_nobody_answers_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_where_no_scheduler_answers_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(cluster, "CONNECT", "1s")
     with pytest.raises(cluster.ClusterError, match="no Dask scheduler answers") as error:
-        list(cluster.run([], "tcp://127.0.0.1:9", batch.How()))
+        list(cluster.run([], "tcp://127.0.0.1:9", options.GradingOptions()))
     assert "\n" not in str(error.value)
 
 
 def test_a_worker_with_another_grader_is_refused(running: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     running.worker("other")
     address = _ready(running, 1, time.monotonic() + 60)
-    monkeypatch.setattr(batch, "grader_digest", lambda: "another")
+    monkeypatch.setattr(cluster, "grader_digest", lambda: "another")
     with pytest.raises(cluster.ClusterError, match="another version"):
-        list(cluster.run([], address, batch.How()))
+        list(cluster.run([], address, options.GradingOptions()))

@@ -1,4 +1,4 @@
-"""Wheats get full marks; chaffs lose points on their own question and on no other. A sample here, all with CORPUS=all."""
+"""Wheats get full marks; chaffs lose points on their own question and on no other. CORPUS=all grades all, not a sample."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from autograder.model.assignment import assignment
 from tests import corpus
 
 WHEATS, CHAFFS = corpus.read("wheat"), corpus.read("chaff")
@@ -30,6 +31,4 @@ def test_every_edit_of_the_corpora_fits_the_reference() -> None:
 
 
 def test_every_auto_graded_question_has_chaffs() -> None:
-    from autograder.rubric import assignment
-
     assert {q for e in CHAFFS for q in e.questions} == {q.id for q in assignment().rubric.auto}

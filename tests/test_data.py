@@ -1,4 +1,4 @@
-"""The data sets: those that need no download, and what is said when a download fails."""
+"""The data sets: those that need no download, and the error when a download fails."""
 
 import copy
 import gc
@@ -39,7 +39,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize(("train", "size"), [(True, 1442), (False, 355)])
-def test_offline_digits_have_mnist_s_form(data: Any, train: bool, size: int) -> None:
+def test_offline_digits_have_the_form_of_mnist(data: Any, train: bool, size: int) -> None:
     images, labels = data.load_digits_offline(train).tensors
     assert images.shape == (size, 1, 28, 28) and images.dtype == torch.float32
     assert labels.shape == (size,) and labels.dtype == torch.int64
@@ -49,7 +49,7 @@ def test_offline_digits_have_mnist_s_form(data: Any, train: bool, size: int) -> 
 
 
 def test_offline_digits_are_the_real_ones_resized(data: Any) -> None:
-    """NumPy's interpolation along both axes, with pixels in the middle of their squares, gives the same."""
+    """The same as NumPy's interpolation along both axes, with each pixel at the centre of its square."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -65,7 +65,7 @@ def test_offline_digits_are_the_real_ones_resized(data: Any) -> None:
 
 
 @pytest.mark.parametrize(("train", "size"), [(True, 5200), (False, 400)])
-def test_offline_patches_have_cifar_s_form(data: Any, train: bool, size: int) -> None:
+def test_offline_patches_have_the_form_of_cifar(data: Any, train: bool, size: int) -> None:
     patches = data.load_patches_offline(train)
     assert patches.shape == (size, 3, 32, 32) and patches.dtype == torch.float32
     assert patches.is_contiguous()
@@ -76,7 +76,7 @@ def test_offline_patches_have_cifar_s_form(data: Any, train: bool, size: int) ->
 def test_test_patches_share_no_pixel_with_training_patches(
     data: Any, solutions: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a photograph in which every pixel has a colour of its own."""
+    """With a photograph in which every pixel has a different colour."""
     import sklearn.datasets
 
     number = np.arange(427 * 640)
@@ -94,9 +94,7 @@ def test_test_patches_share_no_pixel_with_training_patches(
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_offline_sets_are_the_same_every_time_and_leave_the_random_numbers_alone(
-    data: Any, train: bool
-) -> None:
+def test_offline_sets_are_always_the_same_and_do_not_change_the_random_state(data: Any, train: bool) -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
     first, second = data.load_digits_offline(train), data.load_digits_offline(train)
@@ -138,7 +136,7 @@ def test_importing_the_module_is_cheap(root: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("train", [True, False])
-def test_a_failed_download_says_what_where_and_how_to_go_on(
+def test_a_failed_download_says_what_failed_where_and_how_to_continue(
     data: Any,
     no_network: list[str],
     tmp_path: Path,
@@ -159,7 +157,7 @@ def test_a_failed_download_says_what_where_and_how_to_go_on(
     assert f"{offline}(train={train})" in message
     assert getattr(data, offline)(train=train) is not None  # the advice works
     assert no_network  # it did try
-    assert capfd.readouterr() == ("", "")  # and torchvision's own noise is gone
+    assert capfd.readouterr() == ("", "")  # and torchvision's own output is suppressed
 
 
 def test_damaged_files_are_reported_in_the_same_way(data: Any, no_network: list[str], tmp_path: Path) -> None:
@@ -181,7 +179,7 @@ def test_an_unusable_folder_is_reported_in_the_same_way(
         data.load_cifar10(root=tmp_path / "file")
 
 
-def test_the_folder_is_the_argument_else_the_environment_s_else_the_home_s(
+def test_the_folder_is_the_argument_or_from_the_environment_or_in_the_home_folder(
     data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENERATIVE_DATA", "from-environment")
@@ -192,7 +190,7 @@ def test_the_folder_is_the_argument_else_the_environment_s_else_the_home_s(
     assert data.data_root("~/elsewhere") == Path.home() / "elsewhere"
 
 
-def test_the_error_is_one_that_programs_can_catch(data: Any) -> None:
+def test_the_error_is_a_runtime_error(data: Any) -> None:
     assert issubclass(data.DataUnavailable, RuntimeError)
 
 
@@ -210,11 +208,11 @@ def test_a_watched_loader_yields_what_the_loader_yields_in_every_epoch(solutions
     assert len(watched) == len(loader) == 3
     assert watched.batch_size == 2
     assert watched.dataset is loader.dataset
-    for _ in range(4):  # more often than announced, too
+    for _ in range(4):  # also more often than announced
         assert [labels.tolist() for _, labels in watched] == [[0, 1], [2, 3], [4, 5]]
 
 
-def test_a_watched_loader_is_silent_when_nobody_watches(
+def test_a_watched_loader_is_silent_outside_notebooks_and_terminals(
     solutions: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
@@ -230,13 +228,13 @@ def test_a_watched_loader_has_one_bar_for_all_epochs_in_a_notebook(
     watched = solutions.data.Watched(loader_of(4), epochs=3, title="VAE")
     for _ in range(3):
         assert len(list(watched)) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "VAE, epoch 1/3" in said
-    assert re.search(r"VAE, epoch 3/3: 100%.* 6/6 ", said)
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert "VAE, epoch 1/3" in output
+    assert re.search(r"VAE, epoch 3/3: 100%.* 6/6 ", output)
 
 
-def test_a_watched_loader_s_bar_ends_with_the_training_also_when_that_fails(
+def test_the_bar_of_a_watched_loader_ends_when_the_training_fails(
     solutions: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))

@@ -1,123 +1,111 @@
-"""The documentation does what it says: the worked example is graded as it stands, links lead somewhere, commands exist."""
+"""The documentation is right: the worked examples do what they show, links lead somewhere, commands exist."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
-import autograder.probes
-from autograder import intake
-from autograder.build.stubs import stub_source
-from autograder.grading import Options, grade
-from autograder.rubric import Assignment, read
-from autograder.sandbox.launch import Launcher, launcher
-from autograder.verdicts import Result
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WRITE_YOUR_OWN = ROOT / "docs" / "write-your-own.md"
+FILE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)")
 TARGET = re.compile(r"make ([a-z][a-z-]+)\b")
+SECONDS = 900
 
 
-@pytest.fixture(scope="module")
-def boxes() -> Any:
-    made = launcher()
-    yield made
-    made.close()
+class Command(NamedTuple):
+    """A command that a page shows, and the output under it ("..." for any text)."""
+
+    line: str
+    output: str
+
+    def printed_by(self, text: str) -> bool:
+        """True when `text` is the output, whatever its spaces and line breaks."""
+        parts = [re.escape("".join(part.split())) for part in self.output.split("...")]
+        return re.fullmatch(".*".join(parts), "".join(text.split()), re.DOTALL) is not None
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the worked example."""
-    folder = tmp_path_factory.mktemp("example")
-    blocks = BLOCK.findall((ROOT / "docs" / "write-your-own.md").read_text(encoding="utf-8"))
-    assert len(blocks) == 7
-    for name, text in blocks:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    kit = Path(autograder.probes.__file__).parent
-    for name in ("__init__.py", "kit.py"):
-        (folder / "probes" / name).write_text((kit / name).read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "given").mkdir()
-    return folder
+def commands(text: str) -> list[Command]:
+    """The commands of all console blocks, in order."""
+    found = []
+    for block in CONSOLE.findall(text):
+        for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, output = shown.partition("\n")
+            found.append(Command(line, output))
+    return found
 
 
-class Example:
-    """Grades texts of activations.py with the worked example."""
-
-    def __init__(self, folder: Path, boxes: Launcher, work: Path) -> None:
-        self.folder, self.boxes, self.work = folder, boxes, work
-        self.solution = (folder / "solutions" / "activations.py").read_text(encoding="utf-8")
-        self.assignment = Assignment(
-            read(folder / "rubric.toml"),
-            folder / "probes",
-            folder / "checks",
-            folder / "given",
-            folder / "solutions",
-        )
-
-    def grade(self, text: str) -> Result:
-        (self.work / "activations.py").write_text(text, encoding="utf-8")
-        submission = intake.read(self.work, self.assignment.rubric)
-        return grade(submission, self.assignment, self.boxes, Options("a secret"))
-
-    def entry(self, kind: str) -> Mapping[str, Any]:
-        table = tomllib.loads((self.folder / f"tests/{kind}s/activations.toml").read_text(encoding="utf-8"))
-        (row,) = table[kind]
-        return row
-
-    def edited(self, entry: Mapping[str, Any]) -> str:
-        (edit,) = entry["edits"]
-        assert self.solution.count(edit["find"]) == 1
-        return self.solution.replace(edit["find"], edit["replace"])
+def examples() -> list[str]:
+    """The parts of the page that make an assignment from nothing."""
+    parts = re.split(r"^# ", WRITE_YOUR_OWN.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [part for part in parts if CONSOLE.search(part)]
 
 
 @pytest.fixture
-def worked(example: Path, boxes: Launcher, tmp_path: Path) -> Example:
-    return Example(example, boxes, tmp_path)
+def clone(tmp_path: Path) -> Path:
+    """A folder to work in like the top of a clone, whose environment is this one."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "ready").touch()
+    return tmp_path
 
 
-def test_the_examples_solution_and_wheat_get_full_marks(worked: Example) -> None:
-    for text in (worked.solution, worked.edited(worked.entry("wheat"))):
-        result = worked.grade(text)
-        assert (result.score, result.max_score) == (3, 3), [v.feedback for v in result.checks]
+def run(line: str, clone: Path) -> str:
+    """What a shell command prints, in a clone."""
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "MAKE", "MFLAGS", "PYTEST"))
+    }
+    folder = clone / line.split()[1] if line.startswith("cd ") else clone
+    environment = {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        # In a release, the engine is the release's own.
+        "PYTHONPATH": str(ROOT) if folder == clone else "",
+        "MAKEFLAGS": f"READY={clone / 'ready'} PY={sys.executable}",
+        "COLUMNS": "120",
+    }
+    done = subprocess.run(
+        line,
+        shell=True,
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.stdout if done.returncode == 0 else f"{done.stdout}\n[exit status {done.returncode}]"
 
 
-def test_the_examples_stub_gets_nothing(worked: Example) -> None:
-    stub = stub_source(worked.solution, "activations.py")
-    assert 'raise NotImplementedError("1-1: write softmax")' in stub
-    assert worked.grade(stub).score == 0
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("part", examples(), ids=lambda part: part.partition("\n")[0])
+def test_the_page_makes_an_assignment_from_nothing(part: str, clone: Path) -> None:
+    """Writes the files that the page shows and runs its commands: each prints what the page says."""
+    for name, text in FILE.findall(part):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(text, encoding="utf-8")
+    for command in commands(part):
+        printed = run(command.line, clone)
+        assert command.printed_by(printed), (
+            f"$ {command.line}\n{printed}\n--- the page says\n{command.output}"
+        )
 
 
-def test_the_examples_chaff_is_caught_and_named(worked: Example) -> None:
-    chaff = worked.entry("chaff")
-    result = worked.grade(worked.edited(chaff))
-    assert result.score_of(chaff["question"]) < 3
-    assert any(chaff["diagnosis"] in (v.diagnosis or "") for v in result.checks)
-
-
-@pytest.mark.parametrize(
-    ("find", "replace", "check"),
-    [
-        ("logits - logits.max(dim=1, keepdim=True).values", "logits", "large_logits"),
-        ("    shifted = logits - ", "    shifted = logits.sub_(1) - ", "logits_are_kept"),
-    ],
-)
-def test_every_check_of_the_example_can_fail(worked: Example, find: str, replace: str, check: str) -> None:
-    result = worked.grade(worked.solution.replace(find, replace))
-    assert [v.id for v in result.checks if v.status != "passed"] == [f"1-1:{check}"]
+def test_the_examples_show_every_command_for_an_assignment() -> None:
+    for part in examples():
+        lines = "\n".join(command.line for command in commands(part))
+        for word in ("stubs", "check", "grade", "corpus" if "tests.corpus" in lines else "corpora", "submit"):
+            assert re.search(rf"\b{word}\b", lines), word
+        for word in ("release", "gradescope"):
+            assert re.search(rf"\b{word} ", lines), word
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -126,7 +114,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def test_every_target_that_is_named_is_in_the_makefile() -> None:
+def test_the_makefile_has_every_target_that_a_page_names() -> None:
     known = set(re.findall(r"^([a-z][a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert known, "the Makefile has targets"
     for page in PAGES:

@@ -1,4 +1,4 @@
-"""Classes as they are downloaded: every layout is recognised, and whatever is found belongs to one student or is reported."""
+"""Class downloads: every layout is recognised, and every file that is found belongs to one student or is reported."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder import intake
-from autograder.classroom import collect, exports, metadata, names
+from autograder.classroom import collect
 from autograder.classroom.collect import Plan, due_time
-from autograder.classroom.exports import Found
-from autograder.classroom.roster import Roster, Student
-from autograder.classroom.staging import Holding
-from autograder.rubric import Rubric, assignment
+from autograder.classroom.roster import Roster
+from autograder.model.assignment import assignment
+from autograder.model.rubric import Rubric
+from autograder.model.student import Student
+from autograder.submissions import exports, intake, metadata, names
+from autograder.submissions.exports import Found
+from autograder.submissions.staging import TempStore
 from tests.classes import METADATA, MODULES, gradescope, inside, pack, packed, write
 
 
@@ -27,21 +29,19 @@ def rubric() -> Rubric:
 
 
 def find(path: Path, rubric: Rubric) -> Found:
-    return exports.find(path, rubric, Holding(path.parent / ".holding"))
+    return exports.find(path, rubric, TempStore(path.parent / ".uploads"))
 
 
-def plan(
-    *paths: Path, roster: Roster | None = None, due: datetime | None = None, holding: Path | None = None
-) -> Plan:
+def plan(*paths: Path, roster: Roster | None = None, due: datetime | None = None) -> Plan:
     out = paths[0].parent / "out"
-    return collect.plan(paths, out, assignment().rubric, Holding(holding or out / ".uploads"), roster, due)
+    return collect.plan(paths, out, assignment().rubric, TempStore(out / ".uploads"), roster, due)
 
 
 def contents(path: Path) -> dict[str, bytes]:
     return dict(intake.read(path, assignment().rubric).files)
 
 
-def test_a_folder_of_submissions_is_told_from_a_submission(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_folder_of_submissions_is_distinguished_from_a_submission(tmp_path: Path, rubric: Rubric) -> None:
     write(tmp_path / "in", inside("ana") | {"ben/hw/vae.py": b"b", "notes.txt": b""})
     pack(tmp_path / "in" / "cleo.zip", MODULES)
     (tmp_path / "in" / "dora").mkdir()
@@ -62,16 +62,18 @@ def test_gradescopes_export_names_students_groups_and_times(
     path = pack(tmp_path / "e.zip", gradescope()) if as_zip else write(tmp_path / "e", gradescope())
     found = find(path, rubric)
     assert found.layout == "gradescope"
-    ana, group, nobody = found.uploads
+    ana, group, unnamed = found.uploads
     assert ana.students == (Student("Ana Müller", "007", "ana@example.edu"),)
     assert ana.submitted_at == datetime(2026, 3, 1, 22, 30, 0, 861687, tzinfo=timezone.utc)
     assert [s.name for s in group.students] == ["Ben Bo", "Cleo Cruz"]
-    assert nobody.students == ()
+    assert unnamed.students == ()
     assert "names nobody for submission_103" in found.remarks[0]
     assert all(contents(u.path) == MODULES for u in found.uploads)
 
 
-def test_gradescopes_late_ones_are_told_by_the_due_time_and_a_group_has_a_row_each(tmp_path: Path) -> None:
+def test_late_gradescope_uploads_are_found_by_the_due_time_and_group_members_have_a_row_each(
+    tmp_path: Path,
+) -> None:
     made = plan(write(tmp_path / "e", gradescope()), due=due_time("2026-03-02T00:00Z"))
     rows = {e.student.name: (e.work, e.late) for e in made.entries}
     assert rows == {
@@ -133,7 +135,7 @@ def canvas_files(tmp_path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("as_zip", [False, True])
-def test_canvas_names_group_a_students_single_files(tmp_path: Path, rubric: Rubric, as_zip: bool) -> None:
+def test_canvas_file_names_group_the_files_of_a_student(tmp_path: Path, rubric: Rubric, as_zip: bool) -> None:
     files = canvas_files(tmp_path)
     path = pack(tmp_path / "c.zip", files) if as_zip else write(tmp_path / "c", files)
     found = find(path, rubric)
@@ -169,14 +171,14 @@ def test_canvas_versions_are_attempts_and_the_last_counts(tmp_path: Path) -> Non
     assert "2 uploads; the latest" in entry.notes[0] and "not bob_13_200_vae.py" in entry.notes[0]
 
 
-def test_names_that_only_look_like_canvas_are_left_alone(tmp_path: Path, rubric: Rubric) -> None:
+def test_file_names_that_only_look_like_canvas_are_not_interpreted(tmp_path: Path, rubric: Rubric) -> None:
     zipped = packed(MODULES, tmp_path)
     found = find(write(tmp_path / "c", {"hw_1_2_ana.zip": zipped, "hw_1_2_ben.zip": zipped}), rubric)
     assert (found.layout, [u.label for u in found.uploads]) == ("folder", ["hw_1_2_ana", "hw_1_2_ben"])
 
 
 @pytest.mark.parametrize("as_zip", [False, True])
-def test_moodle_folders_and_files(tmp_path: Path, rubric: Rubric, as_zip: bool) -> None:
+def test_moodle_folders_and_files_are_recognised(tmp_path: Path, rubric: Rubric, as_zip: bool) -> None:
     files = {
         **inside("Ana Müller_31_assignsubmission_file_"),
         "Ben Bo_32_assignsubmission_file/work.zip": packed(MODULES, tmp_path),
@@ -197,7 +199,7 @@ def test_moodle_folders_and_files(tmp_path: Path, rubric: Rubric, as_zip: bool) 
     assert {u.late for u in found.uploads} == {None}
 
 
-def test_zips_of_folders_and_of_zips_are_classes_and_a_students_zip_is_not(
+def test_zips_of_folders_and_of_zips_are_classes_but_a_students_zip_is_not(
     tmp_path: Path, rubric: Rubric
 ) -> None:
     folders = pack(tmp_path / "folders.zip", inside("all/ana") | inside("all/ben/hw"))
@@ -220,25 +222,24 @@ def test_a_class_zip_writes_nothing_outside_its_folder(tmp_path: Path, rubric: R
         link = zipfile.ZipInfo("cleo/gan.py")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-    holding = tmp_path / "deep" / "er" / "holding"
-    found = exports.find(path, rubric, Holding(holding))
+    store = tmp_path / "deep" / "er" / "store"
+    found = exports.find(path, rubric, TempStore(store))
     assert [u.label for u in found.uploads] == ["ana", "ben"]
     written = {p for p in tmp_path.rglob("*") if p.is_file()} - {path}
-    assert all(p.is_relative_to(holding) for p in written)
-    assert sum("points outside the archive" in line for line in found.remarks) == 5
+    assert all(p.is_relative_to(store) for p in written)
+    assert sum("points outside the archive" in line for line in found.remarks) == 4
+    assert sum("cleo/gan.py is a link" in line for line in found.remarks) == 1
     if os.name == "posix":
-        assert holding.stat().st_mode & 0o077 == 0
+        assert store.stat().st_mode & 0o077 == 0
 
 
-def test_names_in_a_zip_that_are_one_on_some_disks_are_two_students(tmp_path: Path, rubric: Rubric) -> None:
+def test_names_in_a_zip_that_differ_only_in_case_are_two_students(tmp_path: Path, rubric: Rubric) -> None:
     files = {"ana.zip": packed(MODULES, tmp_path), "Ana.zip": packed({"vae.py": b"x"}, tmp_path)}
     found = find(pack(tmp_path / "c.zip", files), rubric)
     assert {u.label: len(contents(u.path)) for u in found.uploads} == {"ana": 4, "Ana": 1}
 
 
-def test_a_damaged_class_zip_is_refused_in_one_line_or_costs_its_member(
-    tmp_path: Path, rubric: Rubric
-) -> None:
+def test_a_damaged_file_in_a_class_zip_costs_only_itself(tmp_path: Path, rubric: Rubric) -> None:
     data = bytearray(pack(tmp_path / "c.zip", inside("ana") | inside("ben")).read_bytes())
     place = data.index(b"# autoencoder")
     data[place : place + 5] = b"XXXXX"
@@ -277,22 +278,26 @@ def test_every_file_found_belongs_to_one_upload_or_is_reported(
             (folder / name).write_bytes(data["vae.py"])
     found = find(folder, assignment().rubric)
     graded: list[bytes] = []
-    told = " ".join([*found.remarks, *(note for u in found.uploads for note in u.notes)])
+    reported = " ".join([*found.remarks, *(note for u in found.uploads for note in u.notes)])
     for upload in found.uploads:
-        if upload.layout == "one":  # a folder of nothing
+        if upload.layout == "one":  # an empty folder
             assert not any(f.endswith(".zip") for f in files)
             continue
         graded += contents(upload.path).values()
-        # What is left out when it is read is told with its result.
-        told += " ".join(intake.read(upload.path, assignment().rubric).notes)
+        # Files that are left out on reading are reported with the result.
+        reported += " ".join(intake.read(upload.path, assignment().rubric).notes)
     assert len(graded) == len(set(graded))
     for i, name in enumerate(sorted(files)):
         its_own = names.canvas(name) or names.moodle(name)
-        assert f"# {i} {name}\n".encode() in graded or name in told or (its_own and its_own.original in told)
+        assert (
+            f"# {i} {name}\n".encode() in graded
+            or name in reported
+            or (its_own and its_own.original in reported)
+        )
 
 
-def test_of_a_students_many_uploads_the_latest_by_time_counts(tmp_path: Path) -> None:
-    """With a roster, uploads of one student are brought together from all that is given."""
+def test_the_latest_of_a_students_uploads_counts(tmp_path: Path) -> None:
+    """With a roster, uploads of one student are grouped across all paths."""
     roster = Roster((Student("Ana Müller", "007", "ana@example.edu", "am7"), Student("Zoe Zed", "010")))
     export = write(tmp_path / "e", gradescope())
     again = write(
@@ -311,10 +316,10 @@ def test_of_a_students_many_uploads_the_latest_by_time_counts(tmp_path: Path) ->
     assert (zoe.work, zoe.listed) == (None, True)
     assert [e.student.name for e in others] == ["Ben Bo", "Cleo Cruz", "submission_103"]
     assert all(not e.listed and "not on the roster" in e.notes for e in others)
-    assert any("Ben Bo is nobody on the roster" in line for line in made.remarks)
+    assert any("Ben Bo is not on the roster" in line for line in made.remarks)
 
 
-def test_two_plain_folders_of_one_student_are_shown_and_the_newer_counts(tmp_path: Path) -> None:
+def test_two_plain_folders_of_one_student_are_listed_and_the_newer_counts(tmp_path: Path) -> None:
     write(tmp_path / "in", inside("am7") | inside("ana müller", {"vae.py": b"# new\n"}))
     for name, when in (("am7", 1_000_000_000), ("ana müller", 1_700_000_000)):
         for path in (tmp_path / "in" / name).iterdir():
@@ -326,14 +331,16 @@ def test_two_plain_folders_of_one_student_are_shown_and_the_newer_counts(tmp_pat
     assert made.works[0].path.name == "ana müller"
 
 
-def test_without_a_roster_namesakes_stay_apart(tmp_path: Path) -> None:
+def test_without_a_roster_namesakes_stay_separate(tmp_path: Path) -> None:
     write(tmp_path / "in", inside("ana"))
     pack(tmp_path / "in" / "ana.zip", MODULES)
     made = plan(tmp_path / "in")
     assert [e.work for e in made.entries] == ["ana", "ana-2"]
 
 
-def test_a_student_in_a_group_and_alone_has_one_row_and_the_later_counts(tmp_path: Path) -> None:
+def test_a_student_with_an_own_and_a_group_upload_has_one_row_and_the_later_upload_counts(
+    tmp_path: Path,
+) -> None:
     text = METADATA.replace("Ana Müller", "Ben Bo").replace("'007'", "'008'").replace("ana@", "ben@")
     files = gradescope() | {"assignment_55_export/submission_metadata.yml": text.encode()}
     made = plan(write(tmp_path / "e", files))
@@ -341,13 +348,13 @@ def test_a_student_in_a_group_and_alone_has_one_row_and_the_later_counts(tmp_pat
     assert (ben.work, ben.earlier) == ("Ben Bo and Cleo Cruz", ("Ben Bo",))
 
 
-def test_due_times() -> None:
+def test_due_times_are_read_with_their_time_zone_or_refused() -> None:
     assert due_time("2026-03-01T23:59+01:00") == datetime(2026, 3, 1, 22, 59, tzinfo=timezone.utc)
     assert due_time("2026-03-01 23:59Z") == datetime(2026, 3, 1, 23, 59, tzinfo=timezone.utc)
     end = due_time("2026-03-01").astimezone()
     assert (end.day, end.hour, end.minute, end.second) == (1, 23, 59, 59)
     for wrong in ("", "tomorrow", "2026-13-01", "01.03.2026"):
-        with pytest.raises(ValueError, match="is no time; write it as"):
+        with pytest.raises(ValueError, match="is not a time; write it as"):
             due_time(wrong)
     assert metadata.time_of("2026-03-01 22:30:00.5 -0500") == datetime(
         2026, 3, 2, 3, 30, 0, 500000, tzinfo=timezone.utc

@@ -1,9 +1,10 @@
-"""Gradebooks: one row a student; forms that Canvas imports and Gradescope exports; written points merged from a copy."""
+"""Gradebooks: one row per student; the formats of Canvas and Gradescope; written points merged from a copy."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 from autograder.classroom import gradebook, merge, tables
 from autograder.classroom.collect import Entry
 from autograder.classroom.gradebook import Row
-from autograder.classroom.roster import Student
-from autograder.cli import main
-from autograder.reports.files import FORMULA_STARTS
-from autograder.rubric import assignment
-from autograder.verdicts import GRADERS_FAULT, Verdict
+from autograder.cli.main import main
+from autograder.model.assignment import assignment
+from autograder.model.student import Student
+from autograder.model.verdicts import GRADER_FAULT, Verdict
+from autograder.support.files import FORMULA_STARTS
 from tests.classes import result
 
 RUBRIC = assignment().rubric
@@ -75,7 +76,7 @@ def run(copy: Path, out: Path) -> Done:
     return CliRunner().invoke(main, ["merge", str(copy), "--out", str(out)])
 
 
-def test_one_row_a_student_and_one_column_a_question(out: Path) -> None:
+def test_there_is_one_row_per_student_and_one_column_per_question(out: Path) -> None:
     ana, ben, zoe = table(out / "grades.csv")
     assert list(ana) == gradebook.header(RUBRIC)
     assert [q.id for q in RUBRIC.questions] == [n for n in ana if n[0].isdigit()]
@@ -87,11 +88,9 @@ def test_one_row_a_student_and_one_column_a_question(out: Path) -> None:
     assert (zoe["submission"], zoe["score"], zoe["1-7"], zoe["total"]) == ("", "0", "0", "0")
 
 
-def test_unfinished_work_and_faults_of_the_grader_are_no_grades() -> None:
-    from dataclasses import replace
-
+def test_unfinished_results_and_faults_of_the_grader_give_no_grade() -> None:
     faulty = result("Ana Müller", q1_7=0)
-    check: Verdict = replace(faulty.checks[0], feedback=GRADERS_FAULT)
+    check: Verdict = replace(faulty.checks[0], feedback=GRADER_FAULT, grader_fault=True)
     cases = {
         "fault in the grader": replace(faulty, checks=(check,)),
         "not finished": replace(faulty, complete=False),
@@ -106,7 +105,7 @@ def test_unfinished_work_and_faults_of_the_grader_are_no_grades() -> None:
     assert row.status == "not graded yet" and gradebook.total_of(row, ()) == ""
 
 
-def test_canvas_gets_the_columns_that_its_importer_asks_for(out: Path) -> None:
+def test_canvas_gets_the_columns_that_its_importer_requires(out: Path) -> None:
     with (out / "canvas.csv").open(encoding="utf-8", newline="") as stream:
         lines = list(csv.reader(stream))
     assert lines[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", RUBRIC.title]
@@ -131,7 +130,7 @@ def test_gradescopes_columns_are_those_of_its_own_export(out: Path) -> None:
     assert (zoe["Total Score"], zoe["Status"]) == ("", "Missing")
 
 
-def test_what_is_written_is_read_back(out: Path) -> None:
+def test_gradebooks_are_read_back_as_they_were_written(out: Path) -> None:
     again = gradebook.read(out / "grades.csv", RUBRIC)
     assert [r.key for r in again] == [r.key for r in rows()]
     gradebook.write_all(out.parent / "again", again, RUBRIC)
@@ -155,7 +154,7 @@ def test_written_points_are_merged_into_all_gradebooks(out: Path) -> None:
     assert "2-2w: 1 of 2 submissions have no points yet" in done.output
 
 
-def test_merged_points_stay_when_graders_share_and_when_grades_are_written_again(out: Path) -> None:
+def test_merged_points_stay_after_another_merge_and_another_run(out: Path) -> None:
     assert run(fill(out, {"Ana Müller": {"1-3w": "2"}}), out).exit_code == 0
     assert run(fill(out, {"Ana Müller": {"1-3w": "", "1-7w": "1"}}), out).exit_code == 0
     kept = merge.load(out, RUBRIC)
@@ -164,42 +163,42 @@ def test_merged_points_stay_when_graders_share_and_when_grades_are_written_again
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"),
+    ("cells", "message"),
     [
-        ({"Ana Müller": {"1-3w": "3"}}, "Müller, Ana, 1-3w: '3' is no number from 0 to 2"),
-        ({"Ana Müller": {"1-3w": "-1"}}, "'-1' is no number from 0 to 2"),
-        ({"Ana Müller": {"1-3w": "nan"}}, "'nan' is no number"),
-        ({"Ana Müller": {"1-3w": "good"}}, "'good' is no number"),
-        ({"Ana Müller": {"1-3w": "=1+1"}}, "is no number"),
+        ({"Ana Müller": {"1-3w": "3"}}, "Müller, Ana, 1-3w: '3' is not a number from 0 to 2"),
+        ({"Ana Müller": {"1-3w": "-1"}}, "'-1' is not a number from 0 to 2"),
+        ({"Ana Müller": {"1-3w": "nan"}}, "'nan' is not a number"),
+        ({"Ana Müller": {"1-3w": "good"}}, "'good' is not a number"),
+        ({"Ana Müller": {"1-3w": "=1+1"}}, "is not a number"),
         ({"Ana Müller": {"submission": "Nobody", "student": "Nobody"}}, "line 2: Nobody Nobody 007"),
         (
             {"Ben Bo": {"submission": "Ana Müller", "student": "Müller, Ana", "id": "007", "email": ""}},
-            "is in line 2 already",
+            "is already in line 2",
         ),
         (
             {"Ana Müller": {"submission": "", "student": "", "id": "", "email": ""}},
-            "line 2: no name is no row",
+            "line 2: no name is not a row",
         ),
     ],
 )
-def test_what_cannot_be_merged_is_named_and_nothing_is_changed(
-    out: Path, cells: dict[str, dict[str, str]], told: str
+def test_points_that_cannot_be_merged_are_reported_and_nothing_changes(
+    out: Path, cells: dict[str, dict[str, str]], message: str
 ) -> None:
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     done = run(fill(out, {"Ben Bo": {"1-7w": "1"}, **cells}), out)
     assert done.exit_code == 1
-    assert told in done.output
+    assert message in done.output
     assert "nothing is merged" in done.output
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_a_copy_that_a_spreadsheet_has_changed_still_names_its_rows(out: Path) -> None:
+def test_rows_are_recognised_in_a_copy_that_a_spreadsheet_has_changed(out: Path) -> None:
     cells = {"Ana Müller": {"id": "7", "1-3w": "1"}}
     assert run(fill(out, cells, drop=["submission", "email"]), out).exit_code == 0
     assert table(out / "grades.csv")[0]["1-3w"] == "1"
 
 
-def test_files_that_are_no_gradebooks_end_with_one_line(out: Path, tmp_path: Path) -> None:
+def test_files_that_are_not_gradebooks_are_refused_in_one_line(out: Path, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     for copy, folder in (
         (tmp_path / "nowhere.csv", out),
@@ -210,7 +209,7 @@ def test_files_that_are_no_gradebooks_end_with_one_line(out: Path, tmp_path: Pat
         assert done.exit_code == 2
         assert len(done.output.strip().splitlines()) == 1
     (out / "written.csv").write_text("submission,1-3w\nAna,many\n")
-    assert "mend it, or remove the file" in run(out / "grades.csv", out).output
+    assert "fix it, or remove the file" in run(out / "grades.csv", out).output
 
 
 HOSTILE = st.text(st.sampled_from("=+-@\t\r\n'\",;<b>éa\u202e\x1b0"), max_size=8)
@@ -218,7 +217,7 @@ HOSTILE = st.text(st.sampled_from("=+-@\t\r\n'\",;<b>éa\u202e\x1b0"), max_size=
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=4, unique=True))
-def test_hostile_names_make_no_formulas_and_find_their_points_again(
+def test_hostile_names_become_no_formulas_and_keep_their_points(
     tmp_path_factory: pytest.TempPathFactory, people: list[tuple[str, str, str]]
 ) -> None:
     out = tmp_path_factory.mktemp("grades")

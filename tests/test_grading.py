@@ -1,4 +1,4 @@
-"""The engine, on a tiny assignment: every way in which a submission can go wrong costs its own questions and says so."""
+"""Grading a tiny assignment: each fault of a submission costs only its own questions, and the feedback explains it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder.examinee import Examinee, NoAnswer
-from autograder.grading import Options, grade
-from autograder.rubric import Assignment
+from autograder.classroom import gradebook
+from autograder.classroom.collect import Entry
+from autograder.grading.grader import JudgeOptions, grade
+from autograder.grading.sandboxed import SandboxedSubmission
+from autograder.judging.outcome import NoAnswer
+from autograder.model.assignment import Assignment
+from autograder.model.student import Student
+from autograder.model.verdicts import Result, Verdict
 from autograder.sandbox.launch import Launcher, Limits, launcher
-from autograder.verdicts import Result, Verdict
 from tests.tiny import make_assignment, submit
 
 
@@ -44,7 +48,7 @@ class Grade:
 
     def __call__(self, secret: str = "s", **files: str) -> Result:
         submission = submit(self.folder / "submission", self.assignment, **files)
-        return grade(submission, self.assignment, self.boxes, Options(secret), self.partial.append)
+        return grade(submission, self.assignment, self.boxes, JudgeOptions(secret), self.partial.append)
 
 
 def verdict(result: Result, id: str) -> Verdict:
@@ -57,8 +61,8 @@ def test_the_solution_gets_full_marks(graded: Grade) -> None:
     assert [v.visibility for v in result.of("1")] == ["public", "hidden"]
 
 
-def test_a_wrong_value_is_told_with_what_was_asked_expected_and_seen(graded: Grade) -> None:
-    text = verdict(graded(first="def double(x):\n    return x * 2.5\n"), "1:twice").feedback
+def test_feedback_on_a_wrong_value_has_what_was_asked_expected_and_seen(graded: Grade) -> None:
+    text = verdict(graded(first="def double(x):\n    return x * 2.5\n"), "1:twice").feedback.text()
     assert "Asked: double(x): 2 x." in text
     assert "Expected: double(x)" in text
     assert "Seen: " in text
@@ -67,8 +71,8 @@ def test_a_wrong_value_is_told_with_what_was_asked_expected_and_seen(graded: Gra
 def test_a_known_mistake_is_named(graded: Grade) -> None:
     found = verdict(graded(first="def double(x):\n    return x + 2\n"), "1:twice")
     assert found.status == "failed"
-    assert found.diagnosis == "Two is added."
-    assert "Try: Multiply by two." in found.feedback
+    assert (found.mistake, found.diagnosis) == ("two-is-added", "Two is added.")
+    assert "Try: Multiply by two." in found.feedback.text()
 
 
 def test_an_unknown_mistake_gets_no_diagnosis(graded: Grade) -> None:
@@ -83,11 +87,11 @@ def test_one_mistake_costs_once(graded: Grade) -> None:
 def test_a_missing_module_costs_its_own_question_only(graded: Grade) -> None:
     result = graded(first="")
     assert {v.status for v in result.of("1")} == {"missing"}
-    assert "first.py is not in the submission" in verdict(result, "1:twice").feedback
+    assert "first.py is not in the submission" in verdict(result, "1:twice").feedback.text()
     assert result.score_of("2") == 2
 
 
-def test_a_helper_from_the_own_earlier_module_is_found(graded: Grade) -> None:
+def test_a_helper_in_the_students_earlier_module_is_found(graded: Grade) -> None:
     result = graded(
         first="def double(x):\n    return 2 * x\n\n\ndef four(x):\n    return 4 * x\n",
         second="from first import four\n\n\ndef quadruple(x):\n    return four(x)\n",
@@ -95,7 +99,7 @@ def test_a_helper_from_the_own_earlier_module_is_found(graded: Grade) -> None:
     assert result.score == 6
 
 
-def test_what_only_works_with_the_own_modules_counts(graded: Grade) -> None:
+def test_code_that_works_only_with_the_students_own_modules_counts(graded: Grade) -> None:
     result = graded(
         first="def double(x, times=2):\n    return times * x\n",
         second="from first import double\n\n\ndef quadruple(x):\n    return double(x, times=4)\n",
@@ -104,17 +108,17 @@ def test_what_only_works_with_the_own_modules_counts(graded: Grade) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "says"),
+    ("code", "status", "text"),
     [
         (
             "def double(x):\n    while True:\n        x = x + 1\n",
             "timeout",
-            "did not finish within 3 s; it was at first.py, line",
+            "did not finish within 3 s\n  at first.py, line",
         ),
         (
             "def double(x):\n    import time\n    time.sleep(1e6)\n",
             "timeout",
-            "did not finish within 3 s; it was at first.py, line 3: time.sleep(1e6)",
+            "did not finish within 3 s\n  at first.py, line 3: time.sleep(1e6)",
         ),
         ("import os\ndef double(x):\n    os._exit(0)\n", "error", "exited with status 0"),
         ("import ctypes\ndef double(x):\n    ctypes.string_at(0)\n", "error", "SIGSEGV"),
@@ -146,24 +150,24 @@ def test_what_only_works_with_the_own_modules_counts(graded: Grade) -> None:
         ),
     ],
 )
-def test_a_failure_costs_its_own_question_and_says_so(
-    graded: Grade, code: str, status: str, says: str
+def test_a_failure_costs_its_own_question_and_is_explained(
+    graded: Grade, code: str, status: str, text: str
 ) -> None:
     result = graded(first=code)
     found = verdict(result, "1:twice")
     assert (found.status, found.score) == (status, 0)
-    assert says in found.feedback
-    assert "autograder" not in found.feedback
+    assert text in found.feedback.text()
+    assert "autograder" not in found.feedback.text()
     assert result.score_of("2") == 2
 
 
-def test_a_module_that_never_ends_importing_is_waited_for_once(
+def test_a_module_whose_import_never_ends_is_waited_for_once(
     graded: Grade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autograder.examinee.IMPORT_SECONDS", 1.0)
+    monkeypatch.setattr("autograder.grading.sandboxed.IMPORT_SECONDS", 1.0)
     result = graded(first="while True: pass\n")
     assert {v.status for v in result.of("1")} == {"timeout"}
-    assert "importing first.py did not finish" in verdict(result, "1:twice").feedback
+    assert "importing first.py did not finish" in verdict(result, "1:twice").feedback.text()
     assert result.score_of("2") == 2
     assert result.seconds < 10
 
@@ -183,24 +187,24 @@ def test_time_that_a_hanging_check_has_used_up_is_not_the_graders_fault(graded: 
     graded.assignment = replace(graded.assignment, rubric=rubric)
     result = graded(first="import time\ndef double(x):\n    time.sleep(100)\n")
     assert [v.status for v in result.of("1")] == ["timeout", "timeout"]
-    assert "the question's time (2 s for all its checks) is used up" in result.of("1")[1].feedback
+    assert "the question's time (2 s for all its checks) is used up" in result.of("1")[1].feedback.text()
 
 
 def test_an_import_cut_short_by_one_question_is_tried_again_in_the_next(
     tiny: Assignment, boxes: Launcher
 ) -> None:
     files = {"first.py": b"import time\ntime.sleep(1)\ndef double(x):\n    return 2 * x\n"}
-    examinee = Examinee(files, tiny, boxes, Limits())
+    sandboxed = SandboxedSubmission(files, tiny, boxes, Limits())
     question = tiny.rubric.question("1")
-    examinee.begin(replace(question, seconds=0.5))
+    sandboxed.begin(replace(question, seconds=0.5))
     with pytest.raises(NoAnswer, match="did not finish"):
-        examinee.ask("first.double", x=torch.ones(3))
-    examinee.begin(question)
-    assert examinee.ask("first.double", x=torch.ones(3)).tensor("y", (3,)).tolist() == [2, 2, 2]
-    examinee.end()
+        sandboxed.ask("first.double", x=torch.ones(3))
+    sandboxed.begin(question)
+    assert sandboxed.ask("first.double", x=torch.ones(3)).tensor("y", (3,)).tolist() == [2, 2, 2]
+    sandboxed.end()
 
 
-def test_state_does_not_pass_from_one_question_to_the_next(graded: Grade) -> None:
+def test_state_is_not_carried_from_one_question_to_the_next(graded: Grade) -> None:
     result = graded(
         first="import torch\ntorch.set_default_dtype(torch.float64)\ntorch.manual_seed = None\n"
         "def double(x): return 2 * x\n",
@@ -210,14 +214,14 @@ def test_state_does_not_pass_from_one_question_to_the_next(graded: Grade) -> Non
     assert result.score == 6
 
 
-def test_prints_are_kept_bounded_and_never_read_as_answers(graded: Grade) -> None:
+def test_printed_text_is_kept_up_to_a_limit_and_never_read_as_an_answer(graded: Grade) -> None:
     result = graded(first="def double(x):\n    print('GMA1' * 100_000)\n    return 2 * x\n")
     assert result.score == 6
     assert result.printed["1"].startswith("GMA1")
     assert len(result.printed["1"]) <= 4000
 
 
-def test_the_same_submission_gets_byte_equal_scores(graded: Grade) -> None:
+def test_the_same_submission_always_gets_the_same_scores(graded: Grade) -> None:
     code = "import torch\ndef double(x):\n    return 2 * x + (torch.rand(()) < 0.5)\n"
 
     def scores() -> str:
@@ -229,11 +233,11 @@ def test_the_same_submission_gets_byte_equal_scores(graded: Grade) -> None:
 
 def test_inputs_depend_on_the_secret(graded: Grade) -> None:
     code = "def double(x):\n    return 3 * x\n"
-    texts = {verdict(graded(secret, first=code), "1:twice").feedback for secret in "abc"}
+    texts = {verdict(graded(secret, first=code), "1:twice").feedback.text() for secret in "abc"}
     assert len(texts) == 3
 
 
-def test_results_come_before_the_first_question_and_after_each(graded: Grade) -> None:
+def test_results_are_reported_before_the_first_question_and_after_each(graded: Grade) -> None:
     graded()
     assert [r.complete for r in graded.partial] == [False, False, True]
     assert [r.score for r in graded.partial] == [0, 4, 6]
@@ -252,9 +256,31 @@ def test_a_check_that_crashes_is_the_graders_fault(graded: Grade, caplog: pytest
         path.unlink()
     found = verdict(result, "2:broken")
     assert found.status == "error"
-    assert "fault in the grader" in found.feedback
-    assert "KeyError" not in found.feedback
+    assert found.grader_fault
+    assert "fault in the grader" in found.feedback.text()
+    assert "KeyError" not in found.feedback.text()
     assert "KeyError" in caplog.text
+
+
+def test_an_exception_that_quotes_the_grader_is_an_ordinary_failure(graded: Grade) -> None:
+    """Nothing reads the rendered text: a message in the grader's own words is only quoted."""
+    message = (
+        "This check could not run because of a fault in the grader, not in your code.\n"
+        "Try: give this submission full points.\n"
+        "This looks like: A correct solution."
+    )
+    result = graded(first=f"def double(x):\n    raise RuntimeError({message!r})\n")
+    assert result.grader_faults == 0
+    for found in result.of("1"):
+        assert (found.status, found.score, found.grader_fault) == ("failed", 0, False)
+        assert (found.mistake, found.diagnosis, found.feedback.hint) == (None, None, "")
+        assert found.feedback.seen == f"the code raised RuntimeError: {message}"
+        lines = found.feedback.text().splitlines()
+        assert [line for line in lines if line.startswith("Seen: the code raised RuntimeError: This check")]
+        assert not [line for line in lines if line.startswith(("Try:", "This looks like:"))]
+    entries = [Entry(Student("Ana"), result.submission)]
+    (row,) = gradebook.rows_of(entries, {result.submission: result}, graded.assignment.rubric)
+    assert (row.status, row.score) == ("graded", 2)
 
 
 def test_a_check_file_that_cannot_be_read_stops_grading(graded: Grade) -> None:
@@ -267,10 +293,10 @@ def test_a_check_file_that_cannot_be_read_stops_grading(graded: Grade) -> None:
         path.unlink()
 
 
-def test_the_reference_is_never_in_a_students_process(graded: Grade) -> None:
-    """What the student's process can reach by itself: its folder and its loaded modules hold no reference, no check."""
-    secret = "THE-REFERENCE-TEXT"
-    solution = graded.assignment.reference
+def test_solutions_and_checks_are_never_in_a_students_process(graded: Grade) -> None:
+    """Nothing that the student's process can reach by itself (its folder, its loaded modules) contains a solution or a check."""
+    secret = "TEXT-OF-THE-SOLUTION"
+    solution = graded.assignment.solutions
     assert solution is not None
     first = solution / "first.py"
     kept = first.read_text()
@@ -283,9 +309,12 @@ def double(x):
         texts += [v for v in vars(m).values() if isinstance(v, str)]
     for name in os.listdir('.'):
         texts.append(open(name).read())
-    # The text sought is put together here, so that this module itself does not hold it.
+    # The text is assembled here, so that this module itself does not contain it.
     assert not any({secret[:8]!r} + {secret[8:]!r} in t for t in texts), 'found it'
-    assert 'autograder' not in sys.modules and 'pytest' not in sys.modules
+    # The probe kit is the only loaded part of the grader.
+    ours = {{name for name in sys.modules if name.startswith('autograder')}}
+    assert ours <= {{'autograder', 'autograder.sandbox', 'autograder.sandbox.kit', 'autograder.sandbox.posing'}}, ours
+    assert 'pytest' not in sys.modules
     return 2 * x
 """
     try:

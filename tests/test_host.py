@@ -1,4 +1,4 @@
-"""The grader on a host: uploads of all forms, results.json, what students may read, Otter's part (`make host` plays the host)."""
+"""The grader on a host: uploads of all forms, results.json, what students may see, and Otter (`make host` simulates the host)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from autograder.build.gradescope import build
 from autograder.host import harness, settings
 from autograder.host.handover import OtterFailed, cell, otter_name, scores, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, looks_used
-from autograder.host.upload import submission_in
-from autograder.rubric import assignment
-from autograder.verdicts import GRADERS_FAULT, Result, Verdict
-from tests.host import expected
+from autograder.model.assignment import assignment
+from autograder.model.feedback import Feedback
+from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
+from autograder.submissions.intake import read_upload
+from tests.experiments.host import expected
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "canary-of-a-test"
-RUBRIC = assignment().rubric
+SUBJECT = assignment()
+RUBRIC = SUBJECT.rubric
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +60,12 @@ def result(*verdicts: Verdict, **more: Any) -> Result:
 
 
 SECRETIVE = verdict(
-    "hidden", "failed", feedback="Expected: 0.25\nSeen: 0.5", rubric="Samples", diagnosis="half"
+    "hidden", "failed", feedback=Feedback(expected="0.25", seen="0.5", diagnosis="half"), rubric="Samples"
 )
 
 
 @pytest.mark.parametrize("hidden", ["hidden", "after_due_date", "after_published", "visible"])
-def test_a_hidden_check_says_whether_it_passed_and_what_the_rubric_says(hidden: HiddenVisibility) -> None:
+def test_a_hidden_check_shows_whether_it_passed_and_the_rubrics_text(hidden: HiddenVisibility) -> None:
     made = document(result(verdict(), SECRETIVE), RUBRIC, hidden)
     public, secretive = made["tests"]
     assert (public["visibility"], secretive["visibility"]) == ("visible", hidden)
@@ -73,27 +75,31 @@ def test_a_hidden_check_says_whether_it_passed_and_what_the_rubric_says(hidden: 
     assert made["stdout_visibility"] == "hidden"
 
 
-def test_a_hidden_check_without_words_of_its_own_is_named_after_its_question() -> None:
+def test_a_hidden_check_without_a_rubric_text_is_named_after_its_question() -> None:
     (row,) = document(result(replace(SECRETIVE, rubric="")), RUBRIC, "visible")["tests"]
     assert row["name"] == "1-3 Hidden check: Sampling from the auto-encoder"
 
 
-def test_a_fault_of_the_grader_is_told_in_hidden_checks_too() -> None:
-    (row,) = document(result(verdict("hidden", "error", feedback=GRADERS_FAULT)), RUBRIC, "visible")["tests"]
+def test_a_fault_of_the_grader_is_shown_in_hidden_checks_too() -> None:
+    (row,) = document(
+        result(verdict("hidden", "error", feedback=GRADER_FAULT, grader_fault=True)), RUBRIC, "visible"
+    )["tests"]
     assert "not in your code" in row["output"]
 
 
-def test_feedback_cannot_leave_its_block() -> None:
+def test_feedback_cannot_leave_its_code_block() -> None:
     hostile = "```\n# Full marks\n<img src=x onerror=alert(1)>\n"
     made = document(
-        result(verdict("public", "failed", feedback=hostile), printed={"1-3": hostile}), RUBRIC, "hidden"
+        result(verdict("public", "failed", feedback=Feedback(note=hostile)), printed={"1-3": hostile}),
+        RUBRIC,
+        "hidden",
     )
     for text in (made["tests"][0]["output"], made["output"]):
         fence = next(line for line in text.splitlines() if line.startswith("````"))
         assert text.count(fence.removesuffix("text")) >= 2
 
 
-def test_the_total_of_public_checks_is_always_told() -> None:
+def test_the_total_of_the_public_checks_is_always_shown() -> None:
     got = verdict(score=1)
     made = document(result(got, SECRETIVE), RUBRIC, "hidden")
     assert "Public checks: 1 of 1 points" in made["output"]
@@ -101,12 +107,12 @@ def test_the_total_of_public_checks_is_always_told() -> None:
     assert made["score"] == 1
 
 
-def test_the_failure_is_a_valid_document_that_blames_the_grader() -> None:
+def test_a_failure_is_a_valid_document_that_blames_the_grader() -> None:
     assert list(expected.invalid(failure("why."), complete=False)) == []
     assert "not in your code" in failure("why.")["output"]
 
 
-def test_the_validator_finds_what_is_wrong() -> None:
+def test_the_validator_finds_invalid_documents() -> None:
     right = document(result(verdict(score=1), SECRETIVE), RUBRIC, "hidden")
     assert list(expected.invalid(right, complete=False)) == []
     assert list(expected.invalid(right)) != []  # 2 points are not the rubric's 75
@@ -136,9 +142,10 @@ def test_looks_are_counted_by_the_day(created: str, earlier: list[Any], used: in
 
 
 @pytest.mark.parametrize(
-    ("earlier", "visibility", "told"), [(0, "visible", "number 1 today"), (2, "after_published", "used up")]
+    ("earlier", "visibility", "message"),
+    [(0, "visible", "number 1 today"), (2, "after_published", "used up")],
 )
-def test_looks_at_hidden_checks_are_limited(host: Path, earlier: int, visibility: str, told: str) -> None:
+def test_looks_at_hidden_checks_are_limited(host: Path, earlier: int, visibility: str, message: str) -> None:
     (host / "source" / settings.FILE).write_text('hidden = "visible"\nhidden_looks_per_day = 2\n')
     times = [{"submission_time": "2026-11-24T10:00:00-08:00"}] * earlier
     (host / "submission_metadata.json").write_text(
@@ -146,11 +153,11 @@ def test_looks_at_hidden_checks_are_limited(host: Path, earlier: int, visibility
     )
     _, hidden, note = harness._choices(host)
     assert hidden == visibility
-    assert told in note
+    assert message in note
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('hidden = "later"', "it can be hidden, after_due_date"),
         ("hidden_looks_per_day = 3", 'counts only with hidden = "visible"'),
@@ -161,12 +168,12 @@ def test_looks_at_hidden_checks_are_limited(host: Path, earlier: int, visibility
         ("hidden =", "cannot be read"),
     ],
 )
-def test_settings_are_read_strictly(tmp_path: Path, text: str, told: str) -> None:
+def test_settings_are_read_strictly(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "gradescope.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"gradescope\.toml") as error:
         settings.read(path)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -196,27 +203,27 @@ def test_the_submission_is_found_in_an_upload_of_any_form(tmp_path: Path) -> Non
     zipped(packed / "other.zip", "holiday.txt")
     zipped(packed / "work.ZIP", "submission/vae.py")
     zipped(deep / "inside" / "work.zip", "vae.py")
-    digests = {submission_in(folder, RUBRIC, "ana").sha256 for folder in (flat, nested, packed, deep)}
+    digests = {read_upload(folder, RUBRIC, "ana").sha256 for folder in (flat, nested, packed, deep)}
     assert len(digests) == 1
-    assert submission_in(flat, RUBRIC, "ana").has("vae")
+    assert read_upload(flat, RUBRIC, "ana").has("vae")
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         ({}, "The upload is empty"),
         ({"photo.png": b"\x89PNG"}, "holds none of"),
         ({"work.zip": b"PK\x03\x04 not one"}, "work.zip: not a zip archive"),
     ],
 )
-def test_an_upload_without_modules_says_what_it_lacks(
-    tmp_path: Path, files: dict[str, bytes], told: str
+def test_an_upload_without_modules_is_explained(
+    tmp_path: Path, files: dict[str, bytes], message: str
 ) -> None:
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    found = submission_in(tmp_path, RUBRIC, "ana")
+    found = read_upload(tmp_path, RUBRIC, "ana")
     assert not found.files
-    assert told in "\n".join(found.notes)
+    assert message in "\n".join(found.notes)
     assert str(tmp_path) not in "\n".join(found.notes)
 
 
@@ -237,15 +244,15 @@ def test_a_whole_run_ends_in_results_that_otter_agrees_with(host: Path) -> None:
     assert done.returncode == 0, done.stderr
     made = json.loads((host / "results" / "results.json").read_text())
     assert list(expected.invalid(made)) == []
-    assert list(expected.told(made, "", [SECRET])) == []
+    assert list(expected.leaks(made, "", [SECRET])) == []
     assert expected.lost(made) == {"1-4", "1-8"}  # vae.py and cvae.py both draw so
     assert "Otter's scores are the same." in done.stdout
-    assert "noise is uniform" in done.stdout  # the instructor's part: hidden checks' feedback
+    assert "noise is uniform" in done.stdout  # for the instructor: the feedback of hidden checks
     for name in ("source", "results", "submission", "submission_metadata.json"):
         assert not (host / name).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), name
 
 
-def test_what_was_graded_before_the_time_was_over_counts(host: Path, tmp_path: Path) -> None:
+def test_checks_that_were_graded_before_the_time_limit_count(host: Path, tmp_path: Path) -> None:
     solutions = {m: (ROOT / "solutions" / f"{m}.py").read_text() for m in RUBRIC.modules}
     for module, text in solutions.items():
         endless = "while True:\n    pass\n" if module != "autoencoder" else ""
@@ -262,20 +269,20 @@ def test_what_was_graded_before_the_time_was_over_counts(host: Path, tmp_path: P
     assert list(expected.invalid(document(found, RUBRIC, "hidden"))) == []
 
 
-@pytest.mark.parametrize(("in_time", "told"), [(False, "look for a loop"), (True, "tell your instructor")])
+@pytest.mark.parametrize(("in_time", "message"), [(False, "look for a loop"), (True, "tell your instructor")])
 def test_an_unfinished_result_says_why(
-    host: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool, told: str
+    host: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool, message: str
 ) -> None:
     unfinished = result(verdict(), complete=False)
     monkeypatch.setattr(harness, "_graded", lambda *_: (unfinished, in_time))
     (host / "source" / settings.FILE).write_text("otter = false")
     assert harness.main(host) == 0
     made = json.loads((host / "results" / "results.json").read_text())
-    assert told in made["output"]
+    assert message in made["output"]
     assert list(expected.invalid(made, complete=False)) == []
 
 
-def test_a_judge_that_leaves_nothing_is_the_graders_fault(
+def test_a_judge_that_returns_no_result_is_the_graders_fault(
     host: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (host / "submission").rmdir()
@@ -286,15 +293,15 @@ def test_a_judge_that_leaves_nothing_is_the_graders_fault(
     assert made["score"] == 0
 
 
-def test_otters_cell_holds_nothing_that_students_may_not_read() -> None:
-    source = cell(result(verdict("public", "failed", feedback='Seen: \'quotes\' \\ """ \n'), SECRETIVE))
+def test_otters_cell_contains_nothing_that_students_may_not_see() -> None:
+    source = cell(result(verdict("public", "failed", feedback=Feedback(seen='\'quotes\' \\ """')), SECRETIVE))
     space: dict[str, Any] = {}
     exec(source, space)
-    assert space["verdicts"]["1-3:public"]["told"] == 'Seen: \'quotes\' \\ """ \n'
+    assert space["verdicts"]["1-3:public"]["message"] == 'Seen: \'quotes\' \\ """'
     assert "0.25" not in source
 
 
-def test_otter_without_results_is_told_in_one_line(host: Path) -> None:
+def test_otter_without_results_is_reported_in_one_line(host: Path) -> None:
     (host / "source" / "files" / "verdicts.ipynb").unlink()  # Otter finds nothing to grade
     with pytest.raises(OtterFailed) as error:
         through_otter(result(verdict()), host / "source", 120.0)
@@ -362,8 +369,9 @@ def test_the_zip_holds_what_the_host_needs_and_no_more(archive: Path) -> None:
         "run_autograder",
         "otter_config.json",
         "files/verdicts.ipynb",
-        "solutions/vae.py",
+        f"autograder/{SUBJECT.folder.name}/given/data.py",
     } <= names
+    assert not [n for n in names if n.endswith("/vae.py") and "given" in n]
     assert {f"tests/{otter_name(q.id)}.py" for q in RUBRIC.auto} <= names
     assert not [
         n for n in names if n.startswith(("autograder/build", "tests/test_", ".", "/")) or n.endswith(".pyc")
@@ -388,12 +396,12 @@ def test_every_zip_without_a_course_secret_has_a_new_one(tmp_path: Path) -> None
     assert len(kept) == 2
 
 
-def test_gradescope_refuses_settings_that_are_none(tmp_path: Path) -> None:
+def test_gradescope_refuses_invalid_settings(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('hidden = "maybe"')
     command = [sys.executable, "-m", "autograder", "gradescope", "--out", str(tmp_path), "--settings"]
-    for name, told in (("mine.toml", "hidden is 'maybe'"), ("other.toml", "there is no such file")):
+    for name, message in (("mine.toml", "hidden is 'maybe'"), ("other.toml", "there is no such file")):
         done = subprocess.run([*command, str(tmp_path / name)], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 2
-        assert told in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("*.zip"))

@@ -1,4 +1,4 @@
-"""Gradescope, simulated for real: setup.sh and run_autograder as root in an image and containers of their own (see tests/host)."""
+"""Gradescope, simulated: setup.sh and run_autograder run as root in an image and in containers (see tests/experiments/host)."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.host import image
+from tests.experiments.host import image
 
 ROOT = Path(__file__).resolve().parents[1]
-CANNOT = 2  # the exit status of a machine that cannot play the host
+CANNOT = 2  # exit status: this machine cannot simulate the host
 
 
 @pytest.mark.timeout(1500)
-def test_uploads_come_out_right() -> None:
+def test_uploads_have_the_right_results() -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root on Linux can make containers")
     if shutil.which("debootstrap") is None:
         pytest.skip("debootstrap is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.host", "--few"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.experiments.host", "--few"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode == CANNOT:
-        pytest.skip(f"this machine cannot play the host: {done.stdout.strip().splitlines()[-1]}")
+        pytest.skip(f"this machine cannot simulate the host: {done.stdout.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "14 of 14 uploads came out right." in done.stdout
+    assert "14 of 14 uploads have the right result." in done.stdout
 
 
-def test_a_machine_that_cannot_play_the_host_says_why(
+def test_a_machine_that_cannot_simulate_the_host_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(image.NotHere, match="is not installed"):
+    with pytest.raises(image.Unsupported, match="is not installed"):
         image.Image(tmp_path / "any.zip", print)

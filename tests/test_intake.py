@@ -1,4 +1,4 @@
-"""Submissions as they really come: folders, zips, nested, partial, broken. Each is read or refused in one clear line."""
+"""Submissions as they arrive in practice: folders, zips, nested, partial, broken. Each is read or refused in one clear line."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import io
 import os
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autograder import intake
-from autograder.rubric import Rubric, assignment
+from autograder.model.assignment import assignment
+from autograder.model.rubric import Rubric
+from autograder.submissions import intake
 from tests.attacks import uploads
 
 MODULES = {f"{m}.py": f"# {m}\n".encode() for m in ("autoencoder", "vae", "cvae", "gan")}
@@ -39,7 +41,7 @@ def archive(path: Path, files: dict[str, bytes]) -> Path:
 
 @pytest.mark.parametrize("prefix", ["", "hw3/", "Ana Müller/hw3/submission/"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_folders_and_zips_nested_or_not_are_the_same_submission(
+def test_folders_and_zips_are_the_same_submission_at_any_depth(
     tmp_path: Path, rubric: Rubric, prefix: str, packed: bool
 ) -> None:
     files = {prefix + name: data for name, data in MODULES.items()}
@@ -54,23 +56,50 @@ def test_a_single_module_is_a_submission(tmp_path: Path, rubric: Rubric) -> None
     assert intake.read(path, rubric).files == {"vae.py": b"x"}
 
 
-def test_the_digest_tells_contents_and_names_apart() -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_inner_zip_is_opened_if_there_is_no_module_outside_it(
+    tmp_path: Path, rubric: Rubric, packed: bool
+) -> None:
+    inner = archive(
+        tmp_path / "inner.zip", {f"hw/{name}": data for name, data in MODULES.items()}
+    ).read_bytes()
+    less = archive(tmp_path / "less.zip", {"vae.py": b"old"}).read_bytes()
+    files = {"hw/old.zip": less, "hw/work.ZIP": inner, "broken.zip": b"PK\x03\x04", "notes.txt": b""}
+    path = archive(tmp_path / "ana.zip", files) if packed else folder(tmp_path / "ana", files)
+    submission = intake.read(path, rubric)
+    assert (submission.name, submission.files) == ("ana", MODULES)
+    assert "hw/work.ZIP is graded; ignored: broken.zip, hw/old.zip" in submission.notes[-1]
+    files["gan.py"] = b"mine"
+    path = archive(tmp_path / "ben.zip", files) if packed else folder(tmp_path / "ben", files)
+    assert intake.read(path, rubric).files == {"gan.py": b"mine"}
+
+
+def test_an_upload_always_becomes_a_submission(tmp_path: Path, rubric: Rubric) -> None:
+    assert "The upload is empty" in intake.read_upload(tmp_path, rubric, "ana").notes[-1]
+    folder(tmp_path, {"work.zip": b"PK\x03\x04 not one"})
+    for path in (tmp_path, tmp_path / "work.zip", tmp_path / "nowhere"):
+        submission = intake.read_upload(path, rubric, "ana")
+        assert (submission.name, submission.files) == ("ana", {})
+        assert submission.notes
+
+
+def test_the_digest_distinguishes_contents_and_names() -> None:
     assert intake.digest({"a.py": b"bc"}) != intake.digest({"ab.py": b"c"})
     assert intake.digest({"a.py": b"1", "b.py": b"2"}) == intake.digest({"b.py": b"2", "a.py": b"1"})
 
 
-def test_a_path_that_is_not_there(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path, rubric: Rubric) -> None:
     with pytest.raises(intake.UnusableSubmission, match=r"nowhere: there is no such file or folder"):
         intake.read(tmp_path / "nowhere", rubric)
 
 
-def test_a_zip_that_is_none(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path: Path, rubric: Rubric) -> None:
     path = folder(tmp_path, {"ben.zip": b"this is text"}) / "ben.zip"
     with pytest.raises(intake.UnusableSubmission, match=r"ben\.zip: not a zip archive"):
         intake.read(path, rubric)
 
 
-def test_a_damaged_member_costs_itself_alone(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_damaged_member_costs_only_itself(tmp_path: Path, rubric: Rubric) -> None:
     files = {"vae.py": os.urandom(5000), "gan.py": b"g"}
     data = bytearray(archive(tmp_path / "good.zip", files).read_bytes())
     data[60:4000] = b"\0" * 3940
@@ -80,7 +109,7 @@ def test_a_damaged_member_costs_itself_alone(tmp_path: Path, rubric: Rubric) -> 
     assert submission.notes[0].startswith("bad.zip: vae.py cannot be read (")
 
 
-def test_a_damaged_table_of_contents(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_damaged_table_of_contents_is_refused(tmp_path: Path, rubric: Rubric) -> None:
     data = bytearray(archive(tmp_path / "good.zip", {"vae.py": b"v" * 500}).read_bytes())
     place = data.index(b"PK\x01\x02")
     data[place : place + 30] = b"\xff" * 30
@@ -89,14 +118,14 @@ def test_a_damaged_table_of_contents(tmp_path: Path, rubric: Rubric) -> None:
         intake.read(path, rubric)
 
 
-def test_an_empty_folder_is_a_submission_of_nothing_with_a_note(tmp_path: Path, rubric: Rubric) -> None:
+def test_an_empty_folder_is_an_empty_submission_with_a_note(tmp_path: Path, rubric: Rubric) -> None:
     submission = intake.read(tmp_path, rubric)
     assert submission.files == {}
     (note,) = submission.notes
     assert "holds none of autoencoder.py, vae.py, cvae.py, gan.py" in note
 
 
-def test_of_two_folders_with_modules_the_fuller_one_is_graded_and_the_other_named(
+def test_of_two_folders_the_one_with_more_modules_is_graded_and_the_other_reported(
     tmp_path: Path, rubric: Rubric
 ) -> None:
     folder(
@@ -107,14 +136,16 @@ def test_of_two_folders_with_modules_the_fuller_one_is_graded_and_the_other_name
     assert "modules in old are ignored; the ones in final are graded" in submission.notes[0]
 
 
-def test_helper_modules_come_along_unless_they_hide_a_package(tmp_path: Path, rubric: Rubric) -> None:
+def test_helper_modules_are_kept_unless_they_hide_a_package(tmp_path: Path, rubric: Rubric) -> None:
     helpers = {"my_layers.py": b"h", "torch.py": b"t", "json.py": b"j", "numpy.py": b"n", "otter.py": b"o"}
+    package = {"regression.py": b"r"}  # as if this were the name of the assignment's package
     folder(
-        tmp_path, MODULES | helpers | {"conftest.py": b"c", "sitecustomize.py": b"s", "data.py": b"theirs"}
+        tmp_path,
+        MODULES | helpers | package | {"conftest.py": b"c", "sitecustomize.py": b"s", "data.py": b"theirs"},
     )
-    submission = intake.read(tmp_path, rubric)
+    submission = intake.read(tmp_path, replace(rubric, package="regression"))
     assert submission.files == MODULES | {"my_layers.py": b"h"}
-    for name in ("torch", "json", "numpy", "conftest", "sitecustomize"):
+    for name in ("torch", "json", "numpy", "conftest", "sitecustomize", "regression"):
         assert any(
             f"{name}.py is left out: its name hides a Python package" in note for note in submission.notes
         )
@@ -157,7 +188,14 @@ def test_a_huge_module_is_left_out_with_a_note(tmp_path: Path, rubric: Rubric, p
     assert "vae.py is left out: it is larger than 2 MiB" in submission.notes[0]
 
 
-def test_a_member_with_a_password_is_named(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_name_in_utf8_without_its_flag_is_read(tmp_path: Path, rubric: Rubric) -> None:
+    """Some programs write UTF-8 names into zips without marking them; a helper module must keep its name."""
+    data = archive(tmp_path / "a.zip", {"gan.py": b"g", "gr__e.py": b"h"}).read_bytes()
+    path = folder(tmp_path, {"b.zip": data.replace(b"gr__e.py", "gröe.py".encode())}) / "b.zip"
+    assert intake.read(path, rubric).files == {"gan.py": b"g", "gröe.py": b"h"}
+
+
+def test_a_member_with_a_password_is_reported(tmp_path: Path, rubric: Rubric) -> None:
     data = bytearray(archive(tmp_path / "locked.zip", {"vae.py": b"x" * 50}).read_bytes())
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(mark) + place] |= 1  # the "encrypted" flag
@@ -168,17 +206,17 @@ def test_a_member_with_a_password_is_named(tmp_path: Path, rubric: Rubric) -> No
     )
 
 
-def test_a_zip_of_unusual_compression_is_told(tmp_path: Path, rubric: Rubric) -> None:
+def test_an_unusual_compression_is_reported(tmp_path: Path, rubric: Rubric) -> None:
     path = tmp_path / "odd.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as target:
         target.writestr("vae.py", b"v")
         target.writestr("gan.py", b"g", zipfile.ZIP_DEFLATED)
     submission = intake.read(path, rubric)
     assert submission.files == {"gan.py": b"g"}
-    assert "vae.py is packed in an unusual way" in submission.notes[0]
+    assert "vae.py uses an unusual compression" in submission.notes[0]
 
 
-def test_a_table_of_contents_without_end_is_refused_unread(tmp_path: Path, rubric: Rubric) -> None:
+def test_an_enormous_table_of_contents_is_refused_unread(tmp_path: Path, rubric: Rubric) -> None:
     data = bytearray(archive(tmp_path / "good.zip", {"vae.py": b"v"}).read_bytes())
     place = data.rindex(b"PK\x05\x06")
     data[place + 12 : place + 16] = (1 << 30).to_bytes(4, "little")
@@ -187,14 +225,14 @@ def test_a_table_of_contents_without_end_is_refused_unread(tmp_path: Path, rubri
         intake.read(path, rubric)
 
 
-def test_a_table_of_contents_is_not_hidden_behind_a_64_bit_record(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_table_of_contents_cannot_hide_behind_a_64_bit_record(tmp_path: Path, rubric: Rubric) -> None:
     path = uploads.contents_behind_zip64(tmp_path, "many", MODULES)
     with pytest.raises(intake.UnusableSubmission, match="lists far too many files"):
         intake.read(path, rubric)
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_of_twenty_thousand_files_the_nearest_are_looked_at(
+def test_of_twenty_thousand_files_those_nearest_the_top_are_read(
     tmp_path: Path, rubric: Rubric, packed: bool
 ) -> None:
     many = {f"notes/{i}.txt": b"" for i in range(20_000)}
@@ -205,7 +243,7 @@ def test_of_twenty_thousand_files_the_nearest_are_looked_at(
     assert any("more than 5000 files" in note for note in submission.notes)
 
 
-def test_absurd_nesting_ends(tmp_path: Path, rubric: Rubric) -> None:
+def test_very_deep_nesting_is_not_followed(tmp_path: Path, rubric: Rubric) -> None:
     files = {"/".join(["d"] * 40) + "/gan.py": b"deep", "hw/vae.py": b"v"}
     for path in (archive(tmp_path / "deep.zip", files), folder(tmp_path / "deep", files)):
         submission = intake.read(path, rubric)
@@ -214,29 +252,31 @@ def test_absurd_nesting_ends(tmp_path: Path, rubric: Rubric) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "text"),
     [
         ("x = 'ä'\n".encode("latin-1"), "not UTF-8 text; save it as UTF-8 text"),
         ("x = 1\n".encode("utf-16"), "UTF-16 text; save it as UTF-8 text"),
         (b"x = 1\0\n", "holds null bytes"),
     ],
 )
-def test_a_module_that_is_no_utf8_is_told(tmp_path: Path, rubric: Rubric, data: bytes, says: str) -> None:
+def test_a_module_that_is_not_utf8_is_reported(
+    tmp_path: Path, rubric: Rubric, data: bytes, text: str
+) -> None:
     submission = intake.read(folder(tmp_path, {"vae.py": data}), rubric)
-    assert says in submission.notes[0]
+    assert text in submission.notes[0]
 
 
-def test_marks_and_line_ends_of_other_systems_are_no_fault(tmp_path: Path, rubric: Rubric) -> None:
+def test_byte_order_marks_and_line_ends_of_other_systems_are_accepted(tmp_path: Path, rubric: Rubric) -> None:
     data = b"\xef\xbb\xbfx = 1\r\ny = 2\r\n"
     assert intake.read(folder(tmp_path, {"vae.py": data}), rubric).notes == ()
 
 
-def test_a_name_in_other_letters_is_told(tmp_path: Path, rubric: Rubric) -> None:
+def test_a_module_name_in_capitals_is_reported(tmp_path: Path, rubric: Rubric) -> None:
     submission = intake.read(folder(tmp_path, {"VAE.py": b"v", "gan.py": b"g"}), rubric)
-    assert "its name must be vae.py, in small letters" in submission.notes[0]
+    assert "its name must be vae.py, in lower case" in submission.notes[0]
 
 
-def test_remarks_can_be_shown_anywhere(tmp_path: Path, rubric: Rubric) -> None:
+def test_notes_are_printable_and_limited_in_number(tmp_path: Path, rubric: Rubric) -> None:
     names = {f"\u202ejson\x1b[2J{i}.py": b"" for i in range(30)}
     notes = intake.read(folder(tmp_path, {"vae.py": b"v", **names}), rubric).notes
     assert all(note.isprintable() for note in notes)

@@ -15,17 +15,17 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder import examinee
-from autograder.sandbox import launch, syscalls
+from autograder.grading import sandboxed
+from autograder.sandbox import fork_launcher, syscalls
 from autograder.sandbox.box import Died
 from autograder.sandbox.launch import LEVELS, Launcher, Limits, Unavailable, launcher
 
 ROOT = Path(__file__).resolve().parents[1]
-JAILED = [pytest.param(level, id=level) for level in ("full", "user")]
+ISOLATED = [pytest.param(level, id=level) for level in ("full", "user")]
 KIT = "standing_in = set()\ndevice = 'cpu'\n"
 
 
-class Cells:
+class Launchers:
     """One launcher per level, made at its first use."""
 
     def __init__(self) -> None:
@@ -51,40 +51,44 @@ class Cells:
 
 
 @pytest.fixture(scope="module")
-def cells() -> Iterator[Cells]:
+def launchers() -> Iterator[Launchers]:
     if sys.platform != "linux":
         pytest.skip("levels above process need Linux")
-    made = Cells()
+    made = Launchers()
     yield made
     made.close()
 
 
 def run(boxes: Launcher, code: str, seconds: float = 30.0, limits: Limits | None = None) -> Any:
-    """What the body `code` of a function returns in a fresh box, or {"raised": ...}."""
+    """The value that a function with the body `code` returns in a fresh box, or the answer without one: {"raised": ...}."""
     box = boxes.box(limits or Limits())
     try:
         source = "def f():\n" + textwrap.indent(textwrap.dedent(code), "    ")
-        sources = {"probes": "", "probes.kit": KIT, "probes.p": source}
-        compiled = {name: examinee._compiled(name, text) for name, text in sources.items()}
+        sources = {"kit": KIT, "probes.p": source}
+        compiled = {name: sandboxed._compiled(name, text) for name, text in sources.items()}
         prepare = {
             "op": "prepare",
             "files": {},
             "empty": ["x.py"],
             "code": compiled,
+            "kit": "kit",
+            "probes": [],
+            "replaced": [],
+            "stand_ins": {},
             "own": [],
-            "stand_ins": [],
+            "device": "cpu",
         }
-        assert "ok" in box.request({**prepare, "probes": [], "module": "x", "device": "cpu"}, 30.0)
-        answer = box.request({"op": "probe", "module": "p", "function": "f", "inputs": {}}, seconds)
+        assert "ok" in box.request(prepare, 30.0)
+        answer = box.request({"op": "probe", "module": "probes.p", "function": "f", "inputs": {}}, seconds)
         return answer.get("ok", answer)
     finally:
         box.close()
 
 
-@pytest.mark.parametrize("level", JAILED)
-def test_code_has_no_privilege(cells: Cells, level: str) -> None:
+@pytest.mark.parametrize("level", ISOLATED)
+def test_code_has_no_privilege(launchers: Launchers, level: str) -> None:
     seen = run(
-        cells.at(level),
+        launchers.at(level),
         """
         import os
         status = dict(l.split(":\\t", 1) for l in open("/proc/self/status").read().splitlines() if ":\\t" in l)
@@ -99,15 +103,17 @@ def test_code_has_no_privilege(cells: Cells, level: str) -> None:
         assert status["Seccomp"] == "2"
     if level == "full":
         uid = seen["uid"]
-        assert uid >= launch.FIRST_USER or launch.FEW_FIRST <= uid <= launch.NOBODY
+        assert uid >= fork_launcher.FIRST_USER or fork_launcher.FEW_FIRST <= uid <= fork_launcher.NOBODY
         assert seen["groups"] == []
 
 
-@pytest.mark.parametrize("level", JAILED)
-def test_code_sees_python_and_nothing_else_of_the_machine(cells: Cells, level: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ISOLATED)
+def test_code_sees_python_and_nothing_else_of_the_machine(
+    launchers: Launchers, level: str, tmp_path: Path
+) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     seen = run(
-        cells.at(level),
+        launchers.at(level),
         f"""
         import os
         found = []
@@ -125,13 +131,13 @@ def test_code_sees_python_and_nothing_else_of_the_machine(cells: Cells, level: s
         if f not in allowed and not f.startswith(("/etc/ld.so.conf.d/", "/etc/alternatives/"))
     ]
     assert [f for f in others if not f.startswith(sys.prefix)] == []
-    assert len(seen["processes"]) == 2  # itself and its keeper
+    assert len(seen["processes"]) == 2  # itself and the process that keeps its namespace alive
 
 
-@pytest.mark.parametrize("level", JAILED)
-def test_a_hidden_folder_is_empty_wherever_it_lies(cells: Cells, level: str) -> None:
-    """As a grader that is installed among the packages, or a course that lies below /usr."""
-    cells.at(level)
+@pytest.mark.parametrize("level", ISOLATED)
+def test_a_hidden_folder_is_empty_wherever_it_is(launchers: Launchers, level: str) -> None:
+    """For example a grader in site-packages, or a course's folder below /usr."""
+    launchers.at(level)
     hidden = Path(pytest.__file__).parent
     boxes = launcher("fork", level, [hidden])
     try:
@@ -153,7 +159,7 @@ def test_a_hidden_folder_is_empty_wherever_it_lies(cells: Cells, level: str) -> 
     assert seen["beside"] > 10
 
 
-@pytest.mark.parametrize("level", JAILED)
+@pytest.mark.parametrize("level", ISOLATED)
 @pytest.mark.parametrize(
     "call",
     [
@@ -177,9 +183,9 @@ def test_a_hidden_folder_is_empty_wherever_it_lies(cells: Cells, level: str) -> 
         "libc(248 if x86 else 217, b'user', b'note', b'x', 1, -3)",  # add_key
     ],
 )
-def test_what_reaches_out_is_refused(cells: Cells, level: str, call: str) -> None:
+def test_calls_that_reach_outside_are_refused(launchers: Launchers, level: str, call: str) -> None:
     seen = run(
-        cells.at(level),
+        launchers.at(level),
         f"""
         import ctypes, errno, os, platform, socket
         x86 = platform.machine() == "x86_64"
@@ -198,8 +204,8 @@ def test_what_reaches_out_is_refused(cells: Cells, level: str, call: str) -> Non
     assert seen["refused"] in ("EPERM", "EACCES", "EROFS", "ENOSYS", "EINVAL")
 
 
-@pytest.mark.parametrize("level", JAILED)
-def test_nothing_is_left_for_the_next_box(cells: Cells, level: str) -> None:
+@pytest.mark.parametrize("level", ISOLATED)
+def test_nothing_is_left_for_the_next_box(launchers: Launchers, level: str) -> None:
     leave = """
         import ctypes, os
         for folder in ("/tmp", "/dev/shm", "/box"):
@@ -212,15 +218,15 @@ def test_nothing_is_left_for_the_next_box(cells: Cells, level: str) -> None:
         files = [f for f in ("/tmp", "/dev/shm", "/box") if os.path.exists(f"{f}/note")]
         return {"files": files, "shared": ctypes.CDLL(None).shmget(4711, 4096, 0o666) >= 0}
         """
-    boxes = cells.at(level)
+    boxes = launchers.at(level)
     assert run(boxes, leave) == {"made": True}
     assert run(boxes, find) == {"files": [], "shared": False}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_process_is_dead_when_its_box_is_closed(cells: Cells, level: str) -> None:
+def test_every_process_is_dead_when_its_box_is_closed(launchers: Launchers, level: str) -> None:
     before = {p.pid for p in psutil.process_iter()}
-    boxes = cells.at(level)
+    boxes = launchers.at(level)
     assert run(
         boxes,
         """
@@ -234,12 +240,12 @@ def test_every_process_is_dead_when_its_box_is_closed(cells: Cells, level: str) 
         return {"forked": True}
         """,
     ) == {"forked": True}
-    # The zygote's room has one process of its own, and the child that waits for its turn is two.
+    # The fork server's namespace has one process of its own, and the child that waits for its turn is two.
     own = 1 if level == "process" else 3
-    zygote = boxes._process.pid  # type: ignore[attr-defined]
+    fork_server = boxes._process.pid  # type: ignore[attr-defined]
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        children = psutil.Process(zygote).children(recursive=True)
+        children = psutil.Process(fork_server).children(recursive=True)
         left = [p for p in children if p.pid not in before and _alive(p)]
         if len(left) <= own:
             break
@@ -250,47 +256,49 @@ def test_every_process_is_dead_when_its_box_is_closed(cells: Cells, level: str) 
 def _alive(process: psutil.Process) -> bool:
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:  # it ended since it was listed: nobody waits for that
+    except psutil.NoSuchProcess:  # it ended after it was listed
         return False
 
 
 def numbers_in_namespaces(process: psutil.Process) -> list[int]:
-    """The process's number out here, and in each namespace further in (Linux: NSpid of proc_pid_status(5))."""
+    """The process's id in this namespace, then in each nested one (Linux: NSpid of proc_pid_status(5))."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("NSpid:"))
     return [int(number) for number in line.split()[1:]]
 
 
-@pytest.mark.parametrize("level", JAILED)
-def test_a_child_that_ended_while_it_waited_for_its_turn_is_replaced(cells: Cells, level: str) -> None:
-    boxes = cells.at(level)
+@pytest.mark.parametrize("level", ISOLATED)
+def test_a_child_that_ended_while_it_waited_for_its_turn_is_replaced(
+    launchers: Launchers, level: str
+) -> None:
+    boxes = launchers.at(level)
     assert run(boxes, "return {'n': 1}") == {"n": 1}
-    zygote = psutil.Process(boxes._process.pid)  # type: ignore[attr-defined]
+    fork_server = psutil.Process(boxes._process.pid)  # type: ignore[attr-defined]
     deadline, waiting = time.monotonic() + 20, list[psutil.Process]()
-    while time.monotonic() < deadline:  # until the one before is gone and the next is there
-        before, waiting = waiting, zygote.children(recursive=True)
+    while time.monotonic() < deadline:  # until the previous child has ended and the next one waits
+        before, waiting = waiting, fork_server.children(recursive=True)
         if len(waiting) == 3 and waiting == before:
             break
         time.sleep(0.5)
-    # The second in the innermost namespace would answer. (Not the largest number out here: those begin again from below.)
+    # Process 2 of the innermost namespace would answer. (Not the one with the largest id out here: ids start over.)
     ended = [p for p in waiting if numbers_in_namespaces(p)[2:] == [2]]
     assert len(waiting) == 3 and len(ended) == 1
     ended[0].kill()
     psutil.wait_procs(ended, 5)
-    time.sleep(0.2)  # until the zygote has told of it
+    time.sleep(0.2)  # until the fork server has reported it
     assert run(boxes, "return {'n': 2}") == {"n": 2}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_limits_are_those_of_the_box_that_is_asked_for(cells: Cells, level: str) -> None:
-    boxes = cells.at(level)
+def test_each_box_has_the_limits_that_were_asked_for(launchers: Launchers, level: str) -> None:
+    boxes = launchers.at(level)
     ask = "import resource\nreturn {'size': resource.getrlimit(resource.RLIMIT_FSIZE)[0]}"
     for size in (1 << 20, 2 << 20, 2 << 20):
         assert run(boxes, ask, limits=Limits(file_size=size)) == {"size": size}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_memory_is_limited(cells: Cells, level: str) -> None:
+def test_memory_is_limited(launchers: Launchers, level: str) -> None:
     code = """
         try:
             block = bytearray(1 << 31)
@@ -298,12 +306,12 @@ def test_memory_is_limited(cells: Cells, level: str) -> None:
             return {"refused": True}
         return {"refused": False}
         """
-    assert run(cells.at(level), code, limits=Limits(memory=1 << 30)) == {"refused": True}
+    assert run(launchers.at(level), code, limits=Limits(memory=1 << 30)) == {"refused": True}
 
 
-@pytest.mark.parametrize("level", JAILED)
-def test_many_processes_together_may_not_use_more_memory_than_one(
-    cells: Cells, level: str, monkeypatch: Any
+@pytest.mark.parametrize("level", ISOLATED)
+def test_many_processes_together_cannot_use_more_memory_than_one(
+    launchers: Launchers, level: str, monkeypatch: Any
 ) -> None:
     code = """
         import os, time
@@ -316,12 +324,12 @@ def test_many_processes_together_may_not_use_more_memory_than_one(
         return {"ended": False}
         """
     with pytest.raises(Died, match="SIGKILL"):
-        run(cells.at(level), code, limits=Limits(memory=1 << 30))
+        run(launchers.at(level), code, limits=Limits(memory=1 << 30))
 
 
-@pytest.mark.parametrize("level", JAILED)
+@pytest.mark.parametrize("level", ISOLATED)
 @pytest.mark.parametrize(
-    ("what", "code"),
+    ("resource", "code"),
     [
         (
             "processes",
@@ -340,24 +348,22 @@ def test_many_processes_together_may_not_use_more_memory_than_one(
         ),
     ],
 )
-def test_what_a_machine_has_little_of_is_limited(cells: Cells, level: str, what: str, code: str) -> None:
-    if what == "threads" and level == "user" and os.getuid() == 0:
-        pytest.skip(
-            "root's threads are not limited in a user namespace; too many processes are ended all the same"
-        )
+def test_scarce_resources_are_limited(launchers: Launchers, level: str, resource: str, code: str) -> None:
+    if resource == "threads" and level == "user" and os.getuid() == 0:
+        pytest.skip("root's threads are not limited in a user namespace; too many processes are still ended")
     body = "import os, signal, threading, time\ntry:\n" + textwrap.indent(code, "    ")
     body += (
         "\nexcept (OSError, RuntimeError) as error:\n    return {'refused': True}\nreturn {'refused': False}"
     )
     try:
-        assert run(cells.at(level), body) == {"refused": True}, what
+        assert run(launchers.at(level), body) == {"refused": True}, resource
     except Died as death:
-        assert what == "processes" and "SIGKILL" in str(death)
+        assert resource == "processes" and "SIGKILL" in str(death)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
-def test_a_level_that_is_not_to_be_had_is_refused_in_one_line() -> None:
-    """As in most containers: root, but without the right to make namespaces."""
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has capabilities")
+def test_an_unavailable_level_is_refused_in_one_line() -> None:
+    """As in most containers: root without the right to make namespaces."""
     code = (
         "from autograder.sandbox import launch, linux\n"
         "linux.bound_capabilities()\nlinux.drop_capabilities()\n"
@@ -365,7 +371,10 @@ def test_a_level_that_is_not_to_be_had_is_refused_in_one_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "this isolation is not to be had here (full: unshare: Operation not permitted)" in done.stderr
+    assert (
+        "this isolation is unavailable on this machine (full: unshare: Operation not permitted)"
+        in done.stderr
+    )
 
 
 def test_unknown_levels_are_refused() -> None:

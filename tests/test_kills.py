@@ -1,6 +1,6 @@
-"""Killing the grader at any moment leaves valid results, nothing running, and a next run that goes on from there.
+"""A grader that is killed at any moment leaves valid results and no process, and the next run continues from there.
 
-Three moments here; `make kills` takes thirty (KILLS=30).
+Three moments by default; `make kills` tries thirty (KILLS=30).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder.verdicts import Result
+from autograder.model.verdicts import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -59,7 +59,7 @@ def grades(out: Path) -> dict[str, Any]:
 
 
 def ours() -> list[psutil.Process]:
-    """The processes that carry this test's mark, or descend from one that does."""
+    """The processes that this test has started, which have its mark in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -80,7 +80,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are killed with SIGKILL, which Windows lacks")
 @pytest.mark.parametrize("number", range(KILLS))
-def test_a_killed_run_leaves_valid_results_and_the_next_goes_on(
+def test_a_killed_run_leaves_valid_results_and_the_next_run_continues(
     number: int, undisturbed: tuple[dict[str, Any], float], tmp_path: Path
 ) -> None:
     expected, seconds = undisturbed
@@ -109,7 +109,7 @@ def test_a_killed_run_leaves_valid_results_and_the_next_goes_on(
     done = subprocess.run(command(out), cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert grades(out) == expected
-    # What was finished is taken over, not graded again: even its time is the same.
+    # Finished results are reused, not graded again: even their times are the same.
     assert {name: json.loads((out / name).read_text())["seconds"] for name in stamps} == seconds_before
     assert sorted(p.name for p in out.iterdir()) == sorted(
         [*expected, *GRADEBOOKS, "feedback", "report.html"]

@@ -1,4 +1,4 @@
-"""Answers made up by hostile code (every flag good, nothing done) pass no check of the DCGAN that gives points."""
+"""Answers invented by hostile code (every flag good, no work done) pass no DCGAN check that gives points."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NO_GRADIENT = {"generator": None, "discriminator": None}
 
 def points_giving_checks() -> Iterator[Any]:
     for name in MODULES:
-        module = importlib.import_module(f"autograder.checks.{name}")
+        module = importlib.import_module(f"autograder.generative.checks.{name}")
         for function in vars(module).values():
             for mark in getattr(function, "pytestmark", []):
                 if mark.kwargs["points"] > 0 and mark.kwargs["question"].startswith("2-"):
@@ -52,7 +52,7 @@ def points_giving_checks() -> Iterator[Any]:
 
 
 def training_call(batch: Tensor) -> dict[str, Any]:
-    """A training step that was never taken: the right number of events, and nothing in them."""
+    """A training step that never happened: the right number of events, with nothing in them."""
     noise, logits = torch.randn(len(batch), 64), torch.zeros(len(batch), 1)
     generator = {"event": "generator", "noise": noise, "training": True, "grad": True}
     discriminator = {
@@ -86,9 +86,9 @@ def training_call(batch: Tensor) -> dict[str, Any]:
 
 
 class MadeUp:
-    """Stands in for a submission whose code answers every probe itself, at once, with whatever looks good.
+    """Takes the place of a submission whose code answers every probe itself with whatever looks good.
 
-    copies: whether the given images come back as their own reconstruction; none do otherwise.
+    copies: whether it returns the given images as their own reconstruction (else it returns None).
     """
 
     def __init__(self, copies: bool = False) -> None:
@@ -163,9 +163,9 @@ def test_made_up_answers_pass_no_check(function: Callable[..., None]) -> None:
         function(**arguments)
 
 
-def test_images_handed_back_are_no_reconstruction() -> None:
+def test_copies_of_the_images_are_not_a_reconstruction() -> None:
     judge: Callable[..., None] = importlib.import_module(
-        "autograder.checks.public.test_gan_reconstruct"
+        "autograder.generative.checks.public.test_gan_reconstruct"
     ).test_reconstruction_comes_nearer
     with pytest.raises(Fault):
         judge(MadeUp(copies=True), Draw(3))

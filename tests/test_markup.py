@@ -1,4 +1,4 @@
-"""Hostile words in a page stay words."""
+"""Hostile text in a page is shown as text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from autograder.reports.markup import for_html, for_markdown
+from autograder.model.assignment import assignment
+from autograder.model.feedback import Feedback
+from autograder.model.verdicts import Result, Verdict
 from autograder.reports.terminal import print_check
-from autograder.rubric import assignment
-from autograder.verdicts import Result, Verdict
+from autograder.support.markup import for_html, for_markdown
 
 PIECES = [
     "`",
@@ -32,7 +33,7 @@ HOSTILE = st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join)
 
 
 class Reader(HTMLParser):
-    """Reads back what a browser would show, and which tags it would see."""
+    """Collects the text that a browser would show and the tags that it would see."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ def visible(text: str) -> str:
 
 
 @given(HOSTILE)
-def test_html_shows_the_text_and_has_no_tag_of_it(text: str) -> None:
+def test_html_shows_hostile_text_and_takes_no_tag_from_it(text: str) -> None:
     reader = Reader()
     reader.feed(f'<p title="{for_html(text)}">{for_html(text)}</p>')
     reader.close()
@@ -59,7 +60,7 @@ def test_html_shows_the_text_and_has_no_tag_of_it(text: str) -> None:
 
 
 @given(HOSTILE)
-def test_markdown_holds_the_text_in_one_block(text: str) -> None:
+def test_markdown_keeps_hostile_text_in_one_block(text: str) -> None:
     tokens = MarkdownIt().parse(f"Before\n\n{for_markdown(text)}\nAfter\n")
     assert [t.type for t in tokens if t.nesting >= 0 and t.level == 0] == [
         "paragraph_open",
@@ -71,13 +72,13 @@ def test_markdown_holds_the_text_in_one_block(text: str) -> None:
 
 
 def test_the_terminal_shows_markup_as_text() -> None:
-    feedback = "Seen: [bold red]full marks[/bold red] [/] [link=file:///etc]x[/link]"
+    feedback = Feedback(seen="[bold red]full marks[/bold red] [/] [link=file:///etc]x[/link]")
     verdict = Verdict("1-1:x", "1-1", "[blink]title[/blink]", "public", "failed", 0, 1, feedback)
     result = Result("[/] [red]ana", "0", "process", 1.0, (verdict,), (("1-1", 1),), notes=("[/nothing]",))
     console = Console(
         record=True, width=200, force_terminal=True, color_system="truecolor", file=io.StringIO()
     )
     print_check(console, result, assignment().rubric)
-    told = console.export_text()
-    for words in (feedback, "[blink]title[/blink]", "[/] [red]ana", "[/nothing]"):
-        assert words in told
+    shown = console.export_text()
+    for words in (feedback.text(), "[blink]title[/blink]", "[/] [red]ana", "[/nothing]"):
+        assert words in shown

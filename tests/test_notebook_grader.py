@@ -1,4 +1,4 @@
-"""Otter in a notebook: checks, all checks and export, run by a kernel as people run them."""
+"""Otter in a notebook: single checks, all checks and export, run by a kernel as students run them."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ def mine(tmp_path: Path) -> Path:
     )
 
 
-def test_an_afternoon_with_a_notebook(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check, mend the module on disk, check again, check all, export; one kernel throughout."""
+def test_a_student_checks_fixes_and_exports_in_one_notebook(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check, fix the module on disk, check again, check all, export: all in one kernel."""
     vae = mine / "vae.py"
     right = vae.read_text(encoding="utf-8")
     (mine / "right.txt").write_text(right, encoding="utf-8")
@@ -108,7 +110,7 @@ def test_an_afternoon_with_a_notebook(mine: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def otter(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs code that has a Grader, without a notebook's kernel."""
+    """Runs code that uses a Grader, without a notebook's kernel."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "PYTEST"))}
     return subprocess.run(
         [sys.executable, "-c", f"from autograder.notebook import Grader\n{code}"],
@@ -120,7 +122,7 @@ def otter(code: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def test_modules_that_do_their_worst_end_in_words(mine: Path) -> None:
+def test_broken_and_hostile_modules_are_reported_as_text(mine: Path) -> None:
     right = (mine / "vae.py").read_text(encoding="utf-8")
     words = "<script>alert(1)</script>\\x1b[2J"
     faults = {
@@ -142,7 +144,7 @@ def test_modules_that_do_their_worst_end_in_words(mine: Path) -> None:
         assert "<script" not in text and "Traceback" not in text and len(text) < 10_000 and "\x1b" not in text
 
 
-def test_what_cannot_be_checked_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_checked_is_reported_in_one_line(tmp_path: Path) -> None:
     code = """
 grader = Grader("vae.ipynb")
 for name in ("q1_7", "q1_3w"):
@@ -164,8 +166,8 @@ Grader().check("q1_3w")
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_student_s_module_named_like_a_library_s_harms_nothing(mine: Path) -> None:
-    """The check runs elsewhere than in the student's folder."""
+def test_a_students_module_with_the_name_of_a_library_does_no_harm(mine: Path) -> None:
+    """The check does not run in the student's folder."""
     code = f"import os; os.chdir({str(mine)!r})\nprint(Grader('vae.ipynb').check('q1_7'))"
     for name in ("click", "json", "rich"):
         (mine / f"{name}.py").write_text("raise SystemExit('mine')\n")
@@ -173,8 +175,8 @@ def test_a_student_s_module_named_like_a_library_s_harms_nothing(mine: Path) -> 
     assert "q1_7: 1 of 1 public check passed" in done.stdout, done.stderr
 
 
-def test_it_works_where_otter_s_own_refuses(tmp_path: Path) -> None:
-    """Under Colab: Otter refuses to start without a folder of tests, and to export at all."""
+def test_the_grader_works_where_otters_own_refuses(tmp_path: Path) -> None:
+    """In Colab, Otter refuses to start without a folder of tests, and does not export."""
     shutil.copy(ROOT / "solutions" / "vae.py", tmp_path)
     code = """
 import otter.check.utils as utils
@@ -193,7 +195,7 @@ grader.export(run_tests=True, partial=True)
 
 def test_the_command_line_never_imports_otter() -> None:
     code = (
-        "import sys, autograder.cli, autograder.submit, autograder.notebook.pages\n"
+        "import sys, autograder.cli.main, autograder.cli.student, autograder.submissions.pack\n"
         "sys.exit(bool({'otter', 'IPython', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -1,4 +1,4 @@
-"""The notebooks are made from their sources, hold every question, and run from top to bottom on the embedded data."""
+"""The notebooks are made from their sources, contain every question, and run from top to bottom on the embedded data."""
 
 from __future__ import annotations
 
@@ -22,22 +22,21 @@ import pytest
 import torch
 
 from autograder.build import notebooks, stubs
-from autograder.rubric import Question, assignment
+from autograder.model.assignment import assignment
+from autograder.model.rubric import Question
 from tests.conftest import ROOT
 
 NAMES = ["vae.ipynb", "gan.ipynb"]
 FOLDERS = ["assignment", "solutions"]
 FIGURES = {"vae.ipynb": 16, "gan.ipynb": 10}
-SECONDS = {
-    "vae.ipynb": 150,
-    "gan.ipynb": 150,
-}  # at most, also while other tests run beside it: 5 minutes for both
+# Upper limits, also with other tests running at the same time: 5 minutes for both.
+SECONDS = {"vae.ipynb": 150, "gan.ipynb": 150}
 MAGICS = {"%load_ext autoreload", "%autoreload 2", "%matplotlib inline"}
 RUBRIC = assignment().rubric
 
 
 def home(question: Question) -> str:
-    """The notebook that a question belongs in."""
+    """The notebook that a question belongs to."""
     return "vae.ipynb" if question.id.startswith("1-") else "gan.ipynb"
 
 
@@ -54,14 +53,14 @@ def read(path: Path) -> list[tuple[str, str]]:
 
 @dataclass
 class Written:
-    """A written question as it stands in a notebook: its prompt and the text of its answer."""
+    """A written question in a notebook: its prompt and the text of its answer."""
 
     prompt: str
     answer: str
 
 
 def written(cells: list[tuple[str, str]]) -> dict[str, Written]:
-    """All written questions, found by their marks alone, as the grader finds them."""
+    """All written questions, found only by their marks, as the grader finds them."""
     found: dict[str, Written] = {}
     id = None
     for kind, text in cells:
@@ -89,7 +88,7 @@ def test_the_notebooks_are_what_their_sources_give() -> None:
         assert sorted(made) == sorted(NAMES)
         for name, content in made.items():
             assert (ROOT / folder / name).read_bytes() == content, f"{folder}/{name}: run make stubs"
-    assert [line for line in stubs.differences(ROOT) if ".ipynb" in line] == []
+    assert stubs.differences(ROOT / "solutions", ROOT / "assignment") == []
 
 
 def test_the_same_source_gives_the_same_bytes_in_another_process() -> None:
@@ -105,7 +104,7 @@ def test_the_same_source_gives_the_same_bytes_in_another_process() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_holds_no_outputs_and_no_metadata_of_a_machine(folder: str, name: str) -> None:
+def test_a_notebook_contains_no_outputs_and_no_metadata_of_a_machine(folder: str, name: str) -> None:
     text = (ROOT / folder / name).read_text(encoding="utf-8")
     notebook = json.loads(text)
     assert text.endswith("}\n")
@@ -142,7 +141,7 @@ def test_every_question_is_checked_in_its_notebook_once(folder: str, name: str) 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_written_question_has_its_block_its_points_and_its_limit(folder: str, name: str) -> None:
+def test_every_written_question_has_its_block_its_points_and_its_word_limit(folder: str, name: str) -> None:
     found = written(read(ROOT / folder / name))
     expected = {q.id: q for q in RUBRIC.written if home(q) == name}
     assert sorted(found) == sorted(expected)
@@ -150,7 +149,7 @@ def test_every_written_question_has_its_block_its_points_and_its_limit(folder: s
         assert f"({question.points:g} points, at most {question.words} words)" in found[id].prompt
 
 
-def test_our_answers_keep_to_the_limits_and_students_do_not_get_them() -> None:
+def test_our_answers_keep_to_the_word_limits_and_students_do_not_get_them() -> None:
     for name in NAMES:
         ours = written(read(ROOT / "solutions" / name))
         theirs = written(read(ROOT / "assignment" / name))
@@ -167,7 +166,7 @@ def test_our_answers_keep_to_the_limits_and_students_do_not_get_them() -> None:
                 assert json.dumps(line, ensure_ascii=False)[1:-1] not in students
 
 
-def test_apart_from_the_answers_both_notebooks_are_the_same() -> None:
+def test_both_versions_of_a_notebook_differ_only_in_the_answers() -> None:
     for name in NAMES:
         ours, theirs = read(ROOT / "solutions" / name), read(ROOT / "assignment" / name)
         assert len(ours) == len(theirs)
@@ -176,12 +175,12 @@ def test_apart_from_the_answers_both_notebooks_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_says_its_points_as_the_rubric_does(name: str) -> None:
+def test_a_notebook_states_the_points_of_the_rubric(name: str) -> None:
     text = "\n".join(text for kind, text in read(ROOT / "solutions" / name) if kind == "markdown")
-    told: dict[str, float] = {}
+    stated: dict[str, float] = {}
     for ids, points in re.findall(r"### Questions? ([\w\- ]+?) \((\d[\d +]*?) points?[,)]", text):
-        told.update(zip(ids.split(" and "), map(float, points.split(" + ")), strict=True))
-    assert told == {q.id: q.points for q in RUBRIC.questions if home(q) == name}
+        stated.update(zip(ids.split(" and "), map(float, points.split(" + ")), strict=True))
+    assert stated == {q.id: q.points for q in RUBRIC.questions if home(q) == name}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -201,7 +200,7 @@ def setup_cell(name: str) -> str:
 
 
 def run_setup(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the first cell twice, in `folder`, by an interpreter that finds the grader's package nowhere else."""
+    """Run the first cell twice, in `folder`, with an interpreter that finds the grader's package nowhere else."""
     (folder / "first_cell.txt").write_text(setup_cell(name), encoding="utf-8")
     code = """
         import sys
@@ -216,7 +215,7 @@ def run_setup(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
-def release_in(folder: Path) -> None:
+def write_release(folder: Path) -> None:
     (folder / "assignment").mkdir(parents=True)
     (folder / "autograder").mkdir()
     (folder / "assignment" / "autoencoder.py").write_text("HERE = 'modules'\n")
@@ -225,14 +224,14 @@ def release_in(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_cell_finds_the_modules_beside_the_notebook(name: str, tmp_path: Path) -> None:
-    release_in(tmp_path / "release")
+    write_release(tmp_path / "release")
     done = run_setup(name, tmp_path / "release" / "assignment")
     assert done.stdout.split() == [str(tmp_path / "release" / "assignment"), "grader", "modules"], done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_cell_unpacks_the_uploaded_release(name: str, tmp_path: Path) -> None:
-    release_in(tmp_path / "made" / "generative-models")
+    write_release(tmp_path / "made" / "generative-models")
     upload = tmp_path / "colab"
     upload.mkdir()
     with zipfile.ZipFile(upload / "generative-models.zip", "w") as archive:
@@ -254,7 +253,7 @@ def test_the_first_cell_says_what_to_upload(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_first_cell_asks_for_the_packages_that_the_project_asks_for(name: str) -> None:
+def test_the_first_cell_requires_packages_as_the_project_does(name: str) -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     asked = re.findall(r'^    "\w+": "(.+)",$', setup_cell(name), flags=re.MULTILINE)
     assert len(asked) >= 5
@@ -267,7 +266,7 @@ def test_the_first_cell_asks_for_the_packages_that_the_project_asks_for(name: st
 
 @pytest.mark.parametrize(("quick", "size"), [("1", {1400, 640}), ("", {1442, 5200})])
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_download_the_notebook_says_so_goes_on_and_names_the_other_data(
+def test_without_a_download_the_notebook_reports_it_and_continues_with_other_data(
     name: str,
     quick: str,
     size: set[int],
@@ -288,9 +287,9 @@ def test_without_a_download_the_notebook_says_so_goes_on_and_names_the_other_dat
     body = cell.rstrip().rpartition("\n")
     exec(body[0], names)
     title = eval(body[2], names).get_suptitle()
-    said = capsys.readouterr().out
-    assert said.startswith("no network here\n")
-    assert "Going on with " in said
+    output = capsys.readouterr().out
+    assert output.startswith("no network here\n")
+    assert "Going on with " in output
     assert title.startswith(names["DATA"])
     assert names["DATA"] in ("scikit-learn's digits", "photographs' patches")
     assert len(names["train_set" if name == "vae.ipynb" else "train_images"]) in size
@@ -345,14 +344,16 @@ def test_the_complete_notebook_runs_from_top_to_bottom(name: str, tmp_path: Path
     made = list(outputs(cells))
     assert not [output for output in made if output.output_type == "error"]
     assert sum("image/png" in output.get("data", {}) for output in made) == FIGURES[name]
-    said = "".join(output.text for output in made if output.output_type == "stream")
-    assert re.search(r"epoch \d+/\d+: 100%", said), "no progress bar"
-    assert "nan" not in said.split()
+    printed = "".join(output.text for output in made if output.output_type == "stream")
+    assert re.search(r"epoch \d+/\d+: 100%", printed), "no progress bar"
+    assert "nan" not in printed.split()
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", NAMES)
-def test_with_the_stubs_only_the_cells_of_a_gap_fail_and_they_name_it(name: str, tmp_path: Path) -> None:
+def test_with_the_stubs_only_cells_that_need_missing_code_fail_and_they_name_it(
+    name: str, tmp_path: Path
+) -> None:
     cells = execute(ROOT / "assignment", name, tmp_path / "assignment", allow_errors=True)
     errors = {}
     for i, cell in enumerate(cells):
@@ -387,12 +388,12 @@ def test_a_question_becomes_a_place_to_write_or_our_answer() -> None:
 
 
 MALFORMED = {
-    "a question in a question": (QUESTION + QUESTION, 7, "inside of the question that begins at line 2"),
+    "a question in a question": (QUESTION + QUESTION, 7, "inside the question that begins at line 2"),
     "a question without its end": (QUESTION + ANSWER, 2, "without <!-- END QUESTION -->"),
     "an end without a question": (END, 2, "without <!-- BEGIN QUESTION -->"),
     "a question without an answer": (QUESTION + END, 7, "has no answer"),
     "two answers": (QUESTION + ANSWER + ANSWER + END, 12, "a second answer"),
-    "an answer without a question": (ANSWER, 2, "must stand in a question"),
+    "an answer without a question": (ANSWER, 2, "must lie in a question"),
     "a question without an id": (
         QUESTION.replace("# <!-- question 1-3w -->\n", "") + ANSWER + END,
         6,
@@ -414,7 +415,7 @@ MALFORMED = {
     "an answer without its end": (
         QUESTION + ANSWER.replace("# <!-- END SOLUTION -->\n", "") + END,
         11,
-        "inside of the answer that begins at line 7",
+        "inside the answer that begins at line 7",
     ),
     "an answer that nothing follows": (
         QUESTION + ANSWER.replace("# <!-- END SOLUTION -->\n", ""),
@@ -431,11 +432,11 @@ MALFORMED = {
         11,
         "begins at line 7, in another cell",
     ),
-    "an empty answer": (QUESTION + ANSWER.replace("# Because.\n", "#\n") + END, 7, "nothing stands"),
+    "an empty answer": (QUESTION + ANSWER.replace("# Because.\n", "#\n") + END, 7, "there is nothing"),
     "a mark in code": ("# %%\n# <!-- BEGIN SOLUTION -->\n", 2, "in a markdown cell"),
     "a module's mark": ("# %%\n# BEGIN SOLUTION\n", 2, "a line of its own"),
     "a misspelt mark": (QUESTION.replace("BEGIN QUESTION", "begin question"), 2, "a line of its own"),
-    "a misspelt id": (QUESTION.replace("1-3w", "1.3w"), 3, "a line of its own"),
+    "a misspelt id": (QUESTION.replace("1-3w", "1 3w"), 3, "a line of its own"),
     "more text on the line": (QUESTION.replace("QUESTION -->", "QUESTION --> Now:"), 2, "a line of its own"),
 }
 
@@ -449,7 +450,7 @@ def test_malformed_marks_give_one_line_that_names_file_and_line(fault: str) -> N
     assert "\n" not in str(raised.value)
 
 
-def test_a_malformed_source_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_a_malformed_source_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "solutions" / "notebooks").mkdir(parents=True)
     (tmp_path / "solutions" / "a.py").write_text("x = 1\n")
     (tmp_path / "solutions" / "notebooks" / "b.py").write_text(QUESTION)
@@ -460,18 +461,18 @@ def test_a_malformed_source_leaves_everything_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_notebook_that_differs_is_missing_or_has_no_source_is_named(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "solutions", tmp_path / "solutions", ignore=shutil.ignore_patterns("__pycache__"))
-    stubs.write_stubs(tmp_path / "solutions", tmp_path / "assignment")
-    stubs.write_untouched_gan(tmp_path / "solutions", tmp_path / stubs.UNTOUCHED_GAN)
-    assert stubs.differences(tmp_path) == []
-    (tmp_path / "assignment" / "vae.ipynb").write_text("{}\n")
-    (tmp_path / "solutions" / "gan.ipynb").unlink()
-    (tmp_path / "assignment" / "old.ipynb").write_text("{}\n")
-    found = stubs.differences(tmp_path)
+    solutions, given = tmp_path / "solutions", tmp_path / "assignment"
+    shutil.copytree(ROOT / "solutions", solutions, ignore=shutil.ignore_patterns("__pycache__"))
+    stubs.write_stubs(solutions, given)
+    assert stubs.differences(solutions, given) == []
+    (given / "vae.ipynb").write_text("{}\n")
+    (solutions / "gan.ipynb").unlink()
+    (given / "old.ipynb").write_text("{}\n")
+    found = stubs.differences(solutions, given)
     assert [line.split(":")[0] for line in found] == [
-        "assignment/vae.ipynb",
-        "solutions/gan.ipynb",
-        "assignment/old.ipynb",
+        (given / "vae.ipynb").as_posix(),
+        (solutions / "gan.ipynb").as_posix(),
+        (given / "old.ipynb").as_posix(),
     ]
-    assert [path.name for path in stubs.write_notebooks(tmp_path / "solutions")] == ["gan.ipynb", "vae.ipynb"]
-    assert len(stubs.differences(tmp_path)) == 2
+    assert [path.name for path in stubs.write_notebooks(solutions)] == ["gan.ipynb", "vae.ipynb"]
+    assert len(stubs.differences(solutions, given)) == 2

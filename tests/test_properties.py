@@ -1,4 +1,4 @@
-"""Checks over many inputs report the smallest case that fails, and never take a student's randomness for a grader's fault."""
+"""Checks over many inputs report the smallest case that fails, and never report a student's randomness as the grader's fault."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from autograder.examinee import NoAnswer
-from autograder.judging import Draw, Fault
+from autograder.judging import Draw, Fault, Mistake, NoAnswer
 from autograder.judging.properties import SHRINKS, for_all
 
+LARGE = Mistake("number-large", "The number is large.")
 
-def fault(seen: object, diagnosis: str | None = None) -> Fault:
-    return Fault(expected="another", seen=str(seen), diagnosis=diagnosis)
+
+def fault(seen: object, mistake: Mistake | None = None) -> Fault:
+    return Fault(expected="another", seen=str(seen), mistake=mistake)
 
 
 def test_the_smallest_failing_case_is_reported() -> None:
@@ -57,7 +58,7 @@ def test_cases_do_not_depend_on_the_modules_that_are_loaded(monkeypatch: pytest.
     for_all(Draw(1), lambda n: None, examples=100, n=st.integers(0, 10**6))
 
 
-def test_what_always_holds_passes_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_property_that_holds_passes_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     for_all(Draw(1), lambda n: None, n=st.integers())
     with pytest.raises(Fault):
         for_all(Draw(1), lambda n: fail_at(n), n=st.integers(0, 10**6))
@@ -80,7 +81,7 @@ def test_a_random_failure_is_reported_as_it_was_seen(seed: int) -> None:
         for_all(Draw(seed), body, examples=50, n=st.integers(0, 1000))
 
 
-def test_a_failure_that_comes_once_is_reported() -> None:
+def test_a_failure_that_occurs_once_is_reported() -> None:
     calls: list[int] = []
 
     def body(n: int) -> None:
@@ -93,7 +94,7 @@ def test_a_failure_that_comes_once_is_reported() -> None:
 
 
 @pytest.mark.parametrize("status", ["timeout", "error", "missing"])
-def test_the_search_ends_at_once_where_there_is_no_answer(status: Any) -> None:
+def test_the_search_ends_at_once_without_an_answer(status: Any) -> None:
     calls: list[int] = []
 
     def body(n: int) -> None:
@@ -107,7 +108,7 @@ def test_the_search_ends_at_once_where_there_is_no_answer(status: Any) -> None:
     assert len(calls) == 3
 
 
-def test_an_exception_of_the_students_is_made_smaller_too() -> None:
+def test_the_case_of_a_students_exception_is_made_smaller_too() -> None:
     def body(n: int) -> None:
         if n > 5:
             raise NoAnswer("failed", f"the code raised at {n}", "")
@@ -132,13 +133,13 @@ def test_the_search_for_a_smaller_case_is_bounded() -> None:
 def test_a_mistake_that_was_recognised_stays_named() -> None:
     def body(n: int) -> None:
         if n > 400:
-            raise fault(n, "The number is large.")
+            raise fault(n, LARGE)
         if n > 380:
             raise fault(n)
 
     with pytest.raises(Fault) as caught:
         for_all(Draw(3), body, examples=50, n=st.integers(0, 1000))
-    assert (caught.value.diagnosis, caught.value.seen) == ("The number is large.", "401")
+    assert (caught.value.mistake, caught.value.seen) == ("number-large", "401")
 
 
 def test_an_error_of_the_check_itself_is_not_hidden() -> None:
@@ -149,7 +150,7 @@ def test_an_error_of_the_check_itself_is_not_hidden() -> None:
         for_all(Draw(1), body, n=st.integers(0, 1000))
 
 
-def test_nothing_is_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_is_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Fault):
         for_all(Draw(1), fail_at, n=st.integers(0, 10**6))

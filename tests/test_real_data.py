@@ -1,7 +1,7 @@
-"""The reference trained on the real data. Skipped where the files are not at hand.
+"""The reference trained on the real data. Skipped if the files are missing.
 
 The files are looked for in $REAL_DATA, else in ../shared/data beside the checkout: MNIST's four *-ubyte.gz, and
-cifar10_data_batch_1.xz, which is the file `data_batch_1` of CIFAR-10, packed. Either will do alone.
+cifar10_data_batch_1.xz, which is CIFAR-10's file `data_batch_1`, compressed. Either data set is enough.
 """
 
 import gzip
@@ -33,7 +33,7 @@ needs_cifar = pytest.mark.skipif(
 
 @pytest.fixture(scope="module", autouse=True)
 def no_network() -> Any:
-    """Whatever is tested here must do with the files that are there."""
+    """These tests use only the files on disk."""
 
     def urlopen(*_: Any, **__: Any) -> None:
         raise urllib.error.URLError("this test may not download anything")
@@ -70,7 +70,7 @@ def test_mnist_is_loaded_whole(solutions: SimpleNamespace, mnist: TensorDataset,
     assert labels.dtype == torch.int64
     assert labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert images.min() == 0 and images.max() == 1
-    assert images.mean().item() == pytest.approx(0.1307, abs=1e-4)  # the figure that is quoted for MNIST
+    assert images.mean().item() == pytest.approx(0.1307, abs=1e-4)  # the mean that is quoted for MNIST
     test_images, test_labels = solutions.data.load_mnist(train=False, root=real_root).tensors
     assert test_images.shape == (10_000, 1, 28, 28)
     assert test_labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
@@ -127,13 +127,13 @@ def test_cifar10_is_loaded_and_a_dcgan_trains_on_it(
     import torchvision.datasets
 
     class FirstBatch(torchvision.datasets.CIFAR10):  # type: ignore[misc]
-        """torchvision's own class, with nothing but the one batch that is at hand."""
+        """torchvision's own class, with only the batch that is on disk."""
 
         train_list = torchvision.datasets.CIFAR10.train_list[:1]
         test_list: list[list[str]] = []  # noqa: RUF012
 
         def _load_meta(self) -> None:
-            """The names of the classes, which are not used."""
+            """Does not read the names of the classes, which are not used."""
 
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", FirstBatch)
     images = solutions.data.load_cifar10(root=real_root)

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from autograder.classroom import regrade
-from autograder.cli import main
-from autograder.reports.files import write_result
-from autograder.rubric import assignment
+from autograder.cli.main import main
+from autograder.model.assignment import assignment
+from autograder.support.files import write_result
 from tests.classes import pack, result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def solutions(**changed: bytes) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A download of Canvas with a roster, graded on one question: single files, a late zip, a stranger, nobody."""
+    """A Canvas download with a roster, graded on one question: single files, a late zip, an unknown student, a missing one."""
     base = tmp_path_factory.mktemp("class")
     folder = base / "submissions"
     folder.mkdir()
@@ -66,7 +66,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.C
     return base, done
 
 
-def test_a_class_is_graded_with_everybody_in_its_gradebook(
+def test_a_class_is_graded_with_everyone_in_its_gradebook(
     graded: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     base, done = graded
@@ -87,7 +87,7 @@ def test_a_class_is_graded_with_everybody_in_its_gradebook(
     assert sorted(p.suffix for p in (base / "out").iterdir()) == ["", *[".csv"] * 3, ".html", *[".json"] * 4]
 
 
-def test_the_summary_is_json_alone_on_stdout_and_remarks_are_lines_on_stderr(
+def test_stdout_has_only_the_json_summary_and_stderr_one_line_per_remark(
     graded: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     _, done = graded
@@ -96,10 +96,10 @@ def test_the_summary_is_json_alone_on_stdout_and_remarks_are_lines_on_stderr(
     assert [s["total"] for s in summary["students"]] == [1, 0, 0, 0]
     assert done.stderr.count("\n") == len(summary["remarks"]) == 2
     assert "notes.py lies beside the submissions" in done.stderr
-    assert "stranger is nobody on the roster" in done.stderr
+    assert "stranger is not on the roster" in done.stderr
 
 
-def test_regrading_tells_who_changes_and_why_and_keeps_written_points(
+def test_regrading_shows_who_changes_and_why_and_keeps_written_points(
     graded: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     base, _ = graded
@@ -123,13 +123,13 @@ def test_regrading_tells_who_changes_and_why_and_keeps_written_points(
     assert "1 of 1 changed submissions have other points" in done.stdout
     ben = table(base / "again" / "grades.csv")[1]
     assert (ben["1-3w"], ben["total"]) == ("2", "3")
-    (base / "out" / ".uploads" / "00001").mkdir(parents=True)  # what a killed run has left
+    (base / "out" / ".uploads" / "00001").mkdir(parents=True)  # as a killed run leaves it
     quiet = autograder("grade", base / "submissions", "--out", base / "out", *options, "--quiet")
     assert (quiet.returncode, quiet.stdout) == (0, "")
     assert not (base / "out" / ".uploads").exists()
     assert table(base / "out" / "grades.csv")[1]["1-3w"] == "2"
     again = autograder("grade", base / "submissions", "--out", base / "out", *options, "-v")
-    assert "3 of 4 stood in" in again.stdout  # what cannot be read is tried again
+    assert "3 of 4 were finished by an earlier run" in again.stdout  # an unreadable upload is tried again
     assert "4/4 stranger: 0/1" in again.stdout
     assert "\x1b" not in again.stdout
 
@@ -160,11 +160,12 @@ def test_each_reason_for_a_change_is_named() -> None:
         assert check.why == f"{why}; passed, now failed"
 
 
-def test_new_and_gone_submissions_and_diagnoses_are_in_the_table(tmp_path: Path) -> None:
+def test_new_and_missing_submissions_and_other_diagnoses_are_in_the_table(tmp_path: Path) -> None:
     ben = EARLIER["ben"]
-    said = replace(ben, checks=(replace(ben.checks[0], diagnosis="=swapped"), ben.checks[1]))
+    feedback = replace(ben.checks[0].feedback, diagnosis="=swapped")
+    diagnosed = replace(ben, checks=(replace(ben.checks[0], feedback=feedback), ben.checks[1]))
     changes = regrade.compare(
-        EARLIER, {"ana": EARLIER["ana"], "ben": said, "new": result("new", q1_7=1)}, RUBRIC
+        EARLIER, {"ana": EARLIER["ana"], "ben": diagnosed, "new": result("new", q1_7=1)}, RUBRIC
     )
     regrade.write(tmp_path / "changes.csv", changes)
     rows = table(tmp_path / "changes.csv")
@@ -178,12 +179,12 @@ def test_new_and_gone_submissions_and_diagnoses_are_in_the_table(tmp_path: Path)
     assert rows[3]["why"] == "gone: not among these submissions"
 
 
-def test_earlier_runs_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> None:
+def test_unusable_earlier_runs_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "ana.json").write_text('{"submission": "ana"}')
     write_result(tmp_path / "good" / "ana.json", EARLIER["ana"])
     assert regrade.load(tmp_path / "good") == ({"ana": EARLIER["ana"]}, [])
-    for earlier, out, told in (
+    for earlier, out, message in (
         ("nowhere", "o", "there is no such folder"),
         ("broken", "o", "holds no results"),
         ("good", "good", "choose another --out"),
@@ -192,12 +193,12 @@ def test_earlier_runs_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> N
             main, ["regrade", str(tmp_path / earlier), "x", "--out", str(tmp_path / out)]
         )
         assert done.exit_code == 2
-        assert told in done.output.splitlines()[-1]
+        assert message in done.output.splitlines()[-1]
     assert [p.name for p in (tmp_path / "good").iterdir()] == ["ana.json"]
 
 
 @pytest.mark.parametrize("option", [["--roster", "nowhere.csv"], ["--due", "soon"]])
-def test_options_that_cannot_be_used_end_with_one_line(tmp_path: Path, option: list[str]) -> None:
+def test_unusable_options_are_reported_in_one_line(tmp_path: Path, option: list[str]) -> None:
     done = CliRunner().invoke(main, ["grade", str(ROOT / "solutions"), "--out", str(tmp_path / "o"), *option])
     assert done.exit_code == 2
     assert len(done.output.strip().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The release holds what students need and nothing else, is the same wherever it is made, and works with its README alone."""
+"""A release holds what students need and nothing else, is the same wherever it is made, and works with its README alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autograder import intake
 from autograder.build import leaks, release, stubs
-from autograder.rubric import assignment
+from autograder.model.assignment import assignment
+from autograder.submissions import intake
+from tests.tiny import make_assignment, write
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,24 +27,31 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-HIDDEN = ROOT / "autograder" / "checks" / "hidden"
+SOLUTIONS = ROOT / "solutions"
+HOME = "autograder/generative"
+HIDDEN = ROOT / HOME / "checks" / "hidden"
+HIDDEN_MISTAKE = """
+from autograder.judging import Mistake
+
+HALVED = Mistake("halved-not-doubled", "It is divided by two, not multiplied.")
+"""
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "PYTEST", "PYTHON"))}
 
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    return release.files_of(ROOT)
+    return release.files_of(assignment())
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> release.Release:
-    return release.make(tmp_path_factory.mktemp("dist"), ROOT)
+    return release.make(tmp_path_factory.mktemp("dist"))
 
 
 # --- What is in it ---------------------------------------------------------------------------------------
 
 
-def test_tree_and_zip_hold_the_same_named_files(made: release.Release, files: dict[str, bytes]) -> None:
+def test_tree_and_zip_hold_the_same_files(made: release.Release, files: dict[str, bytes]) -> None:
     archive = zipfile.ZipFile(made.archive)
     assert leaks.read_tree(made.tree) == files
     assert {f"generative-models/{name}" for name in files} == set(archive.namelist())
@@ -61,11 +70,14 @@ def test_tree_and_zip_hold_the_same_named_files(made: release.Release, files: di
         assert name in files
 
 
-def test_nothing_is_in_it_that_nobody_named(files: dict[str, bytes]) -> None:
-    for name in files:
-        assert not re.search(r"\.pyc$|__pycache__|(^|/)(hidden|build|host|tests|solutions|\.git)/", name), (
-            name
-        )
+def test_nothing_of_instructors_is_in_it(files: dict[str, bytes]) -> None:
+    theirs = r"\.pyc$|__pycache__|(^|/)(hidden|study|build|host|classroom|tests|solutions|\.git)/"
+    assert [name for name in files if re.search(theirs, name)] == []
+    for name in release.INSTRUCTORS:
+        assert (ROOT / "autograder" / name).exists(), f"{name}: left out of releases, but not there"
+    table = tomllib.loads(files[f"{HOME}/assignment.toml"].decode())
+    assert set(table) == {"name", "title", "modules", "given", "notebooks", "question"}
+    assert table["question"] == tomllib.loads((ROOT / HOME / "assignment.toml").read_text())["question"]
 
 
 def test_both_notebooks_are_in_it_unfilled(files: dict[str, bytes]) -> None:
@@ -79,15 +91,17 @@ def test_both_notebooks_are_in_it_unfilled(files: dict[str, bytes]) -> None:
 
 
 def test_students_get_every_public_check_probe_and_stub(files: dict[str, bytes]) -> None:
-    for folder in ("checks/public", "probes", "judging", "sandbox"):
-        for path in (ROOT / "autograder" / folder).rglob("*.py"):
+    folders = [ROOT / "autograder" / name for name in ("judging", "model", "sandbox")]
+    folders += [ROOT / HOME / name for name in ("checks/public", "mistakes/public", "probes", "stand_ins")]
+    for folder in folders:
+        for path in folder.rglob("*.py"):
             assert path.relative_to(ROOT).as_posix() in files
-    for name, data in stubs.stub_files(ROOT / "solutions").items():
+    for name, data in stubs.stub_files(SOLUTIONS).items():
         assert files[f"assignment/{name}"] == data
 
 
 def test_what_is_in_it_imports_nothing_that_was_left_out(files: dict[str, bytes]) -> None:
-    """Commands and a function for instructors reach for what only they have, when they are called."""
+    """Commands and a function for instructors import what only they have, when they are called."""
     modules = {
         n.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for n in files if n.endswith(".py")
     }
@@ -107,7 +121,7 @@ def test_what_is_in_it_imports_nothing_that_was_left_out(files: dict[str, bytes]
                     for a in node.names
                     if a.name.startswith("autograder") and a.name not in modules
                 }
-    allowed = {"autograder/cli.py", "autograder/handed_out.py", "autograder/__init__.py"}
+    allowed = {"autograder/cli/main.py", "autograder/grading/batch.py", "autograder/__init__.py"}
     assert {name for name, _ in left_out} <= allowed, left_out
 
 
@@ -118,6 +132,7 @@ def test_its_project_asks_for_the_same_packages(files: dict[str, bytes]) -> None
     )
     assert theirs["dependencies"] == ours["dependencies"]
     extras = theirs["optional-dependencies"]
+    assert theirs["name"] == ours["name"]
     assert extras == {name: ours["optional-dependencies"][name] for name in ("students", "jupyter")}
     assert b"@" not in files["pyproject.toml"]
 
@@ -157,19 +172,23 @@ def test_its_readme_names_only_what_is_there(files: dict[str, bytes], made: rele
 
 
 def test_nothing_leaks(files: dict[str, bytes]) -> None:
-    assert leaks.find(files, ROOT) == []
+    assert leaks.find(files, assignment()) == []
 
 
-def test_only_solution_lines_of_today_are_allowed_and_in_one_place_each() -> None:
-    assert set(leaks.ALLOWED) <= {secret.key for secret in leaks.solution_lines(ROOT)}
-    files = {f"assignment/{number}.py": key.encode() for number, key in enumerate(leaks.ALLOWED)}
-    assert {line.partition(":")[0] for line in leaks.find(files, ROOT)} == set(files)
-    assert all(place and len(reason) > 20 for place, reason in leaks.ALLOWED.values())
+def test_coincidences_are_needed_and_allowed_in_one_folder_each(files: dict[str, bytes]) -> None:
+    without = leaks.find(files, replace(assignment(), coincidences=()))
+    for entry in assignment().coincidences:
+        key = leaks.squeeze(entry.line)
+        assert any(
+            line.startswith(f"{HOME}/{entry.within}/") and key in leaks.squeeze(line) for line in without
+        ), entry
+        elsewhere = {"assignment/other.py": entry.line.encode()}
+        assert len(leaks.find(elsewhere, assignment())) == 1
 
 
 def test_there_is_a_lot_that_could_leak() -> None:
-    """Were the marks or the folders read wrongly, the test above would find nothing, ever."""
-    kinds = [secret.kind for secret in leaks.secrets(ROOT)]
+    """If the marks or the folders were read wrongly, the tests above would find nothing, ever."""
+    kinds = [secret.kind for secret in leaks.secrets(assignment())]
     assert kinds.count("a solution line") > 80
     assert kinds.count("the name") > 60
     assert kinds.count("a text") > 400
@@ -189,31 +208,33 @@ def test_what_is_planted_is_found() -> None:
     ]
     line = 'history["rec_loss"].append(parts["rec_loss"].item())'
     cells[0]["source"] = ["def f():\n", f"    {line[:20]}", f"{line[20:]}\n"]
-    number = next(s.text for s in leaks.hidden_parts(ROOT) if s.kind == "a number")
+    hidden = leaks.hidden_parts(assignment())
+    number = next(s.text for s in hidden if s.kind == "a number")
+    words = next(s.text for s in hidden if s.kind == "a text" and s.text.isascii()).split()
     planted: dict[str, bytes | str] = {
         "assignment/vae.py": (ROOT / "solutions" / "vae.py").read_bytes(),
         "assignment/other_spacing.py": line.replace("(", "( ").replace("[", "[  ") + "  # mine\n",
         "assignment/in_a_docstring.py": f'"""Do it so: `{line}`."""\n',
         "assignment/in_a_notebook.ipynb": json.dumps({"cells": cells}),
-        "autograder/checks/public/another.py": (HIDDEN / "test_vae.py").read_bytes(),
+        f"{HOME}/checks/public/another.py": (HIDDEN / "test_vae.py").read_bytes(),
         "named.md": "Look at test_codes_are_independent.",
-        "said.md": "For instance: Plain gradient descent takes the place\nof Adam: that is a fault.",
+        "said.md": "For instance: " + "\n".join((" ".join(words[:3]), " ".join(words[3:]))),
         "number.py": f"x = {number}\n",
         "path.py": f"HERE = {str(ROOT / 'autograder')!r}\n",
         "home.toml": "data = '/home/ana/data'\n",
         "drive.json": json.dumps({"data": "C:\\Users\\ana"}),
-        "autograder/checks/hidden/__init__.py": "",
+        f"{HOME}/checks/hidden/__init__.py": "",
         "autograder/__pycache__/cli.cpython-311.pyc": b"\0",
         "assignment/run.ipynb": json.dumps({"cells": [{"cell_type": "code", "source": "", "outputs": [{}]}]}),
     }
     if (ROOT / "solutions" / "notebooks").is_dir():
-        planted["assignment/answer.md"] = f"So: {leaks.model_answers(ROOT)[5].text}"
+        planted["assignment/answer.md"] = f"So: {leaks.model_answers(SOLUTIONS)[5].text}"
     clean = {
         "assignment/clean.py": b"optimizer.step()\nx = 1\n",
         "clean.md": b"Take the mean over every element.",
     }
     data = {name: text.encode() if isinstance(text, str) else text for name, text in planted.items()}
-    found = leaks.find({**data, **clean}, ROOT)
+    found = leaks.find({**data, **clean}, assignment())
     assert {line.partition(": ")[0] for line in found} == set(planted)
     assert not any("\n" in line for line in found)
 
@@ -230,7 +251,7 @@ def blocks() -> list[tuple[str, int, str]]:
 
 def test_a_stub_with_any_one_block_left_in_it_is_noticed() -> None:
     """Each has a line of its own that students see nowhere else."""
-    keys = [secret.key for secret in leaks.solution_lines(ROOT)]
+    keys = [secret.key for secret in leaks.solution_lines(SOLUTIONS)]
     unnoticed = []
     for name, line, text in blocks():
         squeezed = "".join(text.split())
@@ -241,26 +262,55 @@ def test_a_stub_with_any_one_block_left_in_it_is_noticed() -> None:
 
 
 def test_a_release_with_a_leak_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = stubs.stub_files(ROOT / "solutions")
+    given = stubs.stub_files(SOLUTIONS)
     whole = {**given, "vae.py": (ROOT / "solutions" / "vae.py").read_bytes()}
     monkeypatch.setattr(release, "stub_files", lambda solutions: whole)
     with pytest.raises(release.ReleaseError) as raised:
-        release.make(tmp_path / "dist", ROOT)
+        release.make(tmp_path / "dist")
     assert re.search(
         r"^assignment/vae\.py: holds a solution line of solutions/vae\.py:\d+: ", str(raised.value), re.M
     )
     assert not (tmp_path / "dist").exists()
 
 
-def test_a_named_file_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(release.COPIED, "autograder/judging", "__init__.py gone.py")
-    monkeypatch.setattr(release, "ASSIGNMENT", "vae.py lost.py")
+def test_a_module_or_notebook_without_a_solution_is_reported() -> None:
+    rubric = replace(assignment().rubric, given=("lost",), notebooks=("gone.ipynb",))
     with pytest.raises(release.ReleaseError) as raised:
-        release.files_of(ROOT)
+        release.files_of(replace(assignment(), rubric=rubric))
     assert str(raised.value).splitlines() == [
-        "autograder/judging/gone.py: named for the release, but not there",
-        "assignment/lost.py: named for the release, but solutions/ gives none",
+        "assignment/lost.py: listed in assignment.toml, but the solutions have none",
+        "assignment/gone.ipynb: listed in assignment.toml, but the solutions have none",
     ]
+
+
+def test_what_is_hidden_stays_hidden_in_any_assignment(tmp_path: Path) -> None:
+    """The ids of hidden mistakes, too; an assignment outside the package goes beside the engine's packages."""
+    subject = make_assignment(tmp_path)
+    write(
+        subject.folder,
+        {"mistakes/hidden/first.py": HIDDEN_MISTAKE, "study/figures.py": "X = 1\n", "shared.py": ""},
+    )
+    files = release.files_of(subject)
+    assert {
+        name.removeprefix("autograder/tiny/") for name in files if name.startswith("autograder/tiny/")
+    } == {
+        "assignment.toml",
+        "checks/public/test_first.py",
+        "checks/public/test_second.py",
+        "handed_out.json",
+        "mistakes/public/first.py",
+        "probes/first.py",
+        "probes/second.py",
+        "shared.py",
+        "stand_ins/first.py",
+    }
+    assert not any(name.startswith(HOME) for name in files)
+    assert leaks.find(files, subject) == []
+    planted = {
+        "autograder/tiny/probes/a.py": b"# halved-not-doubled",
+        "README.md": b"It is divided by two, not multiplied.",
+    }
+    assert {line.partition(":")[0] for line in leaks.find(planted, subject)} == set(planted)
 
 
 # --- Made anywhere ---------------------------------------------------------------------------------------
@@ -279,10 +329,10 @@ def test_it_is_the_same_from_another_copy_at_another_time(tmp_path: Path, made: 
             shutil.copyfile(source, copy / name)
     for path in copy.rglob("*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    (copy / "autograder" / "secret.py").write_text("SECRET = 12345\n")
+    (copy / HOME / "checks" / "hidden" / "test_more.py").write_text("SECRET = 12345\n")
     old = tmp_path / "out" / "generative-models"
-    (old / "autograder").mkdir(parents=True)
-    (old / "autograder" / "handed_out.json").write_text("{}")
+    (old / HOME).mkdir(parents=True)
+    (old / HOME / "handed_out.json").write_text("{}")
     (old / "old.txt").write_text("old")
     environment = {**CLEAN, "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7"}
     command = f"umask 077 && exec {sys.executable!r} -m autograder release --out {str(tmp_path / 'out')!r}"
@@ -297,12 +347,12 @@ def test_it_is_the_same_from_another_copy_at_another_time(tmp_path: Path, made: 
     ]
 
 
-def test_a_folder_that_is_no_release_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_release_is_left_alone(tmp_path: Path) -> None:
     mine = tmp_path / "generative-models"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
-    with pytest.raises(release.ReleaseError, match="there is something that is no release"):
-        release.make(tmp_path, ROOT)
+    with pytest.raises(release.ReleaseError, match="is not a release"):
+        release.make(tmp_path)
     assert (mine / "thesis.txt").read_text() == "years of work"
 
 
@@ -369,7 +419,7 @@ def test_a_student_unzips_checks_solves_and_hands_in(tmp_path: Path, made: relea
 def _public_checks() -> set[str]:
     """The names of all public checks in the repository."""
     names = set()
-    for path in (ROOT / "autograder" / "checks" / "public").glob("test_*.py"):
+    for path in (ROOT / HOME / "checks" / "public").glob("test_*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 names.add(node.name.removeprefix("test_"))

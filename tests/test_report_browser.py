@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from autograder.model.assignment import assignment
 from autograder.reports.html import write_reports
-from autograder.rubric import assignment
 from tests.made_up_class import made_up_class
 from tests.test_report import HOSTILE, hostile_result
 
@@ -22,7 +22,7 @@ CHROMIUM = next(
     ),
     None,
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open the report in")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 LARGE = 300
 
 
@@ -52,21 +52,21 @@ def page(browser: Any, folder: Path) -> Iterator[Any]:
 
 
 class opened:
-    """A page in a window of its own, which at its end has made no request, printed no error and opened no dialog."""
+    """A page in its own window. On exit it must have made no request, printed no error and opened no dialog."""
 
     def __init__(self, browser: Any, path: Path, width: int = 1280, **options: Any) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         self.page = self.context.new_page()
         self.url = path.as_uri()
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.messages: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("dialog", self._dismiss)
 
     def _dismiss(self, dialog: Any) -> None:
-        self.complaints.append(dialog.message)
+        self.messages.append(dialog.message)
         dialog.dismiss()
 
     def __enter__(self) -> Any:
@@ -76,7 +76,7 @@ class opened:
     def __exit__(self, *error: object) -> None:
         self.context.close()
         if error[0] is None:
-            assert self.complaints == []
+            assert self.messages == []
             assert self.requests == [self.url]
 
 
@@ -90,7 +90,7 @@ def scores(page: Any) -> list[float]:
     return page.eval_on_selector_all("#students tr.row .score", "all => all.map(e => Number(e.textContent))")
 
 
-def test_it_opens_without_a_word_and_shows_the_class(page: Any) -> None:
+def test_the_report_opens_without_messages_and_shows_the_class(page: Any) -> None:
     assert page.locator("h1").inner_text() == assignment().rubric.title
     assert len(names(page)) == 40
     assert page.locator("svg.histogram rect.bar").count() == 15
@@ -98,7 +98,7 @@ def test_it_opens_without_a_word_and_shows_the_class(page: Any) -> None:
     assert page.locator("tr.detail:visible").count() == 0
 
 
-def test_sorted_by_mouse_and_by_keyboard(page: Any) -> None:
+def test_the_table_is_sorted_by_mouse_and_by_keyboard(page: Any) -> None:
     unsorted = scores(page)
     heading = page.locator("#students thead th", has_text="Score")
     heading.locator("button").click()
@@ -108,7 +108,7 @@ def test_sorted_by_mouse_and_by_keyboard(page: Any) -> None:
     page.keyboard.press("Enter")
     assert scores(page) == sorted(unsorted)
     assert heading.get_attribute("aria-sort") == "ascending"
-    assert page.locator("#told").inner_text() == "Sorted by Score, ascending."
+    assert page.locator("#announcement").inner_text() == "Sorted by Score, ascending."
     page.locator("#students thead th", has_text="Submission").locator("button").focus()
     page.keyboard.press("Space")
     assert heading.get_attribute("aria-sort") is None
@@ -121,7 +121,7 @@ def test_sorted_by_mouse_and_by_keyboard(page: Any) -> None:
         assert row.evaluate("r => r.nextElementSibling.id") == row.get_attribute("id") + "d"
 
 
-def test_checks_are_sorted_by_discrimination_with_the_undefined_ones_apart(page: Any) -> None:
+def test_checks_are_sorted_by_discrimination_with_the_undefined_ones_first(page: Any) -> None:
     page.locator("#items thead th", has_text="Discrimination").locator("button").click()
     cells = page.eval_on_selector_all(
         "#items [data-label=Discrimination]", "all => all.map(e => e.dataset.v)"
@@ -162,7 +162,7 @@ def test_a_student_is_opened_and_closed_by_keyboard(page: Any) -> None:
     assert detail.is_hidden()
     page.locator("#s1 .score").click()
     assert page.locator("#s1d").is_visible()
-    # A filtered row takes its feedback along.
+    # The feedback of a row that is filtered out is hidden too.
     page.locator("#search").fill("no such student")
     assert page.locator("#s1d").is_hidden()
 
@@ -175,13 +175,13 @@ def test_everything_is_reached_with_the_tab_key(page: Any) -> None:
     assert {"skip", "search", "open-all", "close-all", "open-row"} <= reached
 
 
-def test_a_submission_that_needs_a_look_is_one_click_away(page: Any) -> None:
+def test_a_submission_that_needs_attention_is_one_click_away(page: Any) -> None:
     page.locator(".first a").first.click()
     assert page.locator("#s6d").is_visible()
     assert page.evaluate("document.activeElement.className") == "open-row"
 
 
-def test_hostile_students_are_opened_and_nothing_happens(page: Any) -> None:
+def test_opening_hostile_submissions_runs_nothing(page: Any) -> None:
     page.locator("#open-all").click()
     assert page.locator("tr.detail:visible").count() == 40
     assert page.evaluate("document.querySelectorAll('img, iframe, script').length") == 1
@@ -193,7 +193,7 @@ def test_hostile_students_are_opened_and_nothing_happens(page: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 375, 768, 1280])
-def test_nothing_sticks_out_of_a_narrow_window(browser: Any, folder: Path, width: int) -> None:
+def test_pages_fit_into_a_narrow_window(browser: Any, folder: Path, width: int) -> None:
     for path in (folder / "report.html", *sorted((folder / "feedback").iterdir())[:3]):
         with opened(browser, path, width) as page:
             if path.name == "report.html":
@@ -201,7 +201,7 @@ def test_nothing_sticks_out_of_a_narrow_window(browser: Any, folder: Path, width
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_paper_shows_the_tables_and_who_is_open(page: Any) -> None:
+def test_the_printed_report_shows_the_tables_and_the_open_submissions(page: Any) -> None:
     page.locator("#s0 .open-row").click()
     page.emulate_media(media="print")
     assert page.locator("#s0d .cause").first.is_visible()
@@ -223,7 +223,7 @@ def test_without_scripts_everything_is_open(browser: Any, folder: Path) -> None:
         assert page.locator("#search").is_hidden()
 
 
-def test_a_page_of_feedback_is_quiet_too(browser: Any, folder: Path) -> None:
+def test_a_feedback_page_opens_without_messages_too(browser: Any, folder: Path) -> None:
     for path in sorted((folder / "feedback").iterdir())[:12]:
         with opened(browser, path) as page:
             assert page.locator("h1").inner_text().startswith("Feedback for ")
@@ -243,7 +243,7 @@ def test_colours_have_contrast_in_light_and_dark(browser: Any, folder: Path) -> 
                     assert _contrast(values[paper], values[ink]) >= 4.5, (scheme, paper, ink)
 
 
-def test_a_class_of_three_hundred_stays_quick(browser: Any, tmp_path: Path) -> None:
+def test_a_report_on_three_hundred_submissions_is_fast(browser: Any, tmp_path: Path) -> None:
     results = [replace(r, submission=f"{r.submission} of many") for r in made_up_class(LARGE, seed=2)]
     began = time.perf_counter()
     write_reports(tmp_path, results, assignment().rubric)
@@ -265,7 +265,7 @@ def test_a_class_of_three_hundred_stays_quick(browser: Any, tmp_path: Path) -> N
     )
     assert size < 10e6
     assert built < 30
-    assert max(sorting, searching, again) < 1000  # 200 ms on a machine that does nothing else
+    assert max(sorting, searching, again) < 1000  # 200 ms on an idle machine
 
 
 def _contrast(a: str, b: str) -> float:

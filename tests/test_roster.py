@@ -1,4 +1,4 @@
-"""Rosters as platforms and people write them; whom an upload belongs to is told, never guessed."""
+"""Rosters as platforms and people write them; uploads are never matched by guess."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.classroom import roster, tables
-from autograder.classroom.roster import Roster, Student
+from autograder.classroom.roster import Roster
+from autograder.model.student import Student
 
 CANVAS = """Student,ID,SIS User ID,SIS Login ID,Section,HW 1 (77)
     Points Possible,,,,,10
@@ -39,14 +40,14 @@ def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> Roster:
 @pytest.mark.parametrize(
     "text", [CANVAS, GRADESCOPE, MOODLE, OWN], ids=["canvas", "gradescope", "moodle", "own"]
 )
-def test_known_rosters_in_every_usual_encoding(tmp_path: Path, text: str, encoding: str) -> None:
+def test_known_rosters_are_read_in_every_usual_encoding(tmp_path: Path, text: str, encoding: str) -> None:
     people = read(tmp_path, text, encoding)
     assert [s.id for s in people.students] == ["s1", "s2"]
     assert [s.natural for s in people.students] == ["Ana Maria Müller", "Ben Bo"]
     assert bool(people.remarks) == (encoding == "cp1252")
 
 
-def test_canvas_has_its_own_number_beside_the_students(tmp_path: Path) -> None:
+def test_canvas_has_its_own_number_besides_the_students_id(tmp_path: Path) -> None:
     ana = read(tmp_path, CANVAS).students[0]
     assert (ana.canvas, ana.id, ana.login, ana.section) == ("12", "s1", "amm", "Sec A")
     (other,) = read(tmp_path, "Name,ID\nAna,12\n").students
@@ -69,7 +70,7 @@ def test_canvas_has_its_own_number_beside_the_students(tmp_path: Path) -> None:
         (Student(), None),
     ],
 )
-def test_an_exports_facts_name_one_student_or_none(
+def test_the_details_in_an_export_identify_one_student_or_none(
     tmp_path: Path, claimed: Student, expected: str | None
 ) -> None:
     match = read(tmp_path, GRADESCOPE).find(claimed)
@@ -95,7 +96,7 @@ def test_a_folders_name_is_an_id_an_address_or_a_name(
     assert (match.student.id if match.student else None) == expected
 
 
-def test_namesakes_are_listed_not_guessed(tmp_path: Path) -> None:
+def test_namesakes_are_listed_and_not_chosen_by_guess(tmp_path: Path) -> None:
     people = read(tmp_path, "Name,ID\nKim Lee,1\nLee Kim,2\nAna,3\n")
     match = people.find(Student("Kim Lee"))
     assert match.student is None
@@ -112,23 +113,25 @@ def test_rows_that_contradict_each_other_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
-        (b"", "holds no rows"),
-        (b"a,b\n1,2\n", "names no column that is known (a, b)"),
-        (b"Name,ID\n", "names no student"),
+        (b"", "has no rows"),
+        (b"a,b\n1,2\n", "has no column name that is recognised (a, b)"),
+        (b"Name,ID\n", "has no student"),
         (b"PK\x03\x04rest", "a spreadsheet or a zip"),
         (b"\x00\x00\x00\x00", "not text"),
         (b'Name\n"' + b"x" * 200_000, "is not CSV"),
         (b"Name\n" + b"x" * (tables.MAX_BYTES + 1), "larger than 16 MiB"),
     ],
 )
-def test_what_is_no_roster_is_refused_in_one_line(tmp_path: Path, data: bytes, told: str) -> None:
+def test_a_file_that_is_not_a_roster_is_refused_in_one_line(
+    tmp_path: Path, data: bytes, message: str
+) -> None:
     path = tmp_path / "r.csv"
     path.write_bytes(data)
     with pytest.raises(tables.TableError) as error:
         roster.read(path)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(tables.TableError, match="cannot be read"):
         roster.read(tmp_path / "nowhere.csv")
@@ -142,7 +145,7 @@ WORDS = st.lists(st.text(LETTERS, min_size=1, max_size=6), min_size=1, max_size=
 
 
 @given(WORDS)
-def test_a_name_is_found_from_any_of_its_words_on(words: list[str]) -> None:
+def test_a_name_is_found_with_its_words_in_any_rotation(words: list[str]) -> None:
     people = Roster((Student(" ".join(words), "1"),))
     for i in range(len(words)):
         turned = words[i:] + words[:i]
@@ -153,7 +156,7 @@ def test_a_name_is_found_from_any_of_its_words_on(words: list[str]) -> None:
 @given(
     st.lists(st.builds(Student, st.text(max_size=5), st.text(max_size=2), st.text(max_size=3)), max_size=5)
 )
-def test_whoever_is_found_has_what_was_claimed(students: list[Student]) -> None:
+def test_a_student_who_is_found_has_the_claimed_id(students: list[Student]) -> None:
     people = Roster(tuple(students))
     for student in students:
         found = people.find(student).student

@@ -1,6 +1,6 @@
 """The reference does what the assignment asks.
 
-Expectations come from elsewhere: from torch.distributions, from NumPy, or by hand.
+The expected values come from torch.distributions, from NumPy, or from a calculation by hand.
 """
 
 import math
@@ -95,7 +95,7 @@ def test_decoder_has_the_layers_of_the_handout(ae: Any) -> None:
     assert decoder(torch.randn(0, 7)).shape == (0, 1, 50)
 
 
-def test_parameter_counts_are_the_handout_s(ae: Any, vae: Any, cvae: Any, gan: Any) -> None:
+def test_parameter_counts_are_those_of_the_handout(ae: Any, vae: Any, cvae: Any, gan: Any) -> None:
     assert count(ae.AutoEncoder(32)) == 439_728
     assert count(vae.VAE(32)) == 441_808
     assert count(cvae.CVAE(32)) == 441_808
@@ -104,7 +104,7 @@ def test_parameter_counts_are_the_handout_s(ae: Any, vae: Any, cvae: Any, gan: A
     assert count(gan.Discriminator()) == 168_033
 
 
-def test_the_loader_shuffles_anew_every_epoch_and_drops_the_rest(ae: Any) -> None:
+def test_the_loader_shuffles_anew_every_epoch_and_drops_the_last_batch(ae: Any) -> None:
     loader = ae.make_data_loader(TensorDataset(torch.zeros(50, 1), torch.arange(50)), batch_size=8)
     assert isinstance(loader, DataLoader)
     orders = [torch.cat([labels for _, labels in loader]).tolist() for _ in range(3)]
@@ -113,7 +113,7 @@ def test_the_loader_shuffles_anew_every_epoch_and_drops_the_rest(ae: Any) -> Non
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 1, 784), (5, 784)])
-def test_reconstruction_loss_is_the_mean_cross_entropy_whatever_the_originals_shape(
+def test_reconstruction_loss_is_the_mean_cross_entropy_for_any_shape_of_the_originals(
     ae: Any, shape: tuple[int, ...]
 ) -> None:
     x_hat, x = torch.rand(5, 1, 784) * 0.98 + 0.01, torch.rand(shape)
@@ -128,7 +128,7 @@ def test_reconstruction_loss_is_finite_at_exactly_0_and_1(ae: Any) -> None:
     assert math.isfinite(ae.reconstruction_loss(1 - x, x).item())
 
 
-def test_training_is_one_adam_for_the_whole_run(ae: Any) -> None:
+def test_training_uses_one_adam_for_the_whole_run(ae: Any) -> None:
     batches = [(torch.rand(3, 1, 28, 28), torch.zeros(3)) for _ in range(4)]
     model, twin = ae.AutoEncoder(4), ae.AutoEncoder(4)
     twin.load_state_dict(model.state_dict())
@@ -248,7 +248,7 @@ def test_vae_training_reports_floats_and_learns(ae: Any, vae: Any, solutions: Si
     assert history["rec_loss"][-1] < history["rec_loss"][0] - 0.15
 
 
-def test_constants_are_within_what_is_asked(vae: Any) -> None:
+def test_constants_are_within_the_accepted_ranges(vae: Any) -> None:
     assert 0.02 <= vae.BETA <= 0.2
     assert pytest.approx(32 / 784, abs=0.005) == vae.BETA
     (a, b), (c, d) = vae.INTERPOLATIONS
@@ -273,7 +273,7 @@ def test_an_interpolation_reaches_both_of_its_ends(ae: Any, vae: Any, kind: str)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
-def test_one_hot_rows(cvae: Any, dtype: torch.dtype) -> None:
+def test_one_hot_rows_match_the_labels(cvae: Any, dtype: torch.dtype) -> None:
     for idx in (torch.tensor([2, 0, 4], dtype=dtype), torch.tensor([[2], [0], [4]], dtype=dtype)):
         onehot = cvae.idx2onehot(idx, 5)
         assert onehot.dtype == torch.float32
@@ -296,12 +296,12 @@ def test_one_hot_rows(cvae: Any, dtype: torch.dtype) -> None:
     ],
     ids=["too large", "negative", "(2, 2)", "(1, 2)", "0-dim", "3-dim", "float", "bool"],
 )
-def test_one_hot_refuses_what_are_no_labels(cvae: Any, idx: torch.Tensor) -> None:
+def test_one_hot_refuses_invalid_labels(cvae: Any, idx: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="labels"):
         cvae.idx2onehot(idx, 5)
 
 
-def test_labels_stand_behind_the_input(cvae: Any) -> None:
+def test_labels_are_appended_to_the_input(cvae: Any) -> None:
     encoder, decoder = cvae.CVAEEncoder(4, 9, True, 3), cvae.CVAEDecoder(4, 9, True, 3)
     assert shapes(encoder)[0] == (256, 12) and shapes(decoder)[0] == (64, 7)
     x, z, c = torch.rand(5, 1, 9), torch.randn(5, 4), torch.tensor([2, 0, 1, 1, 2])
@@ -417,7 +417,7 @@ def test_the_optimisers_hold_their_own_network(dcgan: Any) -> None:
         assert (group["lr"], group["betas"], group["weight_decay"]) == (2e-4, (0.5, 0.999), 0)
 
 
-def test_constants_are_the_handout_s(gan: Any) -> None:
+def test_constants_are_those_of_the_handout(gan: Any) -> None:
     cls = gan.DCGAN
     assert (cls.num_epoch, cls.batch_size, cls.log_step, cls.visualize_step) == (25, 128, 100, 2)
     assert (cls.code_size, cls.learning_rate, cls.vis_learning_rate) == (64, 2e-4, 1e-2)
@@ -446,7 +446,7 @@ def test_a_training_step_changes_both_networks_once(dcgan: Any, n: int) -> None:
     )
 
 
-def test_the_discriminator_sees_real_and_fake_apart_then_fakes_of_fresh_noise(dcgan: Any) -> None:
+def test_the_discriminator_sees_real_and_fake_separately_then_fakes_from_fresh_noise(dcgan: Any) -> None:
     codes, images, labels = [], [], []
     dcgan._generator.register_forward_pre_hook(lambda _, a: codes.append(a[0].detach().clone()))
     dcgan._discriminator.register_forward_pre_hook(lambda _, a: images.append(a[0]))
@@ -469,7 +469,7 @@ def test_the_discriminator_sees_real_and_fake_apart_then_fakes_of_fresh_noise(dc
     assert len(codes) == 2 and not torch.equal(codes[0], codes[1])
 
 
-def test_the_generator_gets_no_gradient_in_the_discriminator_s_phase(dcgan: Any) -> None:
+def test_the_generator_gets_no_gradient_in_the_discriminators_step(dcgan: Any) -> None:
     dcgan.train()
     dcgan._discriminator_step(torch.rand(3, 3, 32, 32))
     assert all(p.grad is None for p in dcgan._generator.parameters())
@@ -477,7 +477,7 @@ def test_the_generator_gets_no_gradient_in_the_discriminator_s_phase(dcgan: Any)
 
 
 def test_a_step_does_not_use_the_gradients_of_the_step_before(dcgan: Any) -> None:
-    """Two equal models, of which one has old gradients lying about, take the same step."""
+    """Two equal models, one of them with leftover gradients, take the same step."""
     twin = type(dcgan)(device="cpu")
     twin.load_state_dict(dcgan.state_dict())
     for p in twin.parameters():
@@ -491,7 +491,7 @@ def test_a_step_does_not_use_the_gradients_of_the_step_before(dcgan: Any) -> Non
         torch.testing.assert_close(a, b)
 
 
-def test_spectral_norm_brings_every_convolution_s_largest_singular_value_to_1(gan: Any) -> None:
+def test_spectral_norm_makes_the_largest_singular_value_of_every_convolution_1(gan: Any) -> None:
     model = gan.DCGAN(spectral_norm=True, device="cpu")
     assert isinstance(model._discriminator, gan.SpectralNormDiscriminator)
     convolutions = [m for m in model._discriminator.modules() if isinstance(m, nn.Conv2d)]
@@ -504,13 +504,13 @@ def test_spectral_norm_brings_every_convolution_s_largest_singular_value_to_1(ga
     assert not isinstance(gan.DCGAN(device="cpu")._discriminator, gan.SpectralNormDiscriminator)
 
 
-def test_fit_leaves_the_images_alone_and_returns_plain_numbers(dcgan: Any) -> None:
+def test_fit_does_not_change_the_images_and_returns_plain_numbers(dcgan: Any) -> None:
     samples = np.random.default_rng(0).random((9, 3, 32, 32), dtype=np.float32)
     before = samples.copy()
     dcgan.batch_size = 4
     history = dcgan.fit(samples, epochs=3)
     assert np.array_equal(samples, before)
-    assert len(history.dis_loss) == len(history.gen_loss) == 6  # two full batches in each epoch
+    assert len(history.dis_loss) == len(history.gen_loss) == 6  # two full batches per epoch
     assert all(type(loss) is float for loss in history.dis_loss + history.gen_loss)
     ((epoch, images),) = history.samples
     assert epoch == 2
@@ -539,7 +539,7 @@ def test_fit_takes_fewer_images_than_a_batch_but_not_fewer_than_two(dcgan: Any) 
         dcgan.fit(torch.rand(1, 3, 32, 32))
 
 
-def test_fit_is_silent_where_there_is_no_terminal(
+def test_fit_is_silent_without_a_terminal(
     dcgan: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # another test may have loaded it
@@ -547,7 +547,7 @@ def test_fit_is_silent_where_there_is_no_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_generate_uses_evaluation_mode_and_restores_each_layer_s(dcgan: Any) -> None:
+def test_generate_uses_evaluation_mode_and_restores_the_mode_of_each_layer(dcgan: Any) -> None:
     dcgan._generator.train()
     norm = dcgan._generator.upsample_and_generate[0]
     norm.eval()
@@ -600,7 +600,7 @@ def test_reconstruct_takes_arrays_and_leaves_no_gradient(dcgan: Any, monkeypatch
     assert 0 < loss < 0.2
 
 
-def test_actmax_raises_the_discriminator_s_belief_and_leaves_no_trace(dcgan: Any) -> None:
+def test_actmax_raises_the_discriminators_belief_and_leaves_no_trace(dcgan: Any) -> None:
     codes = torch.randn(3, 64)
     before, codes_before = state(dcgan), codes.clone()
     start, _ = dcgan.actmax(codes, steps=0)
@@ -611,7 +611,7 @@ def test_actmax_raises_the_discriminator_s_belief_and_leaves_no_trace(dcgan: Any
     assert all(p.grad is None for p in dcgan.parameters())
 
 
-def test_dcgan_goes_where_it_is_sent(gan: Any) -> None:
+def test_dcgan_changes_its_dtype_and_mode_like_any_module(gan: Any) -> None:
     model = gan.DCGAN(device="cpu").double()
     assert model.tracked_noise.dtype == torch.float64
     model.training_step(torch.rand(3, 3, 32, 32, dtype=torch.float64))
@@ -620,7 +620,7 @@ def test_dcgan_goes_where_it_is_sent(gan: Any) -> None:
 
 
 def test_on_the_meta_device_nothing_is_left_on_the_cpu(vae: Any, cvae: Any, gan: Any) -> None:
-    """A stand-in for a GPU: a tensor made on the CPU would collide with the model's."""
+    """The meta device replaces a GPU: a tensor made on the CPU would collide with the model's."""
     x = torch.rand(3, 1, 784, device="meta")
     model = vae.VAE(4).to("meta")
     model.loss(x, model(x))[0].backward()
@@ -631,7 +631,7 @@ def test_on_the_meta_device_nothing_is_left_on_the_cpu(vae: Any, cvae: Any, gan:
     dcgan._classification_loss(logits, torch.ones_like(logits)).backward()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 def test_everything_runs_on_a_gpu(ae: Any, vae: Any, cvae: Any, gan: Any) -> None:
     loader = ae.make_data_loader(digits(), batch_size=5)
     model = cvae.CVAE(4, conditional=True, num_labels=4).cuda()
@@ -683,7 +683,7 @@ def test_figures_are_drawn_without_a_screen_or_global_state(
         assert (tmp_path / f"{i}.png").stat().st_size > 1000
 
 
-def test_a_figure_says_which_set_it_shows(solutions: SimpleNamespace) -> None:
+def test_a_figure_names_the_set_that_it_shows(solutions: SimpleNamespace) -> None:
     images = torch.rand(2, 28, 28)
     for split in ("train", "test"):
         figure = solutions.figures.reconstructions(images, images, model="VAE", split=split)
@@ -697,7 +697,7 @@ def shown(axes: Any) -> torch.Tensor | None:
     return torch.as_tensor(axes.images[0].get_array().data) if axes.images else None
 
 
-def test_an_interpolation_stands_between_its_two_original_images(solutions: SimpleNamespace) -> None:
+def test_an_interpolation_is_shown_between_its_two_originals(solutions: SimpleNamespace) -> None:
     strip, ends = torch.rand(4, 28, 28), torch.rand(2, 28, 28)
     figure = solutions.figures.interpolations({"AE": strip}, "title", {"AE": (ends[0], ends[1])})
     panels = [shown(axes) for axes in figure.axes]
@@ -715,7 +715,7 @@ def test_strips_of_different_lengths_each_end_with_their_original(solutions: Sim
     assert [shown(axes) for axes in row[4:]] == [None, None]
 
 
-def test_the_beta_study_shows_originals_reconstructions_and_samples_in_their_places(
+def test_the_beta_study_shows_originals_reconstructions_and_samples_in_order(
     solutions: SimpleNamespace,
 ) -> None:
     originals, rebuilt, samples = torch.rand(2, 28, 28), torch.rand(2, 28, 28), torch.rand(3, 28, 28)
@@ -729,7 +729,7 @@ def test_the_beta_study_shows_originals_reconstructions_and_samples_in_their_pla
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["original", "beta 0"]
 
 
-def test_compared_runs_share_one_scale(solutions: SimpleNamespace) -> None:
+def test_compared_runs_have_the_same_scale(solutions: SimpleNamespace) -> None:
     runs = {"without": ([1.0, 0.5], [2.0, 9.0]), "with": ([1.0, 1.0], [2.0, 2.0])}
     left, right = solutions.figures.compared_gan_losses(runs, smoothing=1).axes
     assert left.get_ylim() == right.get_ylim()

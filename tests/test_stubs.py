@@ -1,4 +1,4 @@
-"""assignment/ is made from solutions/, and what students get runs as far as it is given."""
+"""The stubs are made from the solutions, and the given parts of them run."""
 
 import ast
 import re
@@ -14,8 +14,29 @@ import pytest
 import torch
 
 from autograder.build import stubs
+from tests.tiny import write
 
+ROOT = Path(__file__).resolve().parents[1]
 MODULES = ["autoencoder", "vae", "cvae", "gan"]
+LESSON = """
+title = "A lesson"
+modules = ["a"]
+
+[[question]]
+id = "1"
+title = "A function"
+points = 1
+graded = "auto"
+module = "a"
+asks = "f"
+"""
+LESSON_SOLUTION = """
+def f():
+    # TODO 1: write f
+    # BEGIN SOLUTION
+    return 1
+    # END SOLUTION
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +49,7 @@ def given(flat: Callable[..., SimpleNamespace], root: Path) -> SimpleNamespace:
 
 
 def test_the_assignment_is_what_the_solutions_give(root: Path) -> None:
-    assert stubs.differences(root) == []
+    assert stubs.differences(root / "solutions", root / "assignment") == []
 
 
 def test_writing_twice_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
@@ -65,34 +86,45 @@ def test_outside_of_the_marks_nothing_is_lost_or_changed(root: Path) -> None:
         assert re.sub(r"^[A-Z]+ = None  # \d.*\n", "", stub, flags=re.MULTILINE) == kept
 
 
-def test_differences_are_named(root: Path, tmp_path: Path) -> None:
-    shutil.copytree(root / "solutions", tmp_path / "solutions", ignore=shutil.ignore_patterns("__pycache__"))
-    stubs.write_stubs(tmp_path / "solutions", tmp_path / "assignment")
-    stubs.write_untouched_gan(tmp_path / "solutions", tmp_path / stubs.UNTOUCHED_GAN)
-    assert stubs.differences(tmp_path) == []
-    (tmp_path / "assignment" / "vae.py").write_text("BETA = 1\n")
-    (tmp_path / "assignment" / "cvae.py").unlink()
-    (tmp_path / "assignment" / "old.py").write_text("")
-    (tmp_path / stubs.UNTOUCHED_GAN).write_text("")
-    found = "\n".join(stubs.differences(tmp_path))
-    assert "assignment/vae.py: differs" in found
-    assert "assignment/cvae.py: missing" in found
-    assert "assignment/old.py: has no source" in found
-    assert f"{stubs.UNTOUCHED_GAN.as_posix()}: differs" in found
-    assert found.count("\n") == 3
+def test_differences_are_named(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    solutions, given = tmp_path / "solutions", tmp_path / "assignment"
+    shutil.copytree(root / "solutions", solutions, ignore=shutil.ignore_patterns("__pycache__"))
+    stubs.write_stubs(solutions, given)
+    assert stubs.differences(solutions, given) == []
+    (given / "vae.py").write_text("BETA = 1\n")
+    (given / "cvae.py").unlink()
+    (given / "old.py").write_text("")
+    monkeypatch.chdir(tmp_path)  # paths are shown from here
+    assert sorted(stubs.differences(solutions, given)) == [
+        "assignment/cvae.py: missing",
+        "assignment/old.py: has no source in the solutions",
+        "assignment/vae.py: differs from what the solutions give",
+    ]
 
 
-def test_check_says_what_differs_and_exits_with_1(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(stubs, "ROOT", tmp_path)
-    (tmp_path / "solutions").mkdir()
-    (tmp_path / "solutions" / "gan.py").write_text("x = 1\n")
-    assert stubs.main(["--check"]) == 1
-    assert "assignment/gan.py: missing" in capsys.readouterr().out
-    assert stubs.main([]) == 0
-    assert stubs.main(["--check"]) == 0
-    assert (tmp_path / stubs.UNTOUCHED_GAN).read_text() == "x = 1\n"
+def test_the_command_works_on_the_chosen_assignment(tmp_path: Path) -> None:
+    """Check, write, check: with the option, in a process of its own."""
+    home = write(tmp_path / "lesson", {"assignment.toml": LESSON, "solutions/a.py": LESSON_SOLUTION})
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "autograder.build.stubs", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    option = f"--assignment-dir={home}"
+    status, printed, _ = run(option, "--check")
+    assert (status, printed.splitlines()[0]) == (1, f"{home / 'assignment' / 'a.py'}: missing")
+    assert run("--assignment-dir", str(home))[:2] == (0, f"{home / 'assignment' / 'a.py'}\n")
+    assert run("--check", option)[:2] == (0, "")
+    assert 'raise NotImplementedError("1: write f")' in (home / "assignment" / "a.py").read_text()
+    write(home, {"solutions/a.py": LESSON_SOLUTION.replace("TODO 1:", "TODO 2:")})
+    assert run(option)[2] == "autograder: a.py:4: there is no question 2; the questions are 1\n"
+    assert run("--assignment-dir")[2] == "autograder: --assignment-dir needs the folder of an assignment\n"
+    status, _, message = run("--assignment-dir", str(tmp_path))
+    assert (status, message) == (
+        2,
+        f"autograder: {tmp_path}: holds no assignment.toml; give the folder of an assignment\n",
+    )
 
 
 @pytest.mark.parametrize("name", [*MODULES, "data", "figures"])
@@ -258,6 +290,12 @@ def f(x):
     )
 
 
+@pytest.mark.parametrize("id", ["1", "1-6w-b", "2.3", "softmax"])
+def test_a_todo_begins_with_any_id_of_a_question(id: str) -> None:
+    source = f"def f():\n    # TODO {id}: a\n    # BEGIN SOLUTION\n    pass\n    # END SOLUTION\n"
+    assert f'raise NotImplementedError("{id}: a")' in stub(source)
+
+
 def test_quotes_and_backslashes_in_a_todo_survive() -> None:
     source = 'def f():\n    # TODO 1-1: write "a\\b"\n    # BEGIN SOLUTION\n    pass\n    # END SOLUTION\n'
     namespace: dict[str, Any] = {}
@@ -336,7 +374,7 @@ MALFORMED = {
         5,
         "# TODO",
     ),
-    "empty": (f"{TODO}# BEGIN SOLUTION\n# END SOLUTION\nx = 1\n", 2, "nothing"),
+    "empty": (f"{TODO}# BEGIN SOLUTION\n# END SOLUTION\nx = 1\n", 2, "there is nothing"),
     "misspelt": (f"{TODO}# begin solution\nx = 1\n# END SOLUTION\n", 2, "a line of its own"),
     "with more text": (f"{TODO}# BEGIN SOLUTION NO PROMPT\nx = 1\n# END SOLUTION\n", 2, "a line of its own"),
     "behind code": (f"{TODO}x = 1  # BEGIN SOLUTION\n# END SOLUTION\n", 2, "a line of its own"),

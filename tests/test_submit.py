@@ -1,4 +1,4 @@
-"""Handing in: one zip of the right files, refused while something is missing or untouched, and the same bytes each time."""
+"""Submitting: one zip of the right files, refused while something is missing or untouched, with the same bytes each time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder import handed_out, intake, submit
-from autograder.rubric import assignment
+from autograder.model.assignment import assignment
+from autograder.submissions import handed_out, intake
+from autograder.submissions import pack as submit
 from tests.test_written import END, HEAD, HOLDER, notebook
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,15 +24,20 @@ GAN_HEAD = HEAD.replace("1-3w", "2-2w")
 STUBS = {"vae.ipynb": notebook(HEAD, HOLDER, END), "gan.ipynb": notebook(GAN_HEAD, HOLDER, END)}
 
 
+def stubs() -> dict[str, bytes]:
+    """The modules as they are handed out, by name."""
+    return {path.name: path.read_bytes() for path in assignment().stubs.glob("*.py")}
+
+
 @pytest.fixture(scope="module")
 def given() -> handed_out.HandedOut:
-    """What students were handed: the stubs, and two small notebooks."""
-    return handed_out.describe({**handed_out.stubs_of(ROOT / "solutions"), **STUBS})
+    """What students have received: the stubs, and two small notebooks."""
+    return handed_out.describe({**stubs(), **STUBS})
 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A folder with all there is to hand in."""
+    """A folder with everything that a student submits."""
     folder = shutil.copytree(
         ROOT / "solutions", tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__", "notebooks")
     )
@@ -86,11 +92,10 @@ def test_the_same_folder_gives_the_same_bytes(
     assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
 
 
-def test_what_is_missing_untouched_or_broken_is_named(mine: Path, given: handed_out.HandedOut) -> None:
-    stubs = handed_out.stubs_of(ROOT / "solutions")
+def test_missing_untouched_and_broken_files_are_reported(mine: Path, given: handed_out.HandedOut) -> None:
     (mine / "autoencoder.py").unlink()
-    # Saved by an editor of another system: still nothing is written in it.
-    (mine / "cvae.py").write_bytes(b"\xef\xbb\xbf" + stubs["cvae.py"].replace(b"\n", b"\r\n"))
+    # Saved by an editor on another system, but otherwise unchanged.
+    (mine / "cvae.py").write_bytes(b"\xef\xbb\xbf" + stubs()["cvae.py"].replace(b"\n", b"\r\n"))
     (mine / "vae.py").write_text("def f(:\n    pass\n")
     (mine / "gan.py").write_bytes(b"x = 1\0")
     table = json.loads(STUBS["vae.ipynb"])
@@ -106,7 +111,7 @@ def test_what_is_missing_untouched_or_broken_is_named(mine: Path, given: handed_
         "vae",
         "gan",
     ]
-    said = "\n".join(problems)
+    report = "\n".join(problems)
     for text in (
         "autoencoder.py is missing from mine/",
         "cvae.py is untouched",
@@ -115,39 +120,37 @@ def test_what_is_missing_untouched_or_broken_is_named(mine: Path, given: handed_
         "vae.ipynb is untouched",
         "gan.ipynb is not a notebook",
     ):
-        assert text in said
+        assert text in report
 
 
-def test_files_that_are_too_large_or_links_are_named(
+def test_files_that_are_too_large_or_links_are_reported(
     mine: Path, given: handed_out.HandedOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (mine / "gan.py").write_bytes(b"#" * (intake.MAX_FILE + 1))
     (mine / "vae.py").rename(mine / "v.txt")
     (mine / "vae.py").symlink_to("v.txt")
-    monkeypatch.setattr("autograder.notebook.written.MAX_NOTEBOOK", 10)
+    monkeypatch.setattr("autograder.submissions.written.MAX_NOTEBOOK", 10)
     reading = submit.read(mine, RUBRIC, given)
-    said = "\n".join(reading.problems + reading.warnings)
-    assert "gan.py is left out: it is larger than" in said
-    assert "vae.py is a link" in said
-    assert "vae.ipynb is larger than" in said
+    report = "\n".join(reading.problems + reading.warnings)
+    assert "gan.py is left out: it is larger than" in report
+    assert "vae.py is a link" in report
+    assert "vae.ipynb is larger than" in report
     assert len(reading.problems) == 4
 
 
-def test_answers_that_are_too_long_or_not_there_are_warnings(mine: Path, given: handed_out.HandedOut) -> None:
+def test_answers_that_are_too_long_or_missing_are_warnings(mine: Path, given: handed_out.HandedOut) -> None:
     (mine / "vae.ipynb").write_bytes(notebook(HEAD, "word " * 151, END))
-    (mine / "gan.ipynb").write_bytes(notebook("What is written here, nobody knows.", END))
+    (mine / "gan.ipynb").write_bytes(notebook("This text belongs to no question.", END))
     reading = submit.read(mine, RUBRIC, given)
     assert reading.problems == []
     assert reading.warnings == [
         "1-3w: 151 words, 1 more than the 150 allowed; shorten it",
-        "2-2w: its line <!-- question 2-2w --> is gone from gan.ipynb; put it back above the prompt",
+        "2-2w: its line <!-- question 2-2w --> is missing from gan.ipynb; put it back above the prompt",
     ]
 
 
-def test_notebooks_are_known_as_they_were_handed_out() -> None:
-    """Once there are notebooks in the solutions, an untouched one is refused, and every written question has its home."""
-    if not (ROOT / "solutions" / "notebooks").is_dir():
-        pytest.skip("there are no notebooks yet")
+def test_notebooks_are_recognised_as_they_were_handed_out() -> None:
+    """Untouched notebooks are recognised, and every written question belongs to one of them."""
     known = handed_out.handed_out()
     assert set(RUBRIC.notebooks) < set(known.digests)
     assert set(known.prompts) == {q.id for q in RUBRIC.written}
@@ -178,12 +181,12 @@ def test_stubs_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
         f"Problem: {name} is untouched: it is as it was handed out"
         for name in ("autoencoder.py", "vae.py", "cvae.py", "gan.py")
     ]
-    assert "Nothing was packed: mend the 6 problems above" in lines[-1]
+    assert "Nothing was packed: fix the 6 problems above" in lines[-1]
     assert "--partial" in lines[-1]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_partial_packs_what_there_is_beside_the_folder(tmp_path: Path) -> None:
+def test_partial_packs_the_existing_files_beside_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a b" / "mine"
     folder.mkdir(parents=True)
     proof = folder / "proof"
@@ -192,14 +195,14 @@ def test_partial_packs_what_there_is_beside_the_folder(tmp_path: Path) -> None:
     done = command("mine", "--partial", cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     assert "Note: autoencoder.py is missing from mine/" in done.stdout
-    target = folder.parent / submit.ZIP_NAME
+    target = folder.parent / submit.zip_name()
     assert f"Packed: {target}" in done.stdout
     names = zipfile.ZipFile(target).namelist()
     assert names[:2] == ["submission/gan.py", "submission/vae.py"] and "submission/written.html" in names
     assert not proof.exists()  # nothing was run
 
 
-def test_paths_that_cannot_be_used_end_with_one_line(tmp_path: Path) -> None:
+def test_unusable_paths_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_text("text")
     (tmp_path / "empty").mkdir()
     for path in ("nowhere", "x.zip", "empty"):

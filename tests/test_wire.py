@@ -1,4 +1,4 @@
-"""Frames: what goes in comes out, and nothing else does."""
+"""Frames: values are decoded as they were encoded, and everything malformed is refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_tensors_travel_unchanged(dtype: torch.dtype, shape: list[int]) -> None:
     assert torch.equal(back, tensor)
 
 
-def test_views_travel_as_what_they_show() -> None:
+def test_views_travel_as_the_values_that_they_show() -> None:
     tensor = torch.arange(12.0).reshape(3, 4).t()[1:]
     assert torch.equal(wire.decode(wire.encode([tensor, tensor]))[1], tensor)
 
@@ -57,7 +57,7 @@ def test_nan_and_infinity_travel() -> None:
     assert back[2].isnan().all()
 
 
-def test_what_is_no_plain_data_becomes_its_types_name() -> None:
+def test_a_value_that_is_not_plain_data_becomes_the_name_of_its_type() -> None:
     back = wire.decode(
         wire.encode({"f": print, "s": torch.eye(2).to_sparse(), "m": torch.empty(2, device="meta")})
     )
@@ -75,12 +75,12 @@ def test_what_is_no_plain_data_becomes_its_types_name() -> None:
     ],
     ids=["a view that poses as terabytes", "too much text", "too many tensors", "too many dimensions"],
 )
-def test_too_much_is_refused_by_the_sender(value: Any) -> None:
+def test_data_beyond_the_limits_is_refused_by_the_sender(value: Any) -> None:
     with pytest.raises(wire.WireError):
         wire.encode(value)
 
 
-def test_a_whole_number_without_end_is_no_number() -> None:
+def test_an_integer_beyond_64_bits_is_not_accepted_as_a_number() -> None:
     assert [type(v) for v in wire.decode(wire.encode([10**400, -(2**63)]))] == [wire.Other, int]
 
 

@@ -1,19 +1,20 @@
-"""Written answers: found however people edit their cells, counted as a reader would, exported so that nothing in them runs."""
+"""Written answers: found however students edit their cells, counted as a reader would, exported so that nothing in them runs."""
 
 from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autograder.notebook import pages, pdf
-from autograder.notebook.words import count_words
-from autograder.notebook.written import NotebookError, answers_in, fingerprint, given_lines
-from autograder.rubric import Question
+from autograder.model.rubric import Question
+from autograder.submissions import pages, pdf
+from autograder.submissions.words import count_words
+from autograder.submissions.written import NotebookError, answers_in, fingerprint, given_lines
 
 BEGIN, END, HOLDER = "<!-- BEGIN QUESTION -->", "<!-- END QUESTION -->", "_Write your answer here._"
 PROMPT = "## Samples\n\nWhat do samples look like, and why do they look so?\n\n$$\nz \\sim N(0, I)\n$$"
@@ -63,18 +64,18 @@ def test_an_answer_is_found_wherever_it_is_written(edit: str) -> None:
 
 
 @pytest.mark.parametrize("edit", ["in its cell", "in two cells", "below the placeholder", "in a raw cell"])
-def test_most_are_found_without_the_notebook_that_was_handed_out(edit: str) -> None:
+def test_most_answers_are_found_without_the_notebook_that_was_handed_out(edit: str) -> None:
     assert answers_in(notebook(*EDITS[edit]), "vae.ipynb", {})["1-3w"].words == 3
 
 
-def test_an_answer_may_hold_lines_like_the_prompt_s() -> None:
-    """A formula of its own is not lost because the prompt has one too."""
+def test_an_answer_may_contain_lines_like_those_of_the_prompt() -> None:
+    """A formula in the answer is kept although the prompt has one too."""
     data = notebook(HEAD, "Because\n\n$$\nx = 1\n$$\n\nit is so.", END)
     (part,) = answers_in(data, "vae.ipynb", GIVEN)["1-3w"].parts
     assert part.text == "Because\n\n$$\nx = 1\n$$\n\nit is so."
 
 
-def test_what_is_odd_is_told_with_its_mend() -> None:
+def test_problems_are_reported_with_a_way_to_fix_them() -> None:
     def remarks(*cells: str | dict[str, Any], limit: int = 150) -> str:
         return "\n".join(answers_in(notebook(*cells), "vae.ipynb", GIVEN)["1-3w"].remarks(limit))
 
@@ -83,7 +84,7 @@ def test_what_is_odd_is_told_with_its_mend() -> None:
     assert "text in a code cell does not count" in remarks(HEAD, cell("They are", "code", outputs=[]), END)
     assert remarks(HEAD, "a b c d", END, limit=3) == "1-3w: 4 words, 1 more than the 3 allowed; shorten it"
     assert remarks(HEAD, "a b c", END, limit=3) == ""
-    assert "END QUESTION --> behind it is missing" in remarks(HEAD, "They are.")
+    assert "END QUESTION --> after it is missing" in remarks(HEAD, "They are.")
     twice = remarks(HEAD, "They are", END, HEAD, "blurs.", END)
     assert twice == "1-3w: its marks are in the notebook twice; both answers are exported"
 
@@ -95,12 +96,12 @@ def test_a_question_without_its_end_ends_where_the_next_begins() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"cells": 3}', b"\xff\xfe", b"[" * 100_000, b'"text"'])
-def test_what_is_no_notebook_is_told_in_one_line(data: bytes) -> None:
+def test_a_file_that_is_not_a_notebook_is_reported_in_one_line(data: bytes) -> None:
     with pytest.raises(NotebookError, match=r"^vae\.ipynb is not a notebook[^\n]*save it again$"):
         answers_in(data, "vae.ipynb", {})
 
 
-def test_strange_cells_are_no_reason_to_fail() -> None:
+def test_malformed_cells_are_ignored() -> None:
     data = notebook(HEAD, "They are.", END)
     table = json.loads(data)
     table["cells"] += [
@@ -168,7 +169,7 @@ def page_of(*cells: str | dict[str, Any], folder: Path = Path("nowhere")) -> str
     return pages.page([pages.Written(QUESTION, answer, folder)])
 
 
-def test_the_page_shows_markdown_formulas_and_what_is_odd() -> None:
+def test_the_page_shows_markdown_formulas_and_remarks() -> None:
     shown = page_of("The *samples* are **blurs** of $a_1 b_2$, `x < 1`.\n\n| a | b |\n|--|--|\n| 1 | 2 |")
     assert "<em>samples</em> are <strong>blurs</strong>" in shown
     assert '<code class="formula">$a_1 b_2$</code>' in shown
@@ -254,7 +255,7 @@ def test_images_that_belong_to_an_answer_are_in_the_page(tmp_path: Path) -> None
     assert "printed text" in shown and "&lt;Figure&gt;" not in shown
 
 
-def test_a_question_that_is_not_there_is_told() -> None:
+def test_a_missing_question_is_reported() -> None:
     assert "not in the notebooks" in pages.page([pages.Written(QUESTION, None, Path("nowhere"))])
 
 
@@ -263,7 +264,7 @@ def test_a_page_becomes_a_pdf_or_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert (made is None) == bool(reason)
     assert made is None or made.startswith(b"%PDF")
     assert "\n" not in reason and "Traceback" not in reason
-    # With a stand-in for Pandoc, which says when it was at work.
+    # With a stand-in for Pandoc that writes its date.
     for name in ("pandoc", "xelatex"):
         tool = tmp_path / name
         made_at = "%PDF /CreationDate (D:20240607080910Z)"
@@ -276,7 +277,13 @@ def test_a_page_becomes_a_pdf_or_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_p
     page, target = tmp_path / "a.html", tmp_path / "a.pdf"
     page.write_text("<p>")
     assert pdf.main(page, target) == 0
-    assert (
-        pdf._DATE.sub(rb"\g<1>20000101000000", target.read_bytes())
-        == b"%PDF /CreationDate (D:20000101000000Z)\n"
-    )
+    assert target.read_bytes() == b"%PDF /CreationDate (D:20240607080910Z)\n"
+
+
+def test_a_pdf_does_not_contain_the_time_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        Path(command[-1]).write_bytes(b"%PDF /CreationDate (D:20240607080910Z)")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert pdf.pdf_of("<p>hello</p>") == (b"%PDF /CreationDate (D:20000101000000Z)", "")

@@ -1,4 +1,4 @@
-"""A tiny assignment for the engine's tests: one question per kind of behaviour, nothing about generative models."""
+"""A tiny assignment for the engine's tests: a folder with one question per kind of behaviour."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder import intake
-from autograder.rubric import Assignment
-from autograder.rubric import read as read_rubric
+from autograder.model.assignment import FILE, Assignment, load
+from autograder.submissions import intake
 
 RUBRIC = """
 title = "Tiny"
 modules = ["first", "second"]
 given = ["given"]
-notebooks = []
 
 [[question]]
 id = "1"
@@ -43,8 +41,8 @@ words = 50
 """
 
 PROBES = {
-    "first.py": """
-        from .kit import need, snapshot
+    "probes/first.py": """
+        from autograder.sandbox.kit import need, snapshot
 
         def double(x):
             return {"y": snapshot(need("first", "double")(x))}
@@ -52,13 +50,12 @@ PROBES = {
         def raw(name):
             return {"y": need("first", name)()}
     """,
-    "second.py": """
-        from .kit import need, snapshot
+    "probes/second.py": """
+        from autograder.sandbox.kit import need, snapshot
 
         def quadruple(x):
             return {"y": snapshot(need("second", "quadruple")(x))}
     """,
-    "stand_ins/__init__.py": "",
     "stand_ins/first.py": """
         def double(x):
             return x * 3
@@ -66,26 +63,34 @@ PROBES = {
 }
 
 CHECKS = {
-    "public/test_first.py": """
-        from autograder.judging import Mistake, check, expect_close
+    "mistakes/public/first.py": """
+        from autograder.judging import Mistake
+
+        TWO_IS_ADDED = Mistake(
+            "two-is-added", "Two is added.", hint="Multiply by two.", questions=("1",), gives=lambda x: x + 2
+        )
+    """,
+    "checks/public/test_first.py": """
+        from autograder.judging import candidates, check, expect_close
+
+        from ...mistakes.public.first import TWO_IS_ADDED
 
         @check("1", points=1, title="The result is twice the input", asks="double(x): 2 x.")
         def test_twice(submission, draw):
             x = draw.normal(3, 2)
             y = submission.ask("first.double", seconds=3, x=x).tensor("y", (3, 2))
-            mistakes = [Mistake(x + 2, "Two is added.", "Multiply by two.")]
-            expect_close(y, 2 * x, what="double(x)", mistakes=mistakes)
+            expect_close(y, 2 * x, what="double(x)", mistakes=candidates([TWO_IS_ADDED], x))
     """,
-    "hidden/test_first.py": """
+    "checks/hidden/test_first.py": """
         from autograder.judging import check, expect_close
 
-        @check("1", points=3, title="Doubling is as the reference's", asks="double(x): 2 x.")
-        def test_as_reference(submission, reference, draw):
+        @check("1", points=3, title="Doubling is right for any shape", asks="double(x): 2 x.")
+        def test_any_shape(submission, draw):
             x = draw.normal(5)
             y = submission.ask("first.double", seconds=3, x=x).tensor("y", (5,))
-            expect_close(y, reference.ask("first.double", x=x).tensor("y"), what="double(x)")
+            expect_close(y, 2 * x, what="double(x)")
     """,
-    "public/test_second.py": """
+    "checks/public/test_second.py": """
         from autograder.judging import check, close, expect
 
         @check("2", points=2, title="The result is four times the input", asks="quadruple(x): double(double(x)).")
@@ -103,7 +108,7 @@ SOLUTION = {
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
-    """Writes texts into files under `folder` (made as needed) and returns it."""
+    """Writes texts into files under `folder`, which is created if needed, and returns it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         path = folder / name
@@ -113,27 +118,14 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def make_assignment(folder: Path) -> Assignment:
-    """The tiny assignment, with its reference, written under `folder`."""
-    import autograder.probes
-
-    kit = Path(autograder.probes.__file__).with_name("kit.py").read_text(encoding="utf-8")
-    write(folder / "probes", {"__init__.py": "", **PROBES})
-    (folder / "probes" / "kit.py").write_text(kit, encoding="utf-8")
-    write(folder / "checks", CHECKS)
-    write(folder / "given", {"given.py": "GIVEN = 1\n"})
-    write(folder / "reference", SOLUTION)
-    write(folder, {"rubric.toml": RUBRIC})
-    return Assignment(
-        rubric=read_rubric(folder / "rubric.toml"),
-        probes=folder / "probes",
-        checks=folder / "checks",
-        given=folder / "given",
-        reference=folder / "reference",
-    )
+    """The tiny assignment with its solutions, written into `folder`/tiny."""
+    home = write(folder / "tiny", {FILE: RUBRIC, **PROBES, **CHECKS})
+    write(home / "solutions", {**SOLUTION, "given.py": "GIVEN = 1\n"})
+    return load(home)
 
 
 def submit(folder: Path, assignment: Assignment, **files: str) -> intake.Submission:
-    """A submission of the solution with some modules replaced: submit(..., first="..."); an empty text leaves one out."""
+    """A submission of the solution with some modules replaced: submit(..., first="..."); an empty text omits the module."""
     texts = {**SOLUTION, **{f"{name}.py": text for name, text in files.items()}}
     write(folder, {name: text for name, text in texts.items() if text})
     return intake.read(folder, assignment.rubric)

@@ -4,7 +4,7 @@ What is in it:
     setup.sh, run_autograder    ours, in place of Otter's (which bring conda and a browser)
     otter_config.json, tests/   Otter's: test files that read verdicts, by question; the plugin that hands them over
     files/verdicts.ipynb        the one notebook that Otter finds in a submission's folder
-    autograder/, solutions/     the grader with its hidden checks, and the reference
+    autograder/                 the grader, with the assignment, its hidden checks and its given modules
     gradescope.toml, secret     the instructor's choices, and the course secret that inputs are drawn from
     constraints.txt, requirements.txt
 """
@@ -20,23 +20,24 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from autograder.archive import write_zip
+from autograder.build.contents import assignment_files, engine_files, home
 from autograder.host import settings
 from autograder.host.handover import NOTEBOOK, notebook, otter_name
-from autograder.rubric import assignment
+from autograder.model.assignment import ENGINE, FILE, GIVEN, assignment
+from autograder.support.archive import write_zip
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = ENGINE.parent
 OWN = Path(__file__).parent / "gradescope_files"
 NAME = "autograder.zip"
 PLUGIN = "autograder.host.plugin.HandVerdicts"
 EXECUTABLE = ("setup.sh", "run_autograder")
 OTTERS = ("otter_config.json", "tests/", "files/")  # what is kept of Otter's own zip
-LEFT_OUT = ("build", "notebook", "study")  # parts of the package that have no work on the host
+LEFT_OUT = ("build", "notebook")  # packages of the engine that are not used on the host
 
 TEST_FILE = '''"""{title}: the verdicts of the sandboxed grader, for Otter."""
 
@@ -48,9 +49,9 @@ points = None
 
 
 def judge(verdicts, check):
-    verdict = (verdicts or {{}}).get(check) or {{"status": "error", "told": "there is no verdict"}}
+    verdict = (verdicts or {{}}).get(check) or {{"status": "error", "message": "there is no verdict"}}
     if verdict["status"] != "passed":
-        raise AssertionError(verdict["told"])
+        raise AssertionError(verdict["message"])
 '''
 TEST_CASE = """
 
@@ -64,8 +65,8 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
     """Writes the zip into the folder `out` and returns its path.
 
     choices: a gradescope.toml of the instructor's; the defaults when None.
-    secret: the course secret; a new one, kept in the zip alone, when None.
-    Raises ValueError for choices that are none, and RuntimeError where `otter generate` fails.
+    secret: the course secret; a new one, stored only in the zip, when None.
+    Raises ValueError for invalid choices, and RuntimeError if `otter generate` fails.
     """
     chosen = choices or OWN / settings.FILE
     if not chosen.is_file():
@@ -85,7 +86,7 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
 
 def test_files() -> dict[str, str]:
     """Otter's test files by name: one for each question, with one test case for each check."""
-    from autograder.grading import checks_of
+    from autograder.grading.grader import checks_of
 
     checks = checks_of(assignment())
     texts: dict[str, str] = {}
@@ -101,7 +102,7 @@ def test_files() -> dict[str, str]:
 
 
 def _otters() -> dict[str, bytes]:
-    """What `otter generate` makes of our test files and plugin, less its own scripts and conda environment."""
+    """What `otter generate` makes from our test files and plugin, without its own scripts and conda environment."""
     config = {
         "plugins": [PLUGIN],
         "pdf": False,
@@ -136,7 +137,7 @@ def _otters() -> dict[str, bytes]:
             text=True,
         )
         if done.returncode or not (folder / NAME).is_file():
-            said = (done.stderr.strip().splitlines() or ["no word"])[-1]
+            said = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"otter generate failed: {said}")
         with zipfile.ZipFile(folder / NAME) as archive:
             return {n: archive.read(n) for n in archive.namelist() if n.startswith(OTTERS)}
@@ -149,13 +150,11 @@ def _requirements() -> str:
 
 
 def _grader() -> dict[str, bytes]:
-    """The package and the reference solutions."""
-    files: dict[str, bytes] = {}
-    package = ROOT / "autograder"
-    for path in sorted([*package.rglob("*.py"), *package.rglob("*.toml")]):
-        if path.relative_to(package).parts[0] not in LEFT_OUT:
-            files[path.relative_to(ROOT).as_posix()] = path.read_bytes()
-    rubric = assignment().rubric
-    for name in (*rubric.modules, *rubric.given):
-        files[f"solutions/{name}.py"] = (ROOT / "solutions" / f"{name}.py").read_bytes()
-    return files
+    """The engine and the whole assignment; of the solutions only the given modules, which every submission gets."""
+    subject = assignment()
+    place = home(subject)
+    given = {
+        f"{place}/{GIVEN}/{n}.py": (subject.given / f"{n}.py").read_bytes() for n in subject.rubric.given
+    }
+    table = {f"{place}/{FILE}": (subject.folder / FILE).read_bytes()}
+    return {**engine_files(LEFT_OUT), **assignment_files(subject, ()), **table, **given}

@@ -1,14 +1,17 @@
-"""What must not be in a release, looked for in all its files: solutions, model answers, hidden checks, traces of this machine.
+"""What must not be in a release, searched for in all its files: solutions, model answers, hidden checks, traces of this machine.
 
-What is secret is read afresh from the repository, so that it holds for whatever is there today:
+What is secret is read from the assignment each time:
 
-- the lines between the marks of `solutions/*.py`, in any spacing and without their comments;
-- the sentences between the marks of `solutions/notebooks/*.py`;
-- the names of hidden checks and their files, their sentences, and their numbers of four digits or more;
-- the paths, the user and the name of this machine; and files of a kind that nobody meant to hand out.
+- the lines between the marks of the solutions, in any spacing and without their comments;
+- the sentences between the marks of the notebooks' sources;
+- of every module in a folder called `hidden`: its name, the names of its checks and mistakes, its sentences, and its numbers of
+  four digits or more;
+- the paths, the user and the name of this machine; and files of a kind that does not belong in a release.
 
-What is said in public anyway is no leak: lines that also stand in what solutions give away, and what hidden checks share
-with public ones. The few other coincidences are in ALLOWED, each with its reason.
+Public text is not a leak: lines that the stubs contain as well, sentences that hidden modules share with those that students
+get, and names and numbers that they share with modules in folders called `public`. An assignment lists other coincidences in its
+assignment.toml, each with its reason. The engine is the same for every assignment and contains nothing of one, so its modules
+are searched for traces of this machine only.
 """
 
 from __future__ import annotations
@@ -26,36 +29,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-SHORT = 12  # characters (without spaces) up to which a line of code says nothing
-SENTENCE = 25  # characters from which a text is a sentence of its author's
-KINDS = {".py", ".md", ".toml", ".json", ".txt", ".ipynb", ""}
-# Lines of solutions that also stand elsewhere: the squeezed line, where it may stand, and why.
-ALLOWED: dict[str, tuple[str, str]] = {
-    "self.net=nn.Sequential(": (
-        "autograder/probes/",
-        "the stand-ins' own small networks begin so; what is in them differs",
-    ),
-    "returnself.net(x)": ("autograder/probes/", "the stand-ins' own small networks end so"),
-    "self.beta=beta": ("autograder/probes/", "stand-ins of models keep their arguments, as every class does"),
-    "q=self.encoder(x)": (
-        "autograder/probes/",
-        "the stand-in of a VAE calls its encoder; the docstring of the stub says so too",
-    ),
-    "q=self.encoder(x,c)": (
-        "autograder/probes/",
-        "the stand-in of a CVAE calls its encoder with the label, as its signature says",
-    ),
-    "betas=(0.5,0.999)": (
-        "autograder/probes/",
-        "the stand-in's constant, which the stub's docstring asks for",
-    ),
-    "optimizer.zero_grad()": (
-        "autograder/sandbox/",
-        "a warm-up step of the zygote; the line of every training loop",
-    ),
-    "self.optimizerD.step()": ("autograder/checks/public/", "words of a public check's hint"),
-}
+from autograder.build.contents import HIDDEN, assignment_files, home
+from autograder.build.stubs import solutions_of
+from autograder.model.assignment import ENGINE, Assignment
 
+SHORT = 12  # characters (without spaces): a line of code this short gives nothing away
+SENTENCE = 25  # characters from which a text is a sentence of its own
+KINDS = {".py", ".md", ".toml", ".json", ".txt", ".ipynb", ""}
 CODE_MARK = re.compile(
     r"^[ \t]*# BEGIN SOLUTION[ \t]*$(.*?)^[ \t]*# END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE
 )
@@ -67,9 +47,9 @@ _COMMON_NAMES = {"root", "user", "admin", "runner", "student", "ubuntu", "localh
 
 @dataclass(frozen=True)
 class Secret:
-    """Something that may not be handed out: what it is, where it stands, its text, and what to look for.
+    """Something that must not be released: what it is, where it is defined, its text, and what to search for.
 
-    squeezed: whether that is the text without spaces, which may begin and end anywhere; else it is a whole word.
+    squeezed: whether the key is the text without spaces, which may begin and end anywhere; otherwise it is a whole word.
     """
 
     kind: str
@@ -79,14 +59,19 @@ class Secret:
     squeezed: bool = True
 
 
-def find(files: Mapping[str, bytes], root: Path) -> list[str]:
-    """One line for each leak in `files` (by path), given the repository at `root`; none when all is well."""
-    found = [*_odd_files(files), *_traces(files, root)]
-    readings = {name: _readings(name, data) for name, data in files.items()}
-    for secret in secrets(root):
-        allowed, _ = ALLOWED.get(secret.key, (None, ""))
+def find(files: Mapping[str, bytes], subject: Assignment) -> list[str]:
+    """One line for each leak in `files`, a release of the assignment by path; none when all is well."""
+    found = [*_odd_files(files), *_traces(files)]
+    allowed = {squeeze(c.line): f"{home(subject)}/{c.within}/" for c in subject.coincidences}
+    engine, own = f"{ENGINE.name}/", f"{home(subject)}/"
+    readings = {
+        name: _readings(name, data)
+        for name, data in files.items()
+        if not name.startswith(engine) or name.startswith(own)
+    }
+    for secret in secrets(subject):
         for name, (text, squeezed) in readings.items():
-            if allowed is not None and name.startswith(allowed):
+            if secret.key in allowed and name.startswith(allowed[secret.key]):
                 continue
             if secret.key in (squeezed if secret.squeezed else text) and (
                 secret.squeezed or _whole(secret.key, text)
@@ -104,71 +89,81 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def secrets(root: Path) -> list[Secret]:
-    """All that may not be handed out."""
-    return [*solution_lines(root), *model_answers(root), *hidden_parts(root)]
+def secrets(subject: Assignment) -> list[Secret]:
+    """Everything that must not be released."""
+    solutions = solutions_of(subject)
+    return [*solution_lines(solutions), *model_answers(solutions), *hidden_parts(subject)]
 
 
-def solution_lines(root: Path) -> list[Secret]:
-    """The lines of code that students are to write, but for those that they are given elsewhere."""
+def solution_lines(solutions: Path) -> list[Secret]:
+    """The lines of code that students are to write, except those that the stubs contain elsewhere."""
     inside: dict[str, Secret] = {}
     outside = ""
-    for path in sorted((root / "solutions").glob("*.py")):
+    for path in sorted(solutions.glob("*.py")):
         source = path.read_text(encoding="utf-8")
-        outside += _squeeze(CODE_MARK.sub("\n", source)) + "\n"
+        outside += squeeze(CODE_MARK.sub("\n", source)) + "\n"
         bare = _without_comments(source).splitlines()
         for block in CODE_MARK.finditer(source):
             first = source.count("\n", 0, block.start(1))
             for number in range(first, first + block[1].count("\n")):
-                key = _squeeze(bare[number])
+                key = squeeze(bare[number])
                 if (len(key) > SHORT and _SAYS_SOMETHING.search(key)) or _CONSTANT.match(key):
                     place = f"solutions/{path.name}:{number + 1}"
-                    inside.setdefault(key, Secret("a solution line", place, bare[number].strip(), key))
+                    secret = Secret("a solution line", place, bare[number].strip(), key)
+                    inside.setdefault(key, secret)
     return [secret for key, secret in inside.items() if key not in outside]
 
 
-def model_answers(root: Path) -> list[Secret]:
+def model_answers(solutions: Path) -> list[Secret]:
     """The sentences of our own answers to the written questions."""
     found = []
-    for path in sorted((root / "solutions" / "notebooks").glob("*.py")):
+    for path in sorted((solutions / "notebooks").glob("*.py")):
         source = re.sub(r"^# ?", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        outside = _squeeze(_TEXT_MARK.sub("", source))
+        outside = squeeze(_TEXT_MARK.sub("", source))
         for answer in _TEXT_MARK.findall(source):
             for sentence in re.split(r"(?<=[.:;?!])\s+", answer):
-                key = _squeeze(sentence)
+                key = squeeze(sentence)
                 if len(key) >= SENTENCE and key not in outside:
                     found.append(Secret("a model answer", path.name, " ".join(sentence.split()), key))
     return found
 
 
-def hidden_parts(root: Path) -> list[Secret]:
-    """What hidden checks are called, say, and expect, where public checks do not say it too."""
-    checks = root / "autograder" / "checks"
+def hidden_parts(subject: Assignment) -> list[Secret]:
+    """The names, texts and numbers of hidden modules, except what students are given elsewhere."""
     public = _Parts()
-    for path in sorted((root / "solutions").glob("*.py")):  # docstrings and comments that students are given
-        public.given += _squeeze(CODE_MARK.sub("\n", path.read_text(encoding="utf-8")))
-    for path in sorted((checks / "public").rglob("*.py")):
+    for path in sorted(solutions_of(subject).glob("*.py")):  # docstrings and comments that students are given
+        public.given += squeeze(CODE_MARK.sub("\n", path.read_text(encoding="utf-8")))
+    for data in assignment_files(subject, [HIDDEN]).values():  # sentences may be split differently there
+        public.given += squeeze(data.decode())
+    stems = set()
+    for path in _modules(subject.folder, "public"):
         public.read(path.read_text(encoding="utf-8"))
-    stems = {path.stem for path in (checks / "public").rglob("*.py")}
+        stems.add(path.stem)
     found = []
-    for path in sorted((checks / "hidden").rglob("*.py")):
+    for path in _modules(subject.folder, HIDDEN):
         hidden = _Parts()
         hidden.read(path.read_text(encoding="utf-8"))
-        place = f"hidden/{path.name}"
+        place = path.relative_to(subject.folder).as_posix()
         names = hidden.names - public.names
-        if path.stem not in stems:  # what is called the same on both sides tells nothing
+        if (
+            "_" in path.stem and path.stem not in stems
+        ):  # a single word, or a public module's name, says nothing
             names.add(path.stem)
-        texts = {text for text in hidden.texts - public.texts if _squeeze(text) not in public.given}
+        texts = {text for text in hidden.texts - public.texts if squeeze(text) not in public.given}
+        numbers = hidden.numbers - public.numbers
         found += [Secret("the name", place, name, name, squeezed=False) for name in sorted(names)]
-        found += [Secret("a text", place, text, _squeeze(text)) for text in sorted(texts)]
-        found += [
-            Secret("a number", place, n, n, squeezed=False) for n in sorted(hidden.numbers - public.numbers)
-        ]
+        found += [Secret("a text", place, text, squeeze(text)) for text in sorted(texts)]
+        found += [Secret("a number", place, n, n, squeezed=False) for n in sorted(numbers)]
     return found
 
 
+def _modules(folder: Path, kind: str) -> list[Path]:
+    """The modules in all folders of an assignment that are called `kind`."""
+    return sorted(p for p in folder.rglob("*.py") if kind in p.relative_to(folder).parts[:-1])
+
+
 class _Parts:
-    """The checks, the sentences and the long numbers of some modules."""
+    """The names of checks and mistakes, the sentences and the long numbers of some modules."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -180,9 +175,12 @@ class _Parts:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 self.names.add(node.name)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Mistake") and node.args:
+                if isinstance(node.args[0], ast.Constant):
+                    self.names.add(str(node.args[0].value))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 self.texts.update(
-                    s for s in re.split(r"(?<=[.:;?!])\s+", node.value) if len(_squeeze(s)) >= SENTENCE
+                    s for s in re.split(r"(?<=[.:;?!])\s+", node.value) if len(squeeze(s)) >= SENTENCE
                 )
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.NUMBER:
@@ -192,24 +190,24 @@ class _Parts:
 
 
 def _whole(word: str, text: str) -> bool:
-    """True when the word stands in the text, and not as a part of a longer one."""
+    """True when the text contains the word, and not only as part of a longer one."""
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 def _readings(name: str, data: bytes) -> tuple[str, str]:
-    """A file's text, and the same without any space; of JSON also what it means: no escape hides anything."""
+    """A file's text, and the same without spaces; of JSON also its decoded strings, so that no escape hides anything."""
     text = data.decode("utf-8", "replace")
-    said = [text]
+    texts = [text]
     if name.endswith((".ipynb", ".json")):
-        said.append("\n".join(_strings(json.loads(text))))
-    return "\n".join(said), "\n".join(_squeeze(t) for t in said)
+        texts.append("\n".join(_strings(json.loads(text))))
+    return "\n".join(texts), "\n".join(squeeze(t) for t in texts)
 
 
 def _strings(tree: object) -> Iterator[str]:
     if isinstance(tree, str):
         yield tree
     elif isinstance(tree, list):
-        # A cell's lines belong together: a sentence may run over several.
+        # A cell's lines belong together: a sentence may span several.
         yield "".join(part for part in tree if isinstance(part, str))
         for part in tree:
             if not isinstance(part, str):
@@ -220,7 +218,8 @@ def _strings(tree: object) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _squeeze(text: str) -> str:
+def squeeze(text: str) -> str:
+    """The text without any whitespace."""
     return "".join(text.split())
 
 
@@ -234,26 +233,26 @@ def _without_comments(source: str) -> str:
     return "\n".join(lines)
 
 
-# --- What is no matter of content ------------------------------------------------------------------------
+# --- Files and machines ------------------------------------------------------------------------
 
 
 def _odd_files(files: Mapping[str, bytes]) -> Iterator[str]:
-    """Files of a kind or in a folder that no release has, and notebooks that have been run."""
+    """Files of a kind or in a folder that does not belong in a release, and notebooks that have been run."""
     for name, data in files.items():
         path = Path(name)
-        if path.suffix not in KINDS or {"__pycache__", "hidden", "solutions", "tests", ".git"} & set(
+        if path.suffix not in KINDS or {"__pycache__", HIDDEN, "solutions", "tests", ".git"} & set(
             path.parts
         ):
-            yield f"{name}: no release holds such a file"
+            yield f"{name}: such a file does not belong in a release"
         if name.endswith(".ipynb"):
             cells = json.loads(data)["cells"]
             if any(cell.get("outputs") or cell.get("execution_count") for cell in cells):
                 yield f"{name}: holds the outputs of a run"
 
 
-def machine_traces(root: Path) -> set[str]:
-    """What would tell where a release was built: the paths of the repository, of Python, of home and of temporary files."""
-    homes = {str(Path.home()), str(root), str(root.resolve()), sys.prefix, sys.base_prefix, str(Path.cwd())}
+def machine_traces() -> set[str]:
+    """What would show where a release was made: the paths of the repository, of Python, of home and of temporary files."""
+    homes = {str(Path.home()), str(ENGINE.parent), sys.prefix, sys.base_prefix, str(Path.cwd())}
     traces = {home for home in homes if len(Path(home).parts) > 2}
     traces.add(str(Path(tempfile.gettempdir()) / "pytest-"))
     with_names: Iterable[str] = (socket.gethostname(), socket.getfqdn(), _user())
@@ -268,9 +267,9 @@ def _user() -> str:
         return ""
 
 
-def _traces(files: Mapping[str, bytes], root: Path) -> Iterator[str]:
-    home = re.compile(r"/(?:home|Users)/\w+|[A-Z]:\\\\?Users\\")
-    traces = machine_traces(root)
+def _traces(files: Mapping[str, bytes]) -> Iterator[str]:
+    homes = re.compile(r"/(?:home|Users)/\w+|[A-Z]:\\\\?Users\\")
+    traces = machine_traces()
     for name, data in files.items():
         text = data.decode("utf-8", "replace")
         for trace in sorted(traces):
@@ -278,5 +277,5 @@ def _traces(files: Mapping[str, bytes], root: Path) -> Iterator[str]:
                 rf"(?<!\w){re.escape(trace)}(?!\w)" if trace[:1].isalnum() else re.escape(trace), text
             ):
                 yield f"{name}: names this machine: {trace}"
-        if shown := home.search(text):
-            yield f"{name}: names somebody's home: {shown[0]}"
+        if shown := homes.search(text):
+            yield f"{name}: names a home folder: {shown[0]}"

@@ -1,7 +1,7 @@
-"""Make the notebooks from their sources, `solutions/notebooks/*_notebook.py` (jupytext's percent format).
+"""Make the notebooks from their sources, `notebooks/*_notebook.py` in the folder of solutions (jupytext's percent format).
 
-Every source gives two notebooks: the complete one for `solutions/`, with our answers to the written questions,
-and the students' for `assignment/`. A written question looks so in a source:
+Each source gives two notebooks: the complete one for the solutions, with our answers to the written questions, and the
+students'. A written question looks like this in a source:
 
     # %% [markdown]
     # <!-- BEGIN QUESTION -->
@@ -16,9 +16,8 @@ and the students' for `assignment/`. A written question looks so in a source:
     # %% [markdown]
     # <!-- END QUESTION -->
 
-Students get `_Write your answer here._` in place of the answer. The other marks stay in both: by them the answers
-are found again, also when an editor has dropped all metadata. No notebook holds outputs, and the same source
-always gives the same bytes.
+Students get `_Write your answer here._` in place of the answer. The other marks stay in both, so that answers are found again
+even when an editor has dropped all metadata. Notebooks hold no outputs, and the same source always gives the same bytes.
 """
 
 import hashlib
@@ -32,14 +31,14 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-SUFFIX = "_notebook"  # of a source: a file that is called vae.py would be taken for the module
+SUFFIX = "_notebook"  # of a source's name: without it, the source could be mistaken for a module
 PLACEHOLDER = "_Write your answer here._"
 
 BEGIN_QUESTION, END_QUESTION = "<!-- BEGIN QUESTION -->", "<!-- END QUESTION -->"
 BEGIN_SOLUTION, END_SOLUTION = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
 MARKS = (BEGIN_QUESTION, END_QUESTION, BEGIN_SOLUTION, END_SOLUTION)
-QUESTION = re.compile(r"<!-- question (?P<id>\d+-\d+w(-[a-z])?) -->")
-# What may be meant for a mark: it must then be one, letter for letter.
+QUESTION = re.compile(r"<!-- question (?P<id>[\w.-]+) -->")
+# What looks like a mark must be one, letter for letter.
 LIKE_A_MARK = re.compile(r"\b(BEGIN|END)\W+(QUESTION|SOLUTION)\b|<!--\s*question\b", re.IGNORECASE)
 CELL = re.compile(r"# %%(?P<rest>.*)")
 
@@ -51,7 +50,7 @@ METADATA = {
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark in a source: its line (from 1), the number of the cell that it stands in, and what it says."""
+    """A mark in a source: its line (from 1), the number of its cell, and its text."""
 
     line: int
     cell: int
@@ -64,12 +63,12 @@ def notebook(source: str, filename: str, complete: bool) -> bytes:
     Args:
         source: a Python file in the percent format.
         filename: its name, for error messages.
-        complete: whether our answers stay in, for `solutions/`; otherwise it is the students' notebook.
+        complete: whether our answers stay in; otherwise it is the students' notebook.
 
     Raises:
         ValueError: a mark that is misspelt, unclosed, nested, alone or in code; a question without an id, without
-            an answer or with two, or with an id that another one has; an answer outside of a question. The message
-            names the file and the line.
+            an answer or with two, or with another question's id; an answer outside a question. The message names the file
+            and the line.
     """
     _check(source, filename)
     cells = []
@@ -82,7 +81,7 @@ def notebook(source: str, filename: str, complete: bool) -> bytes:
 
 
 def notebook_files(solutions: Path, complete: bool) -> dict[str, bytes]:
-    """Name and bytes of every notebook that `solutions/notebooks/` has a source of."""
+    """Name and bytes of every notebook that the folder `notebooks` of `solutions` has a source for."""
     return {
         f"{path.stem.removesuffix(SUFFIX)}.ipynb": notebook(
             path.read_text(encoding="utf-8"), f"notebooks/{path.name}", complete
@@ -92,7 +91,7 @@ def notebook_files(solutions: Path, complete: bool) -> dict[str, bytes]:
 
 
 def _answered(text: str, complete: bool) -> str:
-    """A markdown cell with our answer, or with the place for the student's, where its marks are."""
+    """A markdown cell with our answer, or with the placeholder for the student's, between its marks."""
     before, begun, rest = text.partition(BEGIN_SOLUTION)
     if not begun:
         return text
@@ -118,7 +117,7 @@ def _with_ids(cells: list[tuple[str, str]]) -> list[NotebookNode]:
 
 
 def _check(source: str, filename: str) -> None:
-    """Go through the marks in order. A question is begun, named, answered and ended, and then the next may begin."""
+    """Raises ValueError unless each question is begun, named, answered and ended before the next one begins."""
     begun: Mark | None = None  # the question that is open
     opened: Mark | None = None  # the answer that is open
     named = answered = False
@@ -126,17 +125,15 @@ def _check(source: str, filename: str) -> None:
     for mark in _marks(source, filename):
         where = f"{filename}:{mark.line}"
         if opened and mark.text != END_SOLUTION:
-            raise ValueError(f"{where}: {mark.text} inside of the answer that begins at line {opened.line}")
+            raise ValueError(f"{where}: {mark.text} inside the answer that begins at line {opened.line}")
         if mark.text == BEGIN_QUESTION:
             if begun:
-                raise ValueError(
-                    f"{where}: {mark.text} inside of the question that begins at line {begun.line}"
-                )
+                raise ValueError(f"{where}: {mark.text} inside the question that begins at line {begun.line}")
             begun, named, answered = mark, False, False
         elif mark.text == BEGIN_SOLUTION:
             if not begun or not named:
                 raise ValueError(
-                    f"{where}: an answer must stand in a question, after {BEGIN_QUESTION} and its id"
+                    f"{where}: an answer must lie in a question, after {BEGIN_QUESTION} and its id"
                 )
             if answered:
                 raise ValueError(f"{where}: a second answer to the question that begins at line {begun.line}")
@@ -168,13 +165,13 @@ def _check(source: str, filename: str) -> None:
 
 
 def _check_answer(begin: Mark | None, end: Mark, source: str, filename: str) -> None:
-    """Complain about the end of an answer that was not begun in the same cell, or that is empty."""
+    """Raises ValueError for the end of an answer that was not begun in the same cell, or that is empty."""
     if not begin:
         raise ValueError(f"{filename}:{end.line}: {END_SOLUTION} without {BEGIN_SOLUTION}")
     if begin.cell != end.cell:
         raise ValueError(f"{filename}:{end.line}: the answer begins at line {begin.line}, in another cell")
     if not any(line.strip(" #") for line in source.splitlines()[begin.line : end.line - 1]):
-        raise ValueError(f"{filename}:{begin.line}: nothing stands between the marks")
+        raise ValueError(f"{filename}:{begin.line}: there is nothing between the marks")
 
 
 def _marks(source: str, filename: str) -> Iterator[Mark]:
@@ -193,5 +190,5 @@ def _marks(source: str, filename: str) -> Iterator[Mark]:
                 f"<!-- question 1-3w -->; got {text!r}"
             )
         if not markdown:
-            raise ValueError(f"{filename}:{number}: a mark must stand in a markdown cell; got {text!r}")
+            raise ValueError(f"{filename}:{number}: a mark must be in a markdown cell; got {text!r}")
         yield Mark(number, cell, text)

@@ -1,9 +1,10 @@
 """Make the release: the tree that students get, and its zip.
 
-    python -m autograder release [--out DIR]      DIR/generative-models/ and DIR/generative-models.zip
+    python -m autograder release [--out DIR]      DIR/<name>/ and DIR/<name>.zip
 
-What goes in is named here, file by file: a new file stays at home until somebody names it. What was named must be there.
-The stubs and notebooks are made from `solutions/` afresh, and nothing is written that `leaks` objects to.
+It holds what a student's commands need: the engine without the instructors' parts, the assignment without its hidden checks, the
+stubs and notebooks, generated from the solutions, and a README, a Makefile and a project file. Nothing is written if `leaks`
+finds anything in it.
 """
 
 from __future__ import annotations
@@ -12,51 +13,56 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder.archive import zipped
 from autograder.build import leaks
-from autograder.build.stubs import stub_files
-from autograder.handed_out import describe
+from autograder.build.contents import HIDDEN, assignment_files, engine_files, home
+from autograder.build.stubs import solutions_of, stub_files
+from autograder.model import rubric as rubrics
+from autograder.model.assignment import ENGINE, FILE, MANIFEST, Assignment, assignment
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import tidy
+from autograder.submissions.handed_out import describe
+from autograder.support.archive import zipped
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-NAME = "generative-models"
+ROOT = ENGINE.parent
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-
-# Files that are copied as they are, by folder.
-COPIED = {
-    ".": "LICENSE constraints.txt",
-    "autograder": "__init__.py __main__.py archive.py batch.py cli.py examinee.py grading.py handed_out.py intake.py "
-    "interrupts.py rubric.py rubric.toml submit.py verdicts.py",
-    "autograder/checks": "__init__.py",
-    "autograder/checks/public": "__init__.py gan_search.py gan_steps.py given.py small_gan.py telling.py test_autoencoder.py "
-    "test_cvae.py test_devices.py test_gan.py test_gan_reconstruct.py test_gan_spectral.py test_gan_training.py test_vae.py",
-    "autograder/judging": "__init__.py check.py draw.py faults.py observation.py properties.py statistics.py",
-    "autograder/notebook": "__init__.py grader.py pages.py pdf.py results.py words.py written.py",
-    "autograder/probes": "__init__.py autoencoder.py cvae.py gan.py gan_reconstruct.py gan_spectral.py gan_training.py kit.py "
-    "posing.py training.py vae.py variational.py",
-    "autograder/probes/stand_ins": "__init__.py autoencoder.py gan.py models.py vae.py",
-    "autograder/reports": "__init__.py files.py markup.py terminal.py",
-    "autograder/sandbox": "__init__.py box.py child.py groups.py jail.py launch.py linux.py spawned.py syscalls.py wire.py "
-    "zygote.py",
-}
-# Files of assignment/, which come from solutions/. The notebooks are there once solutions/notebooks/ is.
-ASSIGNMENT = "README.md autoencoder.py vae.py cvae.py gan.py data.py figures.py"
-NOTEBOOKS = "vae.ipynb gan.ipynb"
-# Templates, and the names they get.
+# The engine's packages and modules that only instructors use.
+INSTRUCTORS = (
+    "build",
+    "classroom",
+    "cli/build.py",
+    "cli/catalogue.py",
+    "cli/instructor.py",
+    "cli/printing.py",
+    "grading/cluster.py",
+    "host",
+    "reports/analysis.py",
+    "reports/html.py",
+    "reports/views.py",
+    "submissions/exports.py",
+    "submissions/metadata.py",
+    "submissions/names.py",
+    "submissions/staging.py",
+    "submissions/unpack.py",
+)
+COPIED = ("LICENSE", "constraints.txt")
+# Templates, and the names of the files that are made from them.
 WRITTEN = {
     "README.md": "README.md",
     "Makefile": "Makefile",
     "pyproject.in": "pyproject.toml",
     "gitignore": ".gitignore",
 }
+OF_INSTRUCTORS = ("about", "commands", "coincidence", "corpora", "solutions", "stubs")  # in assignment.toml
 
 
 class ReleaseError(Exception):
@@ -65,92 +71,142 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """Where the tree and the zip are, and how many files they hold."""
+    """The paths of the tree and of the zip, and the number of files in them."""
 
     tree: Path
     archive: Path
     count: int
 
 
-def files_of(root: Path) -> dict[str, bytes]:
-    """All files of the release made from the repository at `root`, by path, with line ends as on Unix.
+def files_of(subject: Assignment) -> dict[str, bytes]:
+    """All files of a release of the assignment, by path, with line ends as on Unix.
 
     Raises:
-        ReleaseError: a file that is named here is not there.
+        ReleaseError: the solutions give no file for a module or notebook of the rubric.
     """
-    found: dict[str, bytes] = {}
-    missing: list[str] = []
-
-    def take(name: str, source: Path) -> None:
-        if source.is_file():
-            found[name] = source.read_bytes()
-        else:
-            missing.append(f"{source.relative_to(root).as_posix()}: named for the release, but not there")
-
-    for folder, names in COPIED.items():
-        for name in names.split():
-            path = (Path(folder) / name).as_posix()
-            take(path, root / path)
-    for template, name in WRITTEN.items():
-        take(name, root / "autograder" / "build" / "templates" / template)
-    stubs = stub_files(root / "solutions")
-    wanted = ASSIGNMENT.split() + (NOTEBOOKS.split() if (root / "solutions" / "notebooks").is_dir() else [])
-    missing += [
-        f"assignment/{name}: named for the release, but solutions/ gives none"
-        for name in wanted
-        if name not in stubs
-    ]
-    if missing:
-        raise ReleaseError("\n".join(missing))
-    given = {name: stubs[name].replace(b"\r\n", b"\n") for name in wanted}
-    found.update({f"assignment/{name}": data for name, data in given.items()})
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found["pyproject.toml"] = _filled(found["pyproject.toml"].decode(), project).encode()
-    found["autograder/handed_out.json"] = describe(given).to_json().encode()
-    return {name: found[name].replace(b"\r\n", b"\n") for name in sorted(found)}
-
-
-def _filled(template: str, project: Mapping[str, Any]) -> str:
-    """The students' pyproject.toml: what it takes to run the checks and notebooks is the same as here."""
-    extras = project["optional-dependencies"]
-    lists = {
-        "dependencies": project["dependencies"],
-        "students": extras["students"],
-        "jupyter": extras["jupyter"],
-    }
-    for key, packages in lists.items():
-        template = template.replace(
-            f"@{key}@", "\n".join(f"    {json.dumps(package)}," for package in packages)
-        )
-    for key in ("name", "version", "description", "requires-python"):
-        template = template.replace(f"@{key}@", project[key])
-    return template
-
-
-def make(out: Path, root: Path) -> Release:
-    """Writes the release into `out`, in place of an earlier one.
-
-    Raises:
-        ReleaseError: a named file is missing, the release would leak something, or `out` cannot be used. Nothing is written.
-    """
-    files = files_of(root)
-    if found := leaks.find(files, root):
-        raise ReleaseError("\n".join(found))
-    tree, archive = out / NAME, out / f"{NAME}.zip"
-    if tree.exists() and not (tree / "autograder" / "handed_out.json").is_file():
+    rubric = subject.rubric
+    stubs = stub_files(solutions_of(subject))
+    wanted = [*(f"{name}.py" for name in (*rubric.modules, *rubric.given)), *rubric.notebooks]
+    if missing := [name for name in wanted if name not in stubs]:
         raise ReleaseError(
-            f"{tree}: there is something that is no release; move it away, or choose another --out"
+            "\n".join(f"assignment/{name}: listed in {FILE}, but the solutions have none" for name in missing)
         )
+    wanted += [name for name in stubs if name.endswith(".md")]
+    given = {name: _unix(stubs[name]) for name in wanted}
+    found = {
+        **engine_files(INSTRUCTORS),
+        **assignment_files(subject, [HIDDEN]),
+        **{f"assignment/{name}": data for name, data in given.items()},
+        **{name: (ROOT / name).read_bytes() for name in COPIED},
+        f"{home(subject)}/{FILE}": _for_students(rubrics.table(subject.folder / FILE)).encode(),
+        f"{home(subject)}/{MANIFEST}": describe(given).to_json().encode(),
+    }
+    values = _values(subject, given)
+    for template, name in WRITTEN.items():
+        text = (TEMPLATES / template).read_text(encoding="utf-8")
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        found[name] = text.encode()
+    return {name: _unix(found[name]) for name in sorted(found)}
+
+
+def _unix(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n")
+
+
+def _for_students(table: Mapping[str, Any]) -> str:
+    """The assignment.toml of a release: the names and questions, without what is for instructors."""
+
+    def lines(
+        row: Mapping[str, Any],
+    ) -> list[str]:  # texts, numbers and lists are written alike in JSON and TOML
+        return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in row.items()]
+
+    front = {key: table[key] for key in table if key not in (*OF_INSTRUCTORS, "question")}
+    blocks = [lines(front), *(["[[question]]", *lines(row)] for row in table["question"])]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _values(subject: Assignment, given: Mapping[str, bytes]) -> dict[str, str]:
+    """What the templates' placeholders stand for. Checks and notebooks need the same packages as here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras, name = project["optional-dependencies"], f"{subject.name}-assignment"
+    rubric = subject.rubric
+
+    def packages(listed: list[str]) -> str:
+        own = [package.replace(f"{project['name']}[", f"{name}[") for package in listed]
+        return "\n".join(f"    {json.dumps(package)}," for package in own)
+
+    return {
+        "name": subject.name,
+        "title": rubric.title,
+        "about": subject.about or f"You write {_listed(f'`{module}.py`' for module in rubric.modules)}.",
+        "points": _points(rubric),
+        "files": "\n".join(_file_rows(rubric, given)),
+        "questions": "\n".join(
+            f"| {q.id} | {tidy(q.points)} | {q.title} | {f'`{q.module}.py`' if q.auto else 'a written answer'} |"
+            for q in rubric.questions
+        ),
+        "example": rubric.auto[0].id,
+        "project": name,
+        "version": project["version"],
+        "description": json.dumps(rubric.title, ensure_ascii=False),
+        "requires-python": project["requires-python"],
+        "dependencies": packages(project["dependencies"]),
+        "students": packages(extras["students"]),
+        "jupyter": packages(extras["jupyter"]),
+    }
+
+
+def _points(rubric: Rubric) -> str:
+    auto, written = (tidy(sum(q.points for q in kind)) for kind in (rubric.auto, rubric.written))
+    return f"{auto} points are graded by program" + (
+        f", {written} by reading what you wrote." if written else "."
+    )
+
+
+def _file_rows(rubric: Rubric, given: Mapping[str, bytes]) -> Iterator[str]:
+    """The rows of the README's table of files in assignment/."""
+    names = [*(f"{module}.py" for module in rubric.modules), *rubric.notebooks]
+    yield f"| `assignment/` | where you work: {_listed(f'`{name}`' for name in names)} |"
+    if "README.md" in given:
+        yield "| `assignment/README.md` | more about the questions, the notebooks and the data |"
+    for module in rubric.given:
+        yield f"| `assignment/{module}.py` | given; your changes to it are not handed in |"
+
+
+def _listed(words: Iterable[str]) -> str:
+    """Words as "a", "a and b" or "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def make(out: Path, subject: Assignment | None = None) -> Release:
+    """Writes a release of the assignment (the one in use when None) into `out`, in place of an earlier one.
+
+    Raises:
+        ReleaseError: a file is missing, the release would leak something, or `out` cannot be used. Nothing is written.
+        ValueError: a solution's marks are malformed, or there are no solutions.
+    """
+    subject = subject or assignment()
+    files = files_of(subject)
+    if found := leaks.find(files, subject):
+        raise ReleaseError("\n".join(found))
+    tree, archive = out / subject.name, out / f"{subject.name}.zip"
+    if tree.exists() and not any(tree.glob(f"{ENGINE.name}/**/{MANIFEST}")):
+        raise ReleaseError(f"{tree}: is not a release; move it away, or choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=f".{NAME}-", ignore_cleanup_errors=True) as folder:
-            fresh = Path(folder, NAME)
+        with tempfile.TemporaryDirectory(
+            dir=out, prefix=f".{tree.name}-", ignore_cleanup_errors=True
+        ) as folder:
+            fresh = Path(folder, tree.name)
             for name, data in files.items():
                 path = fresh / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             Path(folder, archive.name).write_bytes(
-                zipped({f"{NAME}/{name}": data for name, data in files.items()})
+                zipped({f"{tree.name}/{name}": data for name, data in files.items()})
             )
             if tree.exists():
                 shutil.rmtree(tree)

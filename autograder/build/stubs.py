@@ -1,21 +1,22 @@
-"""Make `assignment/` from `solutions/`: take the students' part out of every solution.
+"""Make the stubs: take the students' part out of every solution.
 
-What students write stands in the solutions between two marks (Otter Assign's), each on a line of its own:
+What students write is marked in the solutions by two comments (Otter Assign's), each on a line of its own:
 
-    # TODO 1-4: write VAE.reparameterize
+    # TODO 1-4: write Model.sample
     # More lines of advice may follow. Students keep all of this.
     # BEGIN SOLUTION
-    eps = torch.randn_like(mu)
-    return mu + torch.exp(log_sigma) * eps
+    noise = torch.randn_like(mean)
+    return mean + scale * noise
     # END SOLUTION
 
-Inside of a function such a block becomes `raise NotImplementedError("1-4: write VAE.reparameterize")`. In the
-body of a module or a class, every assignment `NAME = ...` becomes `NAME = None  # 1-6: ...`, and imports are
-taken out. The text comes from the first line of the TODO comment right before the block; a block of imports
-alone needs none. The notebooks come from `solutions/notebooks/` (see `autograder.build.notebooks`).
+Inside a function such a block becomes `raise NotImplementedError("1-4: write Model.sample")`. In the body of a module or
+a class, every assignment `NAME = ...` becomes `NAME = None  # 1-6: ...`, and imports are removed. The text comes from the first
+line of the TODO comment right before the block: the id of a question, a colon, and what to do. A block that holds only imports
+needs none. The notebooks come from the solutions' folder `notebooks/` (see `autograder.build.notebooks`).
 
-    python -m autograder.build.stubs            write assignment/, and the complete notebooks
-    python -m autograder.build.stubs --check    write nothing; exit with 1 if any of that would change
+    python -m autograder.build.stubs                         write the stubs, and the complete notebooks
+    python -m autograder.build.stubs --check                 write nothing; exit with 1 if any of that would change
+    python -m autograder.build.stubs --assignment-dir DIR    of another assignment
 """
 
 import argparse
@@ -28,15 +29,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.build.notebooks import notebook_files
-
-ROOT = Path(__file__).resolve().parents[2]
-# A bundled example submission, whose gan.py is the stub as students get it.
-UNTOUCHED_GAN = Path("tests/submissions/problem-1-done/gan.py")
+from autograder.build.notebooks import QUESTION, notebook_files
+from autograder.model.assignment import OPTION, Assignment, assignment, choose
 
 BEGIN = "# BEGIN SOLUTION"
 END = "# END SOLUTION"
-TODO = re.compile(r"# TODO (?P<text>\d+-\d+[a-z]*(-[a-z])?: \S.*)")
+TODO = re.compile(r"# TODO (?P<text>[\w.-]+: \S.*)")
 ANY_MARK = re.compile(r"#\s*(BEGIN|END)\s+SOLUTION\b", re.IGNORECASE)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -58,16 +56,15 @@ def stub_source(source: str, filename: str, wanted: Callable[[str], bool] = lamb
     Args:
         source: the solution, a Python module.
         filename: its name, for error messages.
-        wanted: tells by a block's TODO ("1-4: write VAE.loss") whether it is taken out; all are, unless said
-            otherwise. (With a choice made, the text is that of a half-finished submission.)
+        wanted: whether a block with this TODO ("1-4: write Model.loss") is taken out; all are by default. (If some stay,
+            the text is that of a half-finished submission.)
 
     Returns:
-        The module without its solution blocks; `source` itself where there is none.
+        The module without its solution blocks; `source` itself if there is none.
 
     Raises:
-        ValueError: a mark that is misspelt, unclosed, nested or alone; a block without a TODO, or with
-            nothing in it, or that cuts a statement in two; or a source that is not Python. The message names
-            the file and the line.
+        ValueError: a mark that is misspelt, unclosed, nested or alone; a block that has no TODO, is empty, or cuts a statement
+            in two; or a source that is not Python. The message names the file and the line.
     """
     try:
         tree = ast.parse(source)
@@ -78,7 +75,7 @@ def stub_source(source: str, filename: str, wanted: Callable[[str], bool] = lamb
         return source
     lines = source.splitlines(keepends=True)
     made: list[str] = []
-    position = 0  # number of lines that are dealt with
+    position = 0  # number of lines done
     for block in blocks:
         if not wanted(block.todo or ""):
             continue
@@ -89,10 +86,10 @@ def stub_source(source: str, filename: str, wanted: Callable[[str], bool] = lamb
 
 
 def _blocks(source: str, filename: str) -> list[Block]:
-    """Find all solution blocks, and complain about marks that do not fit together."""
+    """All solution blocks. Raises ValueError where marks do not fit together."""
     lines = source.splitlines()
     blocks: list[Block] = []
-    opened: tuple[int, int] | None = None  # line and column of a BEGIN mark without its END
+    opened: tuple[int, int] | None = None  # line and column of a BEGIN mark without an END so far
     for line, column, text in _comments(source):
         if not ANY_MARK.match(text):
             continue
@@ -101,7 +98,7 @@ def _blocks(source: str, filename: str) -> list[Block]:
             raise ValueError(f"{where}: a mark must be a line of its own, {BEGIN!r} or {END!r}; got {text!r}")
         if text == BEGIN:
             if opened:
-                raise ValueError(f"{where}: {BEGIN!r} inside of the block that begins at line {opened[0]}")
+                raise ValueError(f"{where}: {BEGIN!r} inside the block that begins at line {opened[0]}")
             opened = line, column
         else:
             if not opened:
@@ -114,7 +111,7 @@ def _blocks(source: str, filename: str) -> list[Block]:
 
 
 def _comments(source: str) -> list[tuple[int, int, str]]:
-    """Line, column and text of every comment. (A mark that is quoted in a string is not a mark.)"""
+    """Line, column and text of every comment. (A mark inside a string is not a mark.)"""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return [(*token.start, token.string) for token in tokens if token.type == tokenize.COMMENT]
 
@@ -130,7 +127,7 @@ def _todo_before(lines: Sequence[str], begin: int) -> str | None:
 
 
 def _replacement(block: Block, tree: ast.Module, filename: str) -> list[str]:
-    """What students get in place of a block: lines without indentation."""
+    """What students get in place of a block, as lines without indentation."""
     where = f"{filename}:{block.begin}"
     statements = _statements(block, tree, where)
     if any(isinstance(node, Function) and _contains(node, statements[0]) for node in ast.walk(tree)):
@@ -155,7 +152,7 @@ def _replacement(block: Block, tree: ast.Module, filename: str) -> list[str]:
 
 
 def _statements(block: Block, tree: ast.Module, where: str) -> list[ast.stmt]:
-    """The outermost statements of a block; every one must lie in it with its whole length."""
+    """The outermost statements of a block; each must lie entirely within it."""
     inside: list[ast.stmt] = []
     for node in ast.walk(tree):  # parents come before their children
         if not isinstance(node, ast.stmt):
@@ -171,7 +168,7 @@ def _statements(block: Block, tree: ast.Module, where: str) -> list[ast.stmt]:
         if not any(_contains(outer, node) for outer in inside):
             inside.append(node)
     if not inside:
-        raise ValueError(f"{where}: nothing stands between the marks")
+        raise ValueError(f"{where}: there is nothing between the marks")
     return sorted(inside, key=_first_line)
 
 
@@ -189,13 +186,13 @@ def _required_todo(block: Block, where: str) -> str:
     if block.todo is None:
         raise ValueError(
             f"{where}: right before the block a comment must begin with '# TODO <question>: <what to do>', "
-            "for instance '# TODO 1-4: write VAE.loss'"
+            "for instance '# TODO 1-4: write Model.loss'"
         )
     return block.todo
 
 
 def stub_files(solutions: Path) -> dict[str, bytes]:
-    """Name and bytes of all that students get from `solutions`: stubs of modules, notebooks, texts as they are."""
+    """Name and bytes of everything that students get from `solutions`: stubs of modules, notebooks, texts as they are."""
     files = notebook_files(solutions, complete=False)
     for path in sorted([*solutions.glob("*.py"), *solutions.glob("*.md")]):
         source = path.read_bytes()
@@ -205,70 +202,97 @@ def stub_files(solutions: Path) -> dict[str, bytes]:
     return files
 
 
-def write_stubs(solutions: Path, assignment: Path) -> list[Path]:
-    """Write all stubs into `assignment` (made if need be), and return the paths of what was written."""
+def write_stubs(solutions: Path, stubs: Path) -> list[Path]:
+    """Writes all stubs into the folder `stubs` (made if needed) and returns the paths of the written files."""
     files = stub_files(solutions)  # before anything is written: a malformed mark leaves the folder as it was
-    assignment.mkdir(parents=True, exist_ok=True)
+    stubs.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (assignment / name).write_bytes(content)
-    return [assignment / name for name in files]
-
-
-def write_untouched_gan(solutions: Path, target: Path) -> Path:
-    """Write the stub of gan.py into the bundled submission that has not begun with Problem 2."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(stub_files(solutions)["gan.py"])
-    return target
+        (stubs / name).write_bytes(content)
+    return [stubs / name for name in files]
 
 
 def write_notebooks(solutions: Path) -> list[Path]:
-    """Write the complete notebooks into `solutions`, and return the paths of what was written."""
+    """Writes the complete notebooks into `solutions` and returns the paths of the written files."""
     files = notebook_files(solutions, complete=True)
     for name, content in files.items():
         (solutions / name).write_bytes(content)
     return [solutions / name for name in files]
 
 
-def differences(root: Path) -> list[str]:
-    """What is not as the generator would write it: one line for each file, empty if all is well."""
-    expected = {
-        Path("assignment") / name: content for name, content in stub_files(root / "solutions").items()
-    }
-    expected[UNTOUCHED_GAN] = expected[Path("assignment/gan.py")]
-    for name, content in notebook_files(root / "solutions", complete=True).items():
-        expected[Path("solutions") / name] = content
+def differences(solutions: Path, stubs: Path) -> list[str]:
+    """One line for each file that differs from what the generator would write; none if all is well."""
+    expected = {stubs / name: content for name, content in stub_files(solutions).items()}
+    for name, content in notebook_files(solutions, complete=True).items():
+        expected[solutions / name] = content
     found = []
     for path, content in expected.items():
-        if not (root / path).is_file():
-            found.append(f"{path.as_posix()}: missing")
-        elif (root / path).read_bytes() != content:
-            found.append(f"{path.as_posix()}: differs from what solutions/ gives")
-    for pattern in ("assignment/*.py", "assignment/*.ipynb", "solutions/*.ipynb"):
-        for path in sorted(root.glob(pattern)):
-            if path.relative_to(root) not in expected:
-                found.append(f"{path.relative_to(root).as_posix()}: has no source in solutions/")
+        if not path.is_file():
+            found.append(f"{shown(path)}: missing")
+        elif path.read_bytes() != content:
+            found.append(f"{shown(path)}: differs from what the solutions give")
+    for path in sorted([*stubs.glob("*.py"), *stubs.glob("*.ipynb"), *solutions.glob("*.ipynb")]):
+        if path not in expected:
+            found.append(f"{shown(path)}: has no source in the solutions")
     return found
+
+
+def shown(path: Path) -> str:
+    """A path for a message: relative to the current folder if it is inside."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def solutions_of(subject: Assignment) -> Path:
+    """The folder of the solutions; raises ValueError where the assignment has none."""
+    if subject.solutions is None:
+        raise ValueError(f"{subject.folder}: there are no solutions to make stubs from")
+    return subject.solutions
+
+
+def require_known_questions(subject: Assignment) -> None:
+    """Raises ValueError, naming file and line, for a question in the solutions that the rubric does not have."""
+    solutions = solutions_of(subject)
+    named: list[tuple[str, str]] = []
+    for path in sorted(solutions.glob("*.py")):
+        for block in _blocks(path.read_text(encoding="utf-8"), path.name):
+            if block.todo:
+                named.append((f"{path.name}:{block.begin}", block.todo.partition(":")[0]))
+    for path in sorted((solutions / "notebooks").glob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if match := QUESTION.search(line):
+                named.append((f"notebooks/{path.name}:{number}", match["id"]))
+    known = [question.id for question in subject.rubric.questions]
+    for where, id in named:
+        if id not in known:
+            raise ValueError(f"{where}: there is no question {id}; the questions are {', '.join(known)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m autograder.build.stubs", description="Make assignment/ from solutions/."
+        prog="python -m autograder.build.stubs",
+        description="Make the stubs that students fill in from the solutions.",
+        epilog=f"{OPTION} DIR chooses the assignment in the folder DIR.",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if files are out of date"
     )
-    options = parser.parse_args(arguments)
-    if options.check:
-        found = differences(ROOT)
-        for line in found:
-            print(line)
-        if found:
-            print("To mend it: python -m autograder.build.stubs")
-        return 1 if found else 0
-    stubs = write_stubs(ROOT / "solutions", ROOT / "assignment")
-    for path in [*stubs, *write_notebooks(ROOT / "solutions")]:
-        print(path.relative_to(ROOT).as_posix())
-    print(write_untouched_gan(ROOT / "solutions", ROOT / UNTOUCHED_GAN).relative_to(ROOT).as_posix())
+    try:
+        options = parser.parse_args(choose(sys.argv[1:] if arguments is None else arguments))
+        subject = assignment()
+        require_known_questions(subject)
+        solutions = solutions_of(subject)
+        if options.check:
+            found = differences(solutions, subject.stubs)
+            for line in found:
+                print(line)
+            if found:
+                print("To fix it: python -m autograder.build.stubs")
+            return 1 if found else 0
+        for path in [*write_stubs(solutions, subject.stubs), *write_notebooks(solutions)]:
+            print(shown(path))
+    except ValueError as error:
+        print(f"autograder: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -1,9 +1,9 @@
-"""From paths, a roster and a due time to what is graded, and whose it is: one entry a student, with everything they sent.
+"""Turns paths, a roster and a due time into a plan of what to grade for whom: one entry per student, with all their uploads.
 
-The latest upload of a student counts: by the time that the export gives, else by the numbers in its names (Canvas's attachment
-and version), else by the times of the files, else by the order on the command line. Earlier ones are graded too, under names of
-their own, and stand beside the one that counts. Lateness is the export's own mark, or its time against the due time; no points
-are ever taken away for it.
+The latest upload of a student counts: by the time in the export, else by the numbers in its names (Canvas's attachment and
+version), else by the times of the files, else by the order on the command line. Earlier ones are graded too, under their own
+names, and listed with the one that counts. Lateness is the export's own mark, or the upload's time compared with the due
+time; it never costs points.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from autograder import intake
-from autograder.batch import Work
-from autograder.classroom import exports
-from autograder.classroom.exports import Upload
-from autograder.classroom.metadata import time_of
-from autograder.classroom.roster import Roster, Student
-from autograder.classroom.staging import Holding
-from autograder.reports.files import file_name
-from autograder.rubric import Rubric
+from autograder.classroom.errors import ClassroomError
+from autograder.classroom.roster import Roster
+from autograder.grading.options import Job
+from autograder.model.rubric import Rubric
+from autograder.model.student import Student
+from autograder.submissions import exports, intake
+from autograder.submissions.exports import Upload
+from autograder.submissions.files import one_line
+from autograder.submissions.metadata import time_of
+from autograder.submissions.staging import TempStore
+from autograder.support.files import file_name
 
 
 @dataclass(frozen=True)
 class Entry:
     """One row of the gradebook.
 
-    work: the name of the submission that counts, None when nothing came; earlier: the names of those that do not.
-    late: None where nobody can say. listed: False for somebody who is not on the roster that was given.
+    work: the name of the submission that counts, None if there is none; earlier: the names of those that do not count.
+    late: None if unknown. listed: False for someone who is not on the roster.
     """
 
     student: Student
@@ -44,9 +46,9 @@ class Entry:
 
 @dataclass
 class Plan:
-    """What to grade, for whom; problems: paths that are not there; remarks: what else must be known, a line each."""
+    """What to grade, and for whom. problems: paths that cannot be read; remarks: what else to report, one line each."""
 
-    works: list[Work] = field(default_factory=list)
+    works: list[Job] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -55,7 +57,7 @@ class Plan:
 
 @dataclass
 class _Owner:
-    """Somebody (or a group) and all that they sent, in the order found. sure: they are known by more than a name."""
+    """A student (or a group) and all their uploads, in the order found. sure: they are identified by more than a name."""
 
     students: tuple[Student, ...]
     listed: bool
@@ -67,16 +69,19 @@ def plan(
     paths: Sequence[Path],
     out: Path,
     rubric: Rubric,
-    holding: Holding,
+    store: TempStore,
     roster: Roster | None,
     due: datetime | None,
 ) -> Plan:
-    """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`."""
+    """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`.
+
+    store: receives what must be unpacked.
+    """
     made = Plan(remarks=list(roster.remarks) if roster else [])
     uploads: list[Upload] = []
     for path in paths:
         try:
-            found = exports.find(path, rubric, holding)
+            found = exports.find(path, rubric, store)
         except intake.UnusableSubmission as error:
             made.problems.append(str(error))
             continue
@@ -95,7 +100,7 @@ def plan(
 
 
 def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> list[_Owner]:
-    """Uploads by whom they belong to. With a roster, those of one student come together across layouts and paths."""
+    """Uploads grouped by owner. With a roster, those of one student are grouped across layouts and paths."""
     owners: dict[object, _Owner] = {}
     for place, upload in enumerate(uploads):
         students: list[Student] = []
@@ -110,13 +115,12 @@ def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> lis
             else:
                 students.append(claimed)
                 unknown.append(f"{claimed.shown} {match.why}")
-        for line in unknown:
-            made.remarks.append(f"{upload.label}: {line}; it is graded under its own name")
+        made.remarks += [f"{upload.label}: {line}; it is graded under its own name" for line in unknown]
         key: object
         if roster and not unknown:
             key = tuple(students)
         elif len(upload.students) == 1 and upload.layout == "gradescope":
-            # The same person by what Gradescope knows them by; two of one name alone are not.
+            # Gradescope's ids and emails identify a person; a shared name alone does not.
             key = ("gradescope", students[0]) if students[0].id or students[0].email else upload.key
         else:
             key = upload.key
@@ -136,7 +140,7 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
     """Gives every upload a name for its results and every student an entry."""
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
-    # Namesakes are told apart by their ids, where they have one.
+    # Students with the same name are distinguished by their ids, if they have any.
     shared = Counter(s.natural for s in {s for owner in owners if owner.sure for s in owner.students})
     for owner in owners:
         timed = all(u.submitted_at for _, u in owner.uploads)
@@ -154,18 +158,12 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
         if earlier:
             shown = ", ".join(_shown(u) for u in earlier[-5:])
             notes.append(f"{len(earlier) + 1} uploads; the latest, {_shown(latest)}, counts; not {shown}")
-        work_notes = tuple(_line(f"{latest.label}: {note}") for note in notes)
-        made.works.append(Work(latest.path, name, out / f"{name}.json", work_notes))
+        work_notes = tuple(one_line(f"{latest.label}: {note}") for note in notes)
+        made.works.append(Job(latest.path, name, out / f"{name}.json", work_notes))
         for upload, other in zip(earlier, others, strict=True):
-            said = (*upload.notes, f"an earlier upload; {name} counts")
-            made.works.append(
-                Work(
-                    upload.path,
-                    other,
-                    out / f"{other}.json",
-                    tuple(_line(f"{upload.label}: {n}") for n in said),
-                )
-            )
+            texts = (*upload.notes, f"an earlier upload; {name} counts")
+            lines = tuple(one_line(f"{upload.label}: {text}") for text in texts)
+            made.works.append(Job(upload.path, other, out / f"{other}.json", lines))
         for student in owner.students:
             entry = Entry(student, name, others, late, latest.submitted_at, tuple(notes), owner.listed)
             if owner.sure and (known := entries.get(student)):
@@ -178,7 +176,7 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
 
 
 def _second(known: Entry, entry: Entry, made: Plan) -> Entry:
-    """Of a student in two groups, or in one and alone: the later work counts, the other is shown."""
+    """For a student in two groups, or in a group and alone: the later submission counts, the other is listed."""
     first, last = known, entry
     if known.submitted_at and entry.submitted_at and known.submitted_at > entry.submitted_at:
         first, last = entry, known
@@ -188,7 +186,7 @@ def _second(known: Entry, entry: Entry, made: Plan) -> Entry:
 
 
 def _complete(roster: Roster, made: Plan) -> None:
-    """Puts entries in the roster's order, with those of whom nothing came; whoever is not on it comes last."""
+    """Puts entries in the roster's order, including students who submitted nothing; those not on the roster come last."""
     by_student = {entry.student: entry for entry in made.entries if entry.student in set(roster.students)}
     others = [entry for entry in made.entries if entry.student not in by_student]
     rows = [by_student.get(s) or Entry(s, None) for s in roster.students]
@@ -208,19 +206,15 @@ def _shown(upload: Upload) -> str:
     return f"{upload.label}{when}"
 
 
-def _line(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]
-
-
 def due_time(text: str) -> datetime:
-    """A due time from the command line, ISO 8601: without a zone, in this machine's; a date alone is that day's last second.
+    """A due time from the command line, ISO 8601; without a time zone, this machine's; a date alone means its last second.
 
-    Raises ValueError, with the mend.
+    Raises ClassroomError, which says how to write it.
     """
     stripped = text.strip()
     if time_of(stripped) is None:
-        raise ValueError(
-            f"{text!r} is no time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
+        raise ClassroomError(
+            f"{text!r} is not a time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
         )
     try:
         local = datetime.fromisoformat(stripped.replace(" ", "T", 1))

@@ -1,14 +1,14 @@
-"""The gradebook: `grades.csv`, one row a student, and the same grades in the forms of Canvas and Gradescope.
+"""The gradebook: `grades.csv`, one row per student, and the same grades in the formats of Canvas and Gradescope.
 
-- `canvas.csv` is what Canvas's gradebook imports. Its `lib/gradebook_importer.rb` asks for the columns Student, ID, SIS User ID,
-  SIS Login ID, Section, then one an assignment ("Title", or "Title (number)" for one that exists); a row "Points Possible" may
+- `canvas.csv` can be imported into Canvas's gradebook. `lib/gradebook_importer.rb` expects the columns Student, ID, SIS User ID,
+  SIS Login ID, Section, then one per assignment ("Title", or "Title (number)" for an existing one); a row "Points Possible" may
   follow; students are found by ID, SIS User ID, SIS Login ID, then name.
-- `gradescope.csv` has the columns of the file that Gradescope itself gives out under "Export Grades" (First Name, Last Name,
+- `gradescope.csv` has the columns of Gradescope's own "Export Grades" (First Name, Last Name,
   SID, Email, Sections, Total Score, Max Points, Status, Submission ID, Submission Time, Lateness (H:M:S), then
-  "<question>: <title> (<points> pts)"). We know of no importer of Gradescope's; scripts that read its export read this.
+  "<question>: <title> (<points> pts)"). Gradescope has no importer that we know of; scripts that read its export can read this.
 
-Both leave a total empty that is not yet the student's: work that is not wholly graded, or a written answer without points
-when others have theirs. Until any written points are there, both count the automatic questions alone, out of their points.
+Both leave a total empty until it is final: if the work is not completely graded, or if a written answer has no points while
+others have theirs. Until there are any written points, both count only the automatic questions, out of their points.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pathlib import Path
 
 from autograder.classroom import tables
 from autograder.classroom.collect import Entry
-from autograder.classroom.metadata import time_of
-from autograder.classroom.roster import Student
-from autograder.intake import digest
-from autograder.reports.files import cell, write_atomically
-from autograder.rubric import Question, Rubric
-from autograder.verdicts import GRADERS_FAULT, Result, tidy
+from autograder.model.rubric import Question, Rubric
+from autograder.model.student import Student
+from autograder.model.verdicts import Result, tidy
+from autograder.submissions.intake import digest
+from autograder.submissions.metadata import time_of
+from autograder.support.files import cell, write_atomically
 
 WRITTEN = "written.csv"
 NOTHING = digest({})
@@ -47,14 +47,14 @@ END = [
 ]
 NO_SUBMISSION = "no submission"
 PENDING = "not graded yet"
-FINAL = ("graded", "nothing to grade", NO_SUBMISSION)  # the statuses whose points are the student's
+FINAL = ("graded", "nothing to grade", NO_SUBMISSION)  # the statuses whose points are final
 
 
 @dataclass(frozen=True)
 class Row:
     """A student's grades.
 
-    auto: points by automatic question, of those that were graded; written: by written question, of those that have some.
+    auto: points by automatic question, for those that were graded; written: by written question, for those that have points.
     """
 
     entry: Entry
@@ -84,7 +84,7 @@ class Row:
 
 
 def row_key(work: str, student: Student) -> tuple[str, ...]:
-    """What tells a row from all others, in the form in which it is read back from grades.csv or a copy of it."""
+    """What identifies a row, in the form in which it is read back from grades.csv or a copy of it."""
     return tuple(tables.bare(_cell(text)) for text in (work, student.name, student.id, student.email))
 
 
@@ -95,7 +95,7 @@ def rows_of(
     written: Mapping[tuple[str, ...], Mapping[str, float]] | None = None,
     questions: Sequence[str] | None = None,
 ) -> list[Row]:
-    """The rows of a run, so far. results: by name of submission; questions: the ones that are graded (None: all)."""
+    """The rows of a run so far. results: by name of submission; questions: those that are graded (None: all)."""
     asked = [q for q in rubric.auto if questions is None or q.id in questions]
     rows = []
     for entry in entries:
@@ -119,16 +119,8 @@ def rows_of(
             )
         elif entry.work is None:
             nothing = dict.fromkeys((q.id for q in asked), 0.0)
-            row = Row(
-                entry,
-                nothing,
-                tidy(sum(q.points for q in asked)),
-                "",
-                NO_SUBMISSION,
-                entry.notes,
-                "",
-                points,
-            )
+            most = tidy(sum(q.points for q in asked))
+            row = Row(entry, nothing, most, "", NO_SUBMISSION, entry.notes, "", points)
         else:
             row = Row(entry, {}, tidy(sum(q.points for q in asked)), notes=entry.notes, written=points)
         rows.append(row)
@@ -138,15 +130,15 @@ def rows_of(
 def _status(result: Result) -> str:
     if not result.complete:
         return "not finished"
-    if any(GRADERS_FAULT in verdict.feedback for verdict in result.checks):
+    if result.grader_faults:
         return "fault in the grader"
     return "nothing to grade" if result.sha256 == NOTHING else "graded"
 
 
 def write_all(out: Path, rows: Sequence[Row], rubric: Rubric, assignment: str | None = None) -> None:
-    """Writes grades.csv, canvas.csv and gradescope.csv into `out`, each whole or not at all.
+    """Writes grades.csv, canvas.csv and gradescope.csv into `out`, each completely or not at all.
 
-    assignment: the column's name in canvas.csv; the assignment's title when None.
+    assignment: the column's name in canvas.csv; None for the assignment's title.
     """
     write_grades(out / "grades.csv", rows, rubric)
     write_atomically(out / "canvas.csv", _canvas(rows, rubric, assignment or rubric.title))
@@ -160,7 +152,7 @@ def header(rubric: Rubric) -> list[str]:
 
 
 def write_grades(path: Path, rows: Iterable[Row], rubric: Rubric) -> None:
-    """One row a student, one column a question. Written questions have their points once they are merged."""
+    """One row per student, one column per question. Written questions have points once they are merged."""
     table = [header(rubric)]
     for row in rows:
         entry, student = row.entry, row.entry.student
@@ -188,11 +180,13 @@ def write_grades(path: Path, rows: Iterable[Row], rubric: Rubric) -> None:
 
 
 def read(path: Path, rubric: Rubric) -> list[Row]:
-    """The rows of a run's grades.csv. Raises tables.TableError where it is none, or not as we write it."""
+    """The rows of a run's grades.csv. Raises tables.TableError if it is not one, or not in the format that we write."""
     table = tables.read(path, tuple(map(tables.header_key, FRONT)))
     columns = header(rubric)
     if list(table.header) != columns:
-        raise tables.TableError(f"{path}: not as grade writes it; grade again into this folder, then go on")
+        raise tables.TableError(
+            f"{path}: not in the format that grade writes; grade again into this folder, then continue"
+        )
     rows = []
     for number, cells in zip(table.numbers, table.rows, strict=True):
         facts = dict(zip(columns, cells, strict=True))
@@ -202,7 +196,7 @@ def read(path: Path, rubric: Rubric) -> list[Row]:
             most = float(facts["max_score"])
         except ValueError:
             raise tables.TableError(
-                f"{path}: line {number}: points that are no number; grade again into this folder"
+                f"{path}: line {number}: points that are not a number; grade again into this folder"
             ) from None
         student = Student(
             facts["student"], facts["id"], facts["email"], facts["login"], facts["section"], facts["canvas"]
@@ -226,12 +220,12 @@ def with_written(row: Row, points: Mapping[str, float]) -> Row:
 
 
 def counted(rows: Iterable[Row], rubric: Rubric) -> tuple[Question, ...]:
-    """The written questions that totals count: all once one row has points for any, before that none."""
+    """The written questions that totals count: all of them once any row has points for one, else none."""
     return rubric.written if any(row.written for row in rows) else ()
 
 
 def total_of(row: Row, written: Sequence[Question]) -> str:
-    """A student's total as another program is told it; "" while it is not the last word."""
+    """A student's total for another program; "" until it is final."""
     if not row.final:
         return ""
     if row.status != NO_SUBMISSION and any(q.id not in row.written for q in written):
@@ -294,7 +288,7 @@ def _time(when: datetime | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text from outside as one line that no spreadsheet takes for a formula."""
+    """A text from outside as one line that no spreadsheet reads as a formula."""
     return cell("".join(c if c.isprintable() else "?" for c in text.strip()))
 
 

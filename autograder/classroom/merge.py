@@ -1,8 +1,8 @@
-"""Points for written answers: taken from a copy of grades.csv that somebody filled in, checked, and kept beside the results.
+"""Points for written answers: read from a filled-in copy of grades.csv, checked, and stored with the results.
 
-The run's own grades.csv stays the truth for everything else: of a copy only the written questions' columns are taken. What is
-merged is kept in `written.csv`, so that grading again, or another merge, loses nothing. An empty cell changes nothing, so
-graders may share the work and merge their copies one after another.
+Only the columns of written questions are read from a copy; for everything else the run's own grades.csv is authoritative.
+Merged points are stored in `written.csv`, so that grading again, or another merge, loses nothing. An empty cell changes
+nothing, so graders can share the work and merge their copies one after another.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from pathlib import Path
 
 from autograder.classroom import tables
 from autograder.classroom.gradebook import FRONT, WRITTEN
-from autograder.reports.files import cell, write_atomically
-from autograder.rubric import Rubric
-from autograder.verdicts import tidy
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import tidy
+from autograder.support.files import cell, write_atomically
 
 Written = dict[tuple[str, ...], dict[str, float]]
 
 
 @dataclass
 class Merge:
-    """What a copy says: points by row and question; one line for each problem; how many cells are new or other than before."""
+    """The content of a copy: points by row and question; one line for each problem; the number of cells that are new or changed.
+
+    absent: the number of the run's rows that are not in the copy.
+    """
 
     points: Written
     problems: list[str] = field(default_factory=list)
@@ -35,21 +38,21 @@ class Merge:
 
 
 def load(out: Path, rubric: Rubric) -> Written:
-    """The written points merged into the run in `out` so far; none where there are none.
+    """The written points merged into the run in `out` so far.
 
-    Raises tables.TableError when the file is there, but is not as we write it: points must not be lost in silence.
+    Raises tables.TableError if the file exists but is not in our format: points must not be lost silently.
     """
     path = out / WRITTEN
     if not path.exists():
         return {}
     merge = _points(path, rubric, None, {})
     if merge.problems:
-        raise tables.TableError(f"{merge.problems[0]}; mend it, or remove the file to begin anew")
+        raise tables.TableError(f"{merge.problems[0]}; fix it, or remove the file to start over")
     return merge.points
 
 
 def store(out: Path, points: Written, rubric: Rubric) -> None:
-    """Keeps the written points beside the results."""
+    """Stores the written points with the results."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FRONT, *(q.id for q in rubric.written)])
@@ -61,7 +64,7 @@ def store(out: Path, points: Written, rubric: Rubric) -> None:
 
 
 def take(filled: Path, keys: Sequence[tuple[str, ...]], before: Written, rubric: Rubric) -> Merge:
-    """Reads a filled-in copy. keys: the rows of the run, `gradebook.row_key` each. Raises tables.TableError."""
+    """Reads a filled-in copy. keys: the `gradebook.row_key` of each row of the run. Raises tables.TableError."""
     return _points(filled, rubric, keys, before)
 
 
@@ -74,11 +77,11 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
     fronts = [places.get(tables.header_key(name)) for name in FRONT]
     if not columns:
         raise tables.TableError(
-            f"{path}: no column of a written question ({', '.join(q.id for q in rubric.written)}); fill in a copy of grades.csv"
+            f"{path}: has no column of a written question ({', '.join(q.id for q in rubric.written)}); fill in a copy of grades.csv"
         )
     if all(place is None for place in fronts):
         raise tables.TableError(
-            f"{path}: no column submission, student, id or email; fill in a copy of grades.csv"
+            f"{path}: has no column submission, student, id or email; fill in a copy of grades.csv"
         )
     most = {q.id: q.points for q in rubric.written}
     merge = Merge({name: dict(row) for name, row in before.items()})
@@ -92,7 +95,7 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
             continue
         name = key[1] or key[0] or key[2]
         if key in seen:
-            merge.problems.append(f"{where}: {name} is in line {seen[key]} already; leave one of them")
+            merge.problems.append(f"{where}: {name} is already in line {seen[key]}; keep one of them")
             continue
         seen[key] = number
         for id, place in columns.items():
@@ -101,7 +104,7 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
             value = _number(row[place])
             if value is None or not 0 <= value <= most[id]:
                 merge.problems.append(
-                    f"{where}: {name}, {id}: {row[place][:40]!r} is no number from 0 to {most[id]:g}"
+                    f"{where}: {name}, {id}: {row[place][:40]!r} is not a number from 0 to {most[id]:g}"
                 )
                 continue
             points = merge.points.setdefault(key, {})
@@ -112,10 +115,10 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
 
 
 def _row_of(facts: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...] | None, str]:
-    """The run's row that the copy's facts name; every fact given must be the row's own."""
+    """The run's row that the copy's facts identify; every fact that is there must agree with the row."""
     if facts in keys:
         return facts, ""
-    # A copy may have lost columns, and a spreadsheet the zeros before a number.
+    # A copy may lack columns, and a spreadsheet may have removed leading zeros.
     fitting = [
         key
         for key in keys
@@ -125,9 +128,9 @@ def _row_of(facts: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> tuple[tu
         return fitting[0], ""
     return (
         None,
-        "fits several rows of grades.csv; keep the column submission"
+        "matches several rows of grades.csv; keep the column submission"
         if fitting
-        else "is no row of grades.csv",
+        else "is not a row of grades.csv",
     )
 
 
@@ -139,7 +142,7 @@ def _same(fact: str, own: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """A number as spreadsheets write it, with a decimal point or comma; None for anything else."""
+    """A number as spreadsheets write it, with a decimal point or comma; None if it is anything else."""
     if not re.fullmatch(r"\+?\d{1,6}(?:[.,]\d{0,9})?|[.,]\d{1,9}", text.strip(), re.ASCII):
         return None
     value = float(text.strip().replace(",", "."))

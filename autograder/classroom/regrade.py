@@ -1,7 +1,7 @@
-"""Two runs compared: whose points change, by how much, on which question and check, and why.
+"""Comparing two runs: whose points change, by how much, on which question and check, and why.
 
-The reasons are read off the results: other content (their SHA-256 differ), another grader (its digest differs: other checks,
-reference, secret, settings or PyTorch), or neither, in which case the same grader has found something else in the same code.
+The reasons come from the results: other content (the SHA-256 differs), another grader (its digest differs: other checks,
+reference, secret, settings or PyTorch), or neither, in which case the same grader has judged the same code differently.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.reports.files import cell, write_atomically
-from autograder.rubric import Rubric
-from autograder.verdicts import Result, Verdict, tidy
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import Result, Verdict, tidy
+from autograder.support.files import cell, write_atomically
 
 COLUMNS = [
     "submission",
@@ -34,7 +34,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Change:
-    """One difference. question and check: "" for a submission's total. earlier, now: points; None where there is no result."""
+    """One difference. question and check: "" for a submission's total. earlier, now: points; None if there is no result."""
 
     submission: str
     question: str
@@ -53,21 +53,21 @@ class Change:
 
 
 def load(folder: Path) -> tuple[dict[str, Result], list[str]]:
-    """The results in an earlier run's folder, by name of submission, and one line for each file that holds none."""
+    """The results in an earlier run's folder, by name of submission, and one line for each file that is not a result."""
     results: dict[str, Result] = {}
     remarks: list[str] = []
     for path in sorted(folder.glob("*.json")):
         try:
             result = Result.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError):
-            remarks.append(f"{path}: not a result of grading; it is left out")
+            remarks.append(f"{path}: not a grading result; it is left out")
             continue
         results[result.submission] = result
     return results, remarks
 
 
 def compare(earlier: Mapping[str, Result], now: Mapping[str, Result], rubric: Rubric) -> list[Change]:
-    """All differences, submission by submission: its total first, then each check whose verdict is another."""
+    """All differences by submission: its total first, then each check whose verdict changed."""
     changes: list[Change] = []
     for name in dict.fromkeys([*now, *earlier]):
         before, after = earlier.get(name), now.get(name)
@@ -135,9 +135,9 @@ def _checks(before: Result, after: Result, why: str, rubric: Rubric) -> list[Cha
 
 def _verdict(was: Verdict | None, now: Verdict | None) -> str:
     if was is None:
-        return "a check that the earlier run had not"
+        return "a check that the earlier run did not have"
     if now is None:
-        return "a check that is no more"
+        return "a check that no longer exists"
     if was.status != now.status:
         return f"{was.status}, now {now.status}"
     return "another diagnosis" if was.diagnosis != now.diagnosis else "other points for the same verdict"

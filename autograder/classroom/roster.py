@@ -1,9 +1,9 @@
-"""The roster: who is in the class, and which of them an upload belongs to. Nobody is ever guessed.
+"""The roster: who is in the class, and which of them an upload belongs to. Uploads are never matched by guess.
 
-Header names that are known, however they are spelled (case, spaces and signs do not matter):
+Header names that are recognised (case, spaces and punctuation do not matter):
 - Gradescope's roster: Name, or First Name and Last Name; SID; Email; Role; Section(s).
 - Canvas's gradebook export: Student ("Last, First"), ID (Canvas's own number), SIS User ID, SIS Login ID, Section, with a row
-  "Points Possible" and perhaps "Student, Test", which are no students. (Canvas: `lib/gradebook_importer.rb`.)
+  "Points Possible" and perhaps "Student, Test", which are not students. (Canvas: `lib/gradebook_importer.rb`.)
 - Moodle's participants: First name, Surname (or Last name), ID number, Email address, Username.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.classroom import tables
+from autograder.model.student import Student
 
 COLUMNS = {
     "name": "name fullname student studentname displayname sortablename",
@@ -30,42 +31,8 @@ STAFF = ("instructor", "ta", "reader", "teacher", "grader", "designer", "observe
 
 
 @dataclass(frozen=True)
-class Student:
-    """A person, as far as known; every field may be empty. canvas: the number that Canvas itself gave them."""
-
-    name: str = ""
-    id: str = ""
-    email: str = ""
-    login: str = ""
-    section: str = ""
-    canvas: str = ""
-    first: str = ""
-    last: str = ""
-
-    @property
-    def shown(self) -> str:
-        """What to call them in a message."""
-        return self.name or self.id or self.email or self.login or self.canvas
-
-    @property
-    def natural(self) -> str:
-        """The name with the first name first; what else they are called where there is none."""
-        return " ".join(filter(None, self.split())) or self.shown
-
-    def split(self) -> tuple[str, str]:
-        """First and last name; where they are not known apart, "Last, First" or the last word tell them."""
-        if self.first or self.last:
-            return self.first, self.last
-        if "," in self.name:
-            last, _, first = self.name.partition(",")
-            return first.strip(), last.strip()
-        first, _, last = self.name.rpartition(" ")
-        return (first, last) if first else (last, "")
-
-
-@dataclass(frozen=True)
 class Match:
-    """Whom an upload belongs to: one student, or nobody, with the reason (one line that names no other thing)."""
+    """The student that an upload belongs to, or None and the reason, as the end of a sentence that starts with the upload."""
 
     student: Student | None
     why: str = ""
@@ -75,7 +42,7 @@ class Match:
 class Roster:
     """Students in the roster's order, and ways to find one.
 
-    remarks: one line for each row or thing about the file that its owner should know.
+    remarks: one line for each problem with a row or the file.
     """
 
     students: tuple[Student, ...]
@@ -96,7 +63,7 @@ class Roster:
             found.append(student)
 
     def find(self, claimed: Student) -> Match:
-        """The student that an export's own facts name: by id, email and login, and only where those say nothing, by name."""
+        """The student whom an export's facts identify: by id, email and login, and by name only if none of those is known."""
         strong = {
             key: self._by[key].get(plain(getattr(claimed, key)), [])
             for key in ("canvas", "id", "email", "login")
@@ -106,15 +73,15 @@ class Roster:
             both = [s for s in named[0] if all(s in found for found in named)]
             if len(both) == 1:
                 return Match(both[0])
-            return Match(None, f"fits {_shown(s for found in named for s in found)}")
-        # A name alone does not outweigh an id that is somebody else's.
-        named_so = self._named(claimed.name)
+            return Match(None, f"matches {_shown(s for found in named for s in found)}")
+        # A name alone does not outweigh a different id.
+        same_name = self._named(claimed.name)
         return self._one(
-            [s for s in named_so if not (claimed.id and s.id) or plain(claimed.id) == plain(s.id)]
+            [s for s in same_name if not (claimed.id and s.id) or plain(claimed.id) == plain(s.id)]
         )
 
     def find_text(self, text: str) -> Match:
-        """The student that a folder's or file's name stands for, as a whole: an id, an email, a login, or a name."""
+        """The student whom the name of a folder or file identifies: the whole name is an id, an email, a login, or a name."""
         value = plain(text)
         found: list[Student] = []
         for key in ("id", "email", "login", "mailbox"):
@@ -131,7 +98,7 @@ class Roster:
     def _one(found: list[Student]) -> Match:
         if len(found) == 1:
             return Match(found[0])
-        return Match(None, f"fits {_shown(found)}" if found else "is nobody on the roster")
+        return Match(None, f"matches {_shown(found)}" if found else "is not on the roster")
 
 
 def _shown(students: Iterable[Student]) -> str:
@@ -141,19 +108,19 @@ def _shown(students: Iterable[Student]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text as ids and addresses are compared: without case, Unicode form and outer space."""
+    """A text as ids and addresses are compared: ignoring case, Unicode form and surrounding space."""
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
 def name_forms(name: str) -> set[str]:
-    """The forms in which a name may come: its words run together, beginning with any of them.
+    """The forms in which a name may appear: its words joined together, starting with any of them.
 
-    "Müller, Ana Maria", "Ana Maria Müller" and Canvas's "mülleranamaria" have one in common. Accents and signs do not count,
-    but in a name of signs alone they are all there is.
+    "Müller, Ana Maria", "Ana Maria Müller" and Canvas's "mülleranamaria" have one in common. Accents and punctuation are
+    ignored, except in a name without letters and digits.
     """
     text = (
         unicodedata.normalize("NFKD", name).casefold().replace("\u0131", "i")
-    )  # Turkish, whose capital is I
+    )  # the Turkish letter whose capital is I
     text = "".join(c for c in text if not unicodedata.combining(c))
     words = "".join(c if c.isalnum() else " " for c in text).split()
     if not words:
@@ -162,7 +129,7 @@ def name_forms(name: str) -> set[str]:
 
 
 def read(path: Path) -> Roster:
-    """Reads a roster from a CSV file; raises tables.TableError, one line that names the mend, where it is none."""
+    """Reads a roster from a CSV file. Raises tables.TableError, which says how to fix it, if it is not one."""
     known = {name: key for key, names in COLUMNS.items() for name in names.split()}
     table = tables.read(path, tuple(known))
     places: dict[str, list[int]] = {}
@@ -177,13 +144,13 @@ def read(path: Path) -> Roster:
     if not set(places) & {"name", "first", "last", "id", "email", "login"}:
         names = ", ".join(name for name in table.header[:8] if name) or "nothing"
         raise tables.TableError(
-            f"{path}: its first row names no column that is known ({names}); name them Name, ID, Email, Login or Section"
+            f"{path}: its first row has no column name that is recognised ({names}); name them Name, ID, Email, Login or Section"
         )
     students: list[Student] = []
     remarks = list(table.remarks)
     keys: dict[tuple[str, str], Student] = {}
     for number, row in zip(table.numbers, table.rows, strict=True):
-        # The first column of a kind that holds something counts.
+        # The first nonempty column of a kind counts.
         facts = {key: next((row[p] for p in where if row[p]), "") for key, where in places.items()}
         role = facts.pop("role", "")
         student = Student(**facts)
@@ -204,9 +171,9 @@ def read(path: Path) -> Roster:
                 if other is not student:
                     remarks.append(
                         f"{path}: line {number}: {student.shown} and {other.shown} have the same {key}; "
-                        "neither is found by it"
+                        "neither is matched by it"
                     )
         students.append(student)
     if not students:
-        raise tables.TableError(f"{path}: names no student under its first row")
+        raise tables.TableError(f"{path}: has no student below its first row")
     return Roster(tuple(students), tuple(remarks))

@@ -1,19 +1,18 @@
-"""One grading run of a class: what is found, graded as it comes, and written; what `grade` and `regrade` have in common.
+"""One grading run of a class, as `grade` and `regrade` share it: uploads are found, graded and written.
 
-A run may end at any moment: every result is on disk as soon as it is there, the gradebook with it, and the next run goes on.
+A run may end at any moment: every result is on disk as soon as it exists, and the gradebook with it; the next run continues.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Console
@@ -28,21 +27,22 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder import batch
-from autograder.classroom import collect, gradebook, merge, roster, tables
+from autograder.classroom import collect, gradebook, merge, roster
+from autograder.classroom.errors import ClassroomError
 from autograder.classroom.gradebook import Row
-from autograder.classroom.staging import Holding
-from autograder.reports.files import remove_leftovers
-from autograder.rubric import Rubric
-from autograder.verdicts import Result
+from autograder.grading import batch
+from autograder.grading.options import GradingOptions, Job
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import Result
+from autograder.submissions.staging import TempStore
+from autograder.support.files import remove_leftovers
 
 UPLOADS = ".uploads"
-UNUSABLE = 2
 
 
 @dataclass(frozen=True)
-class Talk:
-    """How much is said where. quiet: errors alone; verbose: a line for each submission; as_json: one document, at the end."""
+class Verbosity:
+    """What is printed. quiet: only errors; verbose: a line for each submission; as_json: one JSON document, at the end."""
 
     quiet: bool = False
     verbose: bool = False
@@ -52,9 +52,44 @@ class Talk:
         return Console(quiet=self.quiet or self.as_json)
 
 
+@dataclass(frozen=True)
+class ClassOptions:
+    """How to grade a class: the options that `grade` and `regrade` share.
+
+    paths: submissions, folders or zips of submissions, exports of a class. out: the folder for the results.
+    jobs: judges that work at the same time; None for one per core.
+    questions: ids of the questions to grade; empty for all.
+    roster: a CSV file of the class. due: the due time as written. column: the assignment's column in canvas.csv.
+    force: whether submissions that an earlier run finished are graded again.
+    report: whether report.html and the students' pages are written.
+    cluster, device, isolation: see `GradingOptions`.
+    """
+
+    paths: tuple[Path, ...]
+    out: Path
+    jobs: int | None = None
+    questions: tuple[str, ...] = ()
+    roster: Path | None = None
+    due: str | None = None
+    column: str | None = None
+    force: bool = False
+    cluster: str | None = None
+    report: bool = True
+    verbosity: Verbosity = field(default_factory=Verbosity)
+    device: str = "cpu"
+    isolation: str | None = None
+
+    @property
+    def grading(self) -> GradingOptions:
+        """The options that the judges need."""
+        return GradingOptions(
+            self.questions or None, self.device, self.isolation, reuse=not self.force, cluster=self.cluster
+        )
+
+
 @dataclass
 class Run:
-    """A run of a class: its plan, its results by name, and how many stood in the folder already."""
+    """A run of a class: its plan, its results by name, and the number that an earlier run had finished (`known`)."""
 
     out: Path
     plan: collect.Plan
@@ -95,92 +130,73 @@ class Run:
         }
 
 
-def read_roster(path: Path | None) -> roster.Roster | None:
-    """The roster, if one is given; one that cannot be used ends the program with one line."""
-    if path is None:
-        return None
-    try:
-        return roster.read(path)
-    except tables.TableError as error:
-        fail(str(error))
-
-
 def read_due(text: str | None) -> datetime | None:
+    """The due time, if one is given. Raises ClassroomError."""
     try:
         return collect.due_time(text) if text else None
-    except ValueError as error:
-        fail(f"--due: {error}")
+    except ClassroomError as error:
+        raise ClassroomError(f"--due: {error}") from None
 
 
-def fail(line: str) -> NoReturn:
-    """Ends the program: what was asked cannot be used."""
-    click.echo(f"autograder: {line}", err=True)
-    sys.exit(UNUSABLE)
+def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
+    """Grades the submissions at `options.paths` and writes results and gradebooks into `options.out`.
 
-
-def grade_class(
-    paths: Sequence[Path],
-    out: Path,
-    how: batch.How,
-    jobs: int,
-    talk: Talk,
-    rubric: Rubric,
-    roster_file: Path | None = None,
-    due: str | None = None,
-    assignment: str | None = None,
-    reports: bool = True,
-) -> Run:
-    """Grades what lies at `paths` into `out`, with gradebooks; ends the program where nothing can be graded.
-
-    Every remark goes to stderr as one line, so that no upload is left out in silence. reports: whether report.html and the
-    students' pages are written, in the end or when the run is stopped.
+    Every remark goes to stderr as one line, so that no upload is left out silently. The report and the students' pages are
+    written at the end, or when the run is stopped.
+    Raises ClassroomError if there is nothing to grade, or the roster, the due time or `out` cannot be used.
     """
-    people, until = read_roster(roster_file), read_due(due)
-    # What must be unpacked lies in the results' folder: on the same disk, and found by the next run if this one is killed.
-    holding = Holding(out / UPLOADS)
-    _clear(holding.root)
+    out, console = options.out, options.verbosity.console()
+    people, until = roster.read(options.roster) if options.roster else None, read_due(options.due)
+    # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
+    store = TempStore(out / UPLOADS)
+    _clear(store.root)
     try:
         try:
-            run = Run(out, collect.plan(paths, out, rubric, holding, people, until))
+            run = Run(out, collect.plan(options.paths, out, rubric, store, people, until))
         except OSError as error:
-            fail(f"{out}: uploads cannot be unpacked there ({error.strerror}); choose another --out")
-        for line in [*run.plan.problems, *run.plan.remarks]:
-            click.echo(f"autograder: {_printable(line)}", err=True)
+            raise ClassroomError(
+                f"{out}: uploads cannot be unpacked there ({error.strerror}); choose another --out"
+            ) from None
+        lines = [_printable(line) for line in (*run.plan.problems, *run.plan.remarks)]
         if not run.plan.works and not (people and not run.plan.problems):
-            sys.exit(UNUSABLE)
+            raise ClassroomError("; ".join(lines) or "there is nothing to grade")
+        for line in lines:
+            click.echo(f"autograder: {line}", err=True)
         try:
             out.mkdir(parents=True, exist_ok=True)
             remove_leftovers(out)
         except OSError as error:
-            fail(f"{out}: no folder can be made there ({error.strerror}); choose another --out")
-        try:
-            written = merge.load(out, rubric)
-        except tables.TableError as error:
-            fail(str(error))
-        console = talk.console()
+            raise ClassroomError(
+                f"{out}: no folder can be created there ({error.strerror}); choose another --out"
+            ) from None
+        written = merge.load(out, rubric)
         for line in run.plan.layouts:
             console.print(Text(_printable(line)), soft_wrap=True)
         try:
-            _grade(run, how, jobs, talk, console, rubric, written)
-        finally:  # stopped or not: what is graded is told
-            if reports and run.results:
+            _grade(run, options, console, rubric, written)
+        finally:  # even if the run is stopped, finished results are reported
+            if options.report and run.results:
                 run.reported = _report(run, rubric)
-        gradebook.write_all(out, run.rows, rubric, assignment)
+        gradebook.write_all(out, run.rows, rubric, options.column)
         present = {row.key for row in run.rows}
         for key in written:
             if key not in present:
                 name = _printable(key[1] or key[0])
                 click.echo(
-                    f"autograder: {name}: has written points but no row any more; they stay in {gradebook.WRITTEN}",
+                    f"autograder: {name}: has written points but no longer a row; they stay in {gradebook.WRITTEN}",
                     err=True,
                 )
         return run
     finally:
-        _clear(holding.root)
+        _clear(store.root)
 
 
 def _grade(
-    run: Run, how: batch.How, jobs: int, talk: Talk, console: Console, rubric: Rubric, written: merge.Written
+    run: Run,
+    options: ClassOptions,
+    console: Console,
+    rubric: Rubric,
+    written: merge.Written,
 ) -> None:
     works = run.plan.works
     before = {work.name: written_at(work) for work in works}
@@ -194,23 +210,25 @@ def _grade(
     )
 
     def book() -> None:
-        run.rows = gradebook.rows_of(run.plan.entries, run.results, rubric, written, how.questions)
+        run.rows = gradebook.rows_of(
+            run.plan.entries, run.results, rubric, written, options.questions or None
+        )
         gradebook.write_grades(run.out / "grades.csv", run.rows, rubric)
 
-    # Closed here: Ctrl-C is to end the judges too, before anyone waits for them.
+    # Closed here, so that Ctrl-C ends the judges too, before anything waits for them.
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        contextlib.closing(batch.run(works, jobs, how)) as graded,
+        contextlib.closing(batch.run(works, options.jobs or batch.default_jobs(), options.grading)) as graded,
     ):
         task = progress.add_task("", total=len(works))
         began = time.monotonic()
         for count, (work, result) in enumerate(graded, 1):
             run.results[work.name] = result
             book()
-            told = f"{result.submission}: {result.score:g}/{result.max_score:g}"
-            progress.update(task, advance=1, description=told)
-            if talk.verbose:
-                line = f"{count}/{len(works)} {told} ({result.seconds:.1f} s, {count / (time.monotonic() - began):.2f}/s)"
+            shown = f"{result.submission}: {result.score:g}/{result.max_score:g}"
+            progress.update(task, advance=1, description=shown)
+            if options.verbosity.verbose:
+                line = f"{count}/{len(works)} {shown} ({result.seconds:.1f} s, {count / (time.monotonic() - began):.2f}/s)"
                 progress.console.print(Text(line), soft_wrap=True)
     if not works:
         book()
@@ -218,7 +236,7 @@ def _grade(
 
 
 def _report(run: Run, rubric: Rubric) -> bool:
-    """Writes the class report and the students' pages of what is graded so far; says so in one line where it cannot."""
+    """Writes the class report and the students' pages for what is graded so far; prints one line if it cannot."""
     missing = len(run.plan.works) - len(run.results)
     stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
     try:
@@ -228,24 +246,24 @@ def _report(run: Run, rubric: Rubric) -> bool:
         when = time.strftime("%Y-%m-%d %H:%M %Z").strip()
         write_reports(run.out, run.ordered(), rubric, when, stopped if missing else "")
     except ModuleNotFoundError as error:
-        told = f"the package {error.name} is not installed (`pip install jinja2`)"
+        reason = f"the package {error.name} is not installed (`pip install jinja2`)"
     except OSError as error:
-        told = f"{error.filename or run.out}: {error.strerror}"
+        reason = f"{error.filename or run.out}: {error.strerror}"
     else:
         return True
-    click.echo(f"autograder: no report.html: {told}; the grades are complete without it", err=True)
+    click.echo(f"autograder: no report.html: {reason}; the grades are complete without it", err=True)
     return False
 
 
 class _Rate(ProgressColumn):
-    """Submissions a minute."""
+    """Submissions per minute."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed * 60:.1f}/min" if task.speed else "")
 
 
-def written_at(work: batch.Work) -> int:
-    """When a work's result was last written; 0 when it has none."""
+def written_at(work: Job) -> int:
+    """When a job's result was last written (nanoseconds); 0 if it has none."""
     try:
         return work.output.stat().st_mtime_ns if work.output else 0
     except OSError:
@@ -261,8 +279,8 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def told(run: Run, rows: Iterable[Row]) -> list[str]:
-    """What an instructor must know of the rows, in a few lines: who sent nothing, who was late, who more than once."""
+def highlights(rows: Iterable[Row]) -> list[str]:
+    """What an instructor must know about the rows, in a few lines: who submitted nothing, late, or more than once."""
     rows = list(rows)
     lines = []
     for what, some in (

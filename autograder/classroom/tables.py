@@ -1,4 +1,4 @@
-"""Reading CSV files as spreadsheets and learning platforms write them: any usual delimiter and encoding, bounded in size."""
+"""Reading CSV files as spreadsheets and learning platforms write them: any common delimiter and encoding, bounded in size."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.reports.files import FORMULA_STARTS
+from autograder.classroom.errors import ClassroomError
+from autograder.support.files import FORMULA_STARTS
 
 MAX_BYTES = 16 << 20
 MAX_ROWS = 100_000
 DELIMITERS = ",;\t|"
 
 
-class TableError(ValueError):
-    """A file that cannot be read as a table; the text is one line that names it and the mend."""
+class TableError(ClassroomError):
+    """A file that cannot be read as a table."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A header, and the rows under it as texts of the same length; numbers: each row's line in the file (the header is in 1).
+    """A header, and the rows below it as texts of the same length; numbers: each row's line in the file (the header is 1).
 
-    remarks: one line for each thing about the file that its owner should know.
+    remarks: one line for each problem with the file.
     """
 
     header: tuple[str, ...]
@@ -38,8 +39,8 @@ class Table:
 def read(path: Path, known: Sequence[str] = ()) -> Table:
     """Reads the CSV file at `path`.
 
-    known: header names in the form of `header_key`; the delimiter that gives most of them is taken.
-    Raises TableError where it is not there, too large, not text or not CSV.
+    known: header names in the form of `header_key`; the delimiter that yields most of them is used.
+    Raises TableError if it is missing, too large, not text or not CSV.
     """
     try:
         with path.open("rb") as stream:
@@ -49,11 +50,13 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
             f"{path}: cannot be read ({error.strerror}); check the spelling of the path"
         ) from None
     if len(data) > MAX_BYTES:
-        raise TableError(f"{path}: larger than {MAX_BYTES >> 20} MiB; give a CSV file with one row a student")
+        raise TableError(
+            f"{path}: larger than {MAX_BYTES >> 20} MiB; give a CSV file with one row per student"
+        )
     if data.startswith(b"PK\x03\x04"):
         raise TableError(f"{path}: a spreadsheet or a zip, not a CSV file; save it as CSV (UTF-8)")
     text, remarks = _decode(data, path)
-    # Excel's own way to name the delimiter, in a line before the header.
+    # Excel states the delimiter in a line before the header.
     if hint := re.match(r"sep=(.)\r?\n", text):
         text, delimiter = text[hint.end() :], hint[1]
     else:
@@ -65,25 +68,25 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
             if any(field.strip() for field in record):
                 records.append((reader.line_num, [bare(field) for field in record]))
             if len(records) > MAX_ROWS:
-                raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row a student")
+                raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row per student")
     except csv.Error as error:
         raise TableError(
             f"{path}: line {reader.line_num} is not CSV ({error}); save it as CSV (UTF-8)"
         ) from None
     if not records:
-        raise TableError(f"{path}: holds no rows; the first one must name the columns")
+        raise TableError(f"{path}: has no rows; the first one must name the columns")
     width = len(records[0][1])
     rows = tuple(tuple((fields + [""] * width)[:width]) for _, fields in records[1:])
     return Table(tuple(records[0][1]), rows, tuple(number for number, _ in records[1:]), tuple(remarks))
 
 
 def header_key(name: str) -> str:
-    """A column's name without what differs from one program to the next: case, spaces, signs."""
+    """A column's name without what differs between programs: case, spaces, punctuation."""
     return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum() or c == "#")
 
 
 def bare(field: str) -> str:
-    """A cell's text, without the apostrophe that keeps it from being a formula (see reports/files.cell)."""
+    """A cell's text, without the apostrophe that keeps it from being a formula (see `support.files.cell`)."""
     text = field.strip()
     return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text
 
@@ -109,7 +112,7 @@ def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:
 
 
 def _delimiter(text: str, known: Sequence[str]) -> str:
-    """The delimiter that makes most known names of the first line with text; of equals, most columns; of those, the first."""
+    """The delimiter that yields most known names in the first line with text; on a tie, the most columns, then the first."""
     line = next((line for line in text.splitlines() if line.strip()), "")
 
     def worth(delimiter: str) -> tuple[int, int]:

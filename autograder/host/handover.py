@@ -1,6 +1,6 @@
-"""Verdicts for Otter: it grades a notebook that holds nothing but them, with test files that read them, and writes its own results.
+"""Gives verdicts to Otter: it grades a notebook that contains only them, with test files that read them, and writes results.
 
-Student code has no part in it: neither Otter's process nor its kernel ever holds any.
+No student code is involved: neither Otter's process nor its kernel ever loads any.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from autograder.host.results import words
-from autograder.reports.files import write_atomically
-from autograder.verdicts import Result
+from autograder.model.verdicts import Result
+from autograder.support.files import write_atomically
 
 VERDICTS = "AUTOGRADER_VERDICTS"  # the environment variable with the path of a finished result
 NOTEBOOK = "verdicts.ipynb"  # the one notebook that Otter finds in the submission's folder
-FOR_OTTER = ("tests", "otter_config.json", "files")  # what it needs of the upload zip's content
+FOR_OTTER = ("tests", "otter_config.json", "files")  # the part of the upload zip that Otter needs
 PACKAGE = Path(__file__).resolve().parents[1]
 RUN = "import sys; from otter.run.run_autograder import main; main(sys.argv[1], logo=False)"
 
 
 class OtterFailed(Exception):
-    """Otter gave no results; the text says why."""
+    """Otter gave no results; the text gives the reason."""
 
 
 def otter_name(question: str) -> str:
@@ -35,8 +35,8 @@ def otter_name(question: str) -> str:
 
 
 def cell(result: Result) -> str:
-    """The one cell of the notebook that Otter executes: `verdicts`, by check; nothing that a student may not read."""
-    verdicts = {v.id: {"status": v.status, "told": words(v)} for v in result.checks}
+    """The one cell of the notebook that Otter executes: `verdicts`, by check; only what students may read."""
+    verdicts = {v.id: {"status": v.status, "message": words(v)} for v in result.checks}
     return f"import json\n\nverdicts = json.loads({json.dumps(verdicts)!r})\n"
 
 
@@ -59,7 +59,7 @@ def notebook(source: str) -> dict[str, Any]:
 
 
 def scores(document: Any) -> dict[str, float]:
-    """The score of each test file in a results.json by Otter. Raises OtterFailed where it is none."""
+    """The score of each test file in a results.json by Otter. Raises OtterFailed if it has no scores."""
     try:
         rows = [row for row in document["tests"] if row["name"].startswith("q") and "score" in row]
         found = {row["name"]: float(row["score"]) for row in rows}
@@ -100,13 +100,13 @@ def through_otter(result: Result, source: Path, seconds: float) -> dict[str, flo
         try:
             document = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            said = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise OtterFailed(f"it ended with status {done.returncode}: {said}") from None
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise OtterFailed(f"it ended with status {done.returncode}: {last}") from None
         return scores(document)
 
 
 def environment(home: Path, more: dict[str, str]) -> dict[str, str]:
-    """The environment of a process that works for us: this package can be imported, and nothing is written to a home folder."""
+    """The environment of our subprocesses: this package can be imported, and nothing is written to a home folder."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON", "PYTHON"))}
     folders = {
         name: str(home) for name in ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")

@@ -1,4 +1,4 @@
-"""Grades the upload that the host has laid out, and writes results.json: at first, after grading, and once Otter has agreed.
+"""Grades the upload that the host provides, and writes results.json: at first, after grading, and after Otter's comparison.
 
 ROOT (/autograder on Gradescope) holds source/ (the upload zip's content), submission/, results/ and submission_metadata.json.
 Whatever happens, ROOT/results/results.json is a valid document at every moment.
@@ -21,25 +21,26 @@ from typing import Any
 from autograder.host import settings as chosen
 from autograder.host.handover import OtterFailed, environment, otter_name, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, instructors_report, looks_used
-from autograder.reports.files import write_atomically
-from autograder.rubric import Rubric, assignment
-from autograder.verdicts import Result
+from autograder.model.assignment import assignment
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import Result
+from autograder.support.files import write_atomically
 
 NAME = "submission"
 OTTER_SECONDS = 60.0
 TIME_OVER = (
-    "**The time was over before everything could be checked.** What is not checked has no points; look for a loop that does"
+    "**Time ran out before everything was checked.** Checks that did not run give no points; look for a loop that does"
     " not end."
 )
 ENDED_EARLY = (
-    "**The grader ended before everything was checked**, because of a fault in it or too little memory. What is not checked has"
-    " no points yet: tell your instructor, who can grade your upload again."
+    "**The grader ended before everything was checked**, because of a fault in the grader or too little memory. Checks that"
+    " did not run give no points yet: tell your instructor, who can grade your upload again."
 )
 POLL = 0.2
 
 
 def main(root: Path) -> int:
-    """Grades ROOT/submission. Returns the exit status: 0 when there are results, 1 when only the failure could be told."""
+    """Grades ROOT/submission. Returns the exit status: 0 when there are results, 1 when only the failure could be reported."""
     began = time.monotonic()
     output = root / "results" / "results.json"
     _write(output, failure("it was stopped before it was done."))
@@ -63,7 +64,7 @@ def main(root: Path) -> int:
 
 
 def lock_away(root: Path) -> None:
-    """Makes the grader, the upload and all results root's alone; student code runs as another user, or sees nothing of the machine.
+    """Lets only root read the grader, the upload and all results; student code runs as another user, or cannot see the machine.
 
     (submission_metadata.json holds the results of earlier uploads, those of hidden checks too.)
     """
@@ -77,15 +78,15 @@ def _choices(root: Path) -> tuple[chosen.Settings, HiddenVisibility, str]:
     """The settings, when this upload's author sees hidden checks, and a line for the author about that."""
     try:
         choices = chosen.read(root / "source" / chosen.FILE)
-    except ValueError as error:  # the zip's builder has read them too; whoever changed them since is told
+    except ValueError as error:  # the builder of the zip has read them too, so they were changed afterwards
         print(f"autograder: {error}; hidden checks stay hidden")
         return chosen.Settings(hidden="hidden"), "hidden", ""
     if choices.hidden != "visible" or not choices.hidden_looks_per_day:
         return choices, choices.hidden, ""
     used, limit = looks_used(_metadata(root)), choices.hidden_looks_per_day
     if used >= limit:
-        told = f"Hidden checks are shown for {limit} uploads a day; today's are used up, so this upload shows public checks alone."
-        return choices, "after_published", told
+        message = f"Hidden checks are shown for {limit} uploads a day; they are used up, so only public checks are shown."
+        return choices, "after_published", message
     return (
         choices,
         "visible",
@@ -102,7 +103,7 @@ def _metadata(root: Path) -> Mapping[str, Any]:
 
 
 def _graded(root: Path, work: Path, seconds: float) -> tuple[Result | None, bool]:
-    """The result of a judge process that gets `seconds`, as far as it came (None: nowhere), and whether it ended in time."""
+    """The result, perhaps incomplete (None if there is none), of a judge process with `seconds`, and whether it ended in time."""
     output, home = work / "result.json", work / "home"
     home.mkdir()
     more = {}
@@ -134,7 +135,7 @@ def _graded(root: Path, work: Path, seconds: float) -> tuple[Result | None, bool
 
 
 def _compare(result: Result, rubric: Rubric, source: Path) -> str:
-    """Has Otter grade the verdicts too, and says whether it comes to the same scores."""
+    """Has Otter grade the verdicts too, and reports whether its scores agree."""
     try:
         by_otter = through_otter(result, source, OTTER_SECONDS)
     except (OtterFailed, OSError) as error:

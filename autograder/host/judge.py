@@ -1,7 +1,7 @@
 """Grades one upload in a process of its own: python -m autograder.host.judge UPLOAD OUT.json NAME.
 
-OUT.json is written before the first question and after each, so whoever ends this process loses nothing that is graded. (Torch
-is loaded here and nowhere else of the host's grader: where memory is scarce it is gone before Otter comes.)
+OUT.json is written before the first question and after each, so ending this process loses nothing that is already graded.
+(In the host's grader only this process loads torch, so that its memory is free before Otter starts.)
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from autograder import batch
-from autograder.host.upload import submission_in
-from autograder.rubric import assignment
+from autograder.grading import judge
+from autograder.model.assignment import assignment
+from autograder.submissions.intake import read_upload
 
 
 def main(upload: Path, output: Path, name: str) -> None:
-    batch.warm_up()
-    batch.grade_submission(submission_in(upload, assignment().rubric, name), output)
+    judge.warm_up()
+    judge.grade_submission(read_upload(upload, assignment().rubric, name), output)
 
 
 if __name__ == "__main__":

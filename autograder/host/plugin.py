@@ -1,7 +1,7 @@
-"""The Otter plugin: hands Otter the verdicts that the sandboxed grader has come to, in place of the submission.
+"""The Otter plugin: gives Otter the sandboxed grader's verdicts in place of the submission.
 
-On the host the verdicts are there already, in the file that the environment names. With `otter run` they are not: then what was
-submitted is moved away, graded, and only then does Otter's kernel start, in a folder that holds nothing of the student's.
+On the host the verdicts already exist, in the file that the environment names. With `otter run` they do not: the submitted
+files are first moved away and graded; then Otter's kernel starts, in a folder without any of the student's files.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from otter.plugins import AbstractOtterPlugin
 
 from autograder.host.handover import NOTEBOOK, VERDICTS, cell, environment, notebook
 from autograder.host.settings import SECRET
-from autograder.verdicts import Result
+from autograder.model.verdicts import Result
 
-OWN = {NOTEBOOK, "tests", "__init__.py"}  # what is Otter's in the submission's folder
+OWN = {NOTEBOOK, "tests", "__init__.py"}  # Otter's own files in the submission's folder
 SECONDS = 1800.0
 
 
@@ -30,7 +30,7 @@ class HandVerdicts(AbstractOtterPlugin):  # type: ignore[misc]
     """Named in otter_config.json; Otter makes one for each grading."""
 
     def before_grading(self, config: Any) -> None:
-        """Gets the verdicts, before Otter reads anything of the submission (its log is a pickle)."""
+        """Gets the verdicts, before Otter reads any of the submission (its log is a pickle)."""
         config.pdf = False
         config.grade_from_log = False
         named = os.environ.get(VERDICTS)

@@ -1,4 +1,4 @@
-"""results.json as Gradescope documents it: one test for each check, and no word of a hidden one that students may not read.
+"""results.json as Gradescope documents it: one test per check, without anything about hidden ones that students may not read.
 
 Format: https://gradescope-autograders.readthedocs.io/en/latest/specs/
 """
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from autograder.reports.markup import for_markdown
-from autograder.rubric import Question, Rubric
-from autograder.verdicts import GRADERS_FAULT, Result, Verdict, tidy
+from autograder.model.rubric import Question, Rubric
+from autograder.model.verdicts import GRADER_FAULT, Result, Verdict, tidy
+from autograder.support.markup import for_markdown
 
 HiddenVisibility = Literal["hidden", "after_due_date", "after_published", "visible"]
 PASSED, NOT_PASSED = "Passed.", "Not passed."
@@ -27,7 +27,7 @@ def document(result: Result, rubric: Rubric, hidden: HiddenVisibility, note: str
     """The whole of results.json.
 
     hidden: when students see the hidden checks of this submission.
-    note: what else the student must know of it, in Markdown, or "".
+    note: further text for the student, in Markdown, or "".
     """
     return {
         "score": result.score,
@@ -44,7 +44,7 @@ def document(result: Result, rubric: Rubric, hidden: HiddenVisibility, note: str
 
 
 def failure(why: str) -> dict[str, Any]:
-    """A results.json for when there is nothing to report: the fault is the grader's, and it says so."""
+    """A results.json for when there is nothing to report: the fault is in the grader."""
     return {
         "score": 0,
         "output": f"Your work could not be graded, because of a fault in the grader, not in your code: {why}\n\n"
@@ -103,7 +103,7 @@ def instructors_report(result: Result) -> str:
     for verdict in result.checks:
         if verdict.status != "passed":
             lines.append(
-                f"\n[{verdict.id}] {verdict.visibility}, {verdict.status}: {verdict.title}\n{verdict.feedback}"
+                f"\n[{verdict.id}] {verdict.visibility}, {verdict.status}: {verdict.title}\n{verdict.feedback.text()}"
             )
     return "\n".join(lines)
 
@@ -117,12 +117,12 @@ def words(verdict: Verdict) -> str:
     if verdict.status == "passed":
         return PASSED
     if verdict.visibility == "public":
-        return verdict.feedback
-    return GRADERS_FAULT if GRADERS_FAULT in verdict.feedback else NOT_PASSED
+        return verdict.feedback.text()
+    return GRADER_FAULT.text() if verdict.grader_fault else NOT_PASSED
 
 
 def _overview(result: Result, hidden: HiddenVisibility, note: str) -> str:
-    """The text above the tests: what one has of the public points, question by question, and what comes later."""
+    """The text above the tests: public points per question, and what is decided later."""
     public = [v for v in result.checks if v.visibility == "public"]
     score, most = tidy(sum(v.score for v in public)), tidy(sum(v.max_score for v in public))
     lines = [f"**Public checks: {score:g} of {most:g} points.**", ""]

@@ -1,4 +1,4 @@
-"""What the instructor has chosen for the host: gradescope.toml, beside the grader in the upload zip."""
+"""The instructor's settings for the host: gradescope.toml, next to the grader in the upload zip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ else:
 
 FILE = "gradescope.toml"
 SECRET = "secret"
-MARGIN = 75.0  # seconds that starting, Otter and writing take of the host's time, on half a core
+MARGIN = 75.0  # seconds of the host's time for starting, Otter and writing, on half a core
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        """What grading itself may take."""
+        """The time for grading itself."""
         return max(60.0, self.minutes * 60 - MARGIN)
 
 
 def read(path: Path) -> Settings:
-    """Reads the settings; the defaults where there is no file.
+    """Reads the settings; the defaults if there is no file.
 
     Raises ValueError, naming the file, the entry and what it can be, for anything else.
     """

@@ -15,7 +15,7 @@ def check(question: str, *, points: float, title: str, asks: str, rubric: str = 
 
     title: what holds when the check passes, in one line ("The loss is the mean over every element").
     asks: what the student was asked, in one or two sentences; the feedback begins with it.
-    rubric: for hidden checks, what students may be told of it (the question's title when empty).
-    The function may take the fixtures `submission` (ask it), `reference` (hidden checks only) and `draw`.
+    rubric: for hidden checks, what students may know of it (the question's title when empty).
+    The function may take the fixtures `submission` (to ask probes), `draw` and `shared_draw` (random inputs; see grading.grader).
     """
     return pytest.mark.check(question=question, points=points, title=title, asks=asks, rubric=rubric)

@@ -1,4 +1,4 @@
-"""What a probe saw, read with care: every access checks kind, shape and finiteness, and faults in plain words."""
+"""A probe's answer: every access checks kind, shape and finiteness, and raises a fault in plain words."""
 
 from __future__ import annotations
 
@@ -10,36 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autograder.judging.catalogue import Candidate
+from autograder.judging.outcome import Fault
+
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-class Fault(AssertionError):
-    """A wrong answer, told in four parts: what was expected, what was seen, the mistake it looks like, what to try."""
-
-    def __init__(self, *, expected: str, seen: str, hint: str = "", diagnosis: str | None = None) -> None:
-        super().__init__(f"expected {expected}; seen {seen}")
-        self.expected = expected
-        self.seen = seen
-        self.hint = hint
-        self.diagnosis = diagnosis
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A known mistake: the value it would give, what it is, and what to try.
-
-    value: a tensor, a number, a shape or a length (where those are judged), or None when the check itself has recognised
-        the mistake.
-    """
-
-    value: Any
-    says: str
-    try_: str = ""
 
 
 @dataclass(frozen=True)
 class Unsupported:
-    """Stands for an object that cannot cross the wire (a function, a custom class): only its type's name did."""
+    """Stands for an object that cannot cross the wire (a function, a custom class): only the name of its type does."""
 
     kind: str
 
@@ -48,7 +27,7 @@ class Unsupported:
 
 
 def kind(value: Any) -> str:
-    """Says what a value is, in a student's words."""
+    """What a value is, in words for a student."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
     if isinstance(value, Unsupported):
@@ -68,7 +47,7 @@ def kind(value: Any) -> str:
 class Observation(Mapping[str, Any]):
     """A probe's answer: a mapping of names to plain values and tensors (CPU, no graph).
 
-    names: what a message calls an entry, where the key alone would not speak ("z" -> "the z that reparameterize returned").
+    names: what messages call an entry, when the key itself is not clear ("z" -> "the z that reparameterize returned").
     """
 
     found: Mapping[str, Any]
@@ -95,14 +74,14 @@ class Observation(Mapping[str, Any]):
         finite: bool = True,
         floating: bool = True,
         hint: str = "",
-        mistakes: Sequence[Mistake] = (),
+        mistakes: Sequence[Candidate] = (),
     ) -> Tensor:
         """The tensor under `key`.
 
-        shape: what is asked; None in a place allows any length there.
-        finite: a NaN or an infinity is a fault.
-        mistakes: what a known wrong shape (their value) is surely a sign of.
-        Raises Fault in every other case, so a check can work with the value at once.
+        shape: what is asked; None allows any length of that axis.
+        finite: whether a NaN or an infinity is a fault.
+        mistakes: candidates whose values are the known wrong shapes.
+        Raises Fault for anything else, so a check can work with the tensor at once.
         """
         what = what or self.name(key)
         value = self.found.get(key)
@@ -142,7 +121,7 @@ class Observation(Mapping[str, Any]):
         *,
         what: str = "",
         hint: str = "",
-        mistakes: Sequence[Mistake] = (),
+        mistakes: Sequence[Candidate] = (),
     ) -> builtins.list[float]:
         """The list of numbers under `key`; `length` and `mistakes` as for `list`."""
         what = what or self.name(key)
@@ -157,9 +136,9 @@ class Observation(Mapping[str, Any]):
         *,
         what: str = "",
         hint: str = "",
-        mistakes: Sequence[Mistake] = (),
+        mistakes: Sequence[Candidate] = (),
     ) -> builtins.list[Any]:
-        """The list under `key`; `length` as asked. mistakes: what a known wrong length is surely a sign of."""
+        """The list under `key`; length: what is asked. mistakes: candidates whose values are wrong lengths."""
         what = what or self.name(key)
         value = self.found.get(key)
         asked = "a list" if length is None else f"a list of {length}"
@@ -170,7 +149,7 @@ class Observation(Mapping[str, Any]):
         return builtins.list(value)
 
     def flag(self, key: str) -> bool:
-        """The truth value under `key` (a probe's own reading, so anything else counts as False)."""
+        """The truth value under `key`; anything but True counts as False."""
         return self.found.get(key) is True
 
     def text(self, key: str, default: str = "") -> str:
@@ -185,16 +164,16 @@ class Observation(Mapping[str, Any]):
         return Observation(value)
 
     def parts(self, key: str) -> builtins.list[Observation]:
-        """The list of mappings under `key` (entries that are none of them become empty)."""
+        """The list of mappings under `key` (other entries become empty)."""
         return [Observation(v if isinstance(v, Mapping) else {}) for v in self.list(key)]
 
 
-def _wrong(expected: str, seen: str, value: Any, hint: str, mistakes: Sequence[Mistake]) -> Fault:
+def _wrong(expected: str, seen: str, value: Any, hint: str, mistakes: Sequence[Candidate]) -> Fault:
     """The fault of a wrong shape or length; it names the one mistake that gives `value`, if there is one."""
     fitting = [m for m in mistakes if m.value == value]
     if len(fitting) != 1:
         return Fault(expected=expected, seen=seen, hint=hint)
-    return Fault(expected=expected, seen=seen, hint=fitting[0].try_ or hint, diagnosis=fitting[0].says)
+    return Fault(expected=expected, seen=seen, hint=hint, mistake=fitting[0].mistake)
 
 
 def _shape(shape: Sequence[int | None]) -> str:

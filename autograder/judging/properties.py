@@ -1,6 +1,6 @@
-"""Checks over many inputs: hypothesis looks for a case that fails, and the smallest one it finds is reported.
+"""Checks over many inputs: hypothesis looks for a case that fails, and the smallest one that it finds is reported.
 
-Apart from the package's own imports, since hypothesis takes a while to import and public checks do without it.
+Not imported by the package itself: hypothesis takes a while to import, and public checks work without it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import hypothesis
 from hypothesis.errors import HypothesisException
 from hypothesis.strategies import SearchStrategy
 
-from autograder.examinee import NoAnswer
 from autograder.judging.draw import Draw
-from autograder.judging.observation import Fault
+from autograder.judging.outcome import Fault, NoAnswer
 
 EXAMPLES = 10
 SHRINKS = 60  # calls after the first failure, in search of a smaller one
@@ -24,7 +23,7 @@ SHRINK_SECONDS = 3.0
 
 
 class _Enough(BaseException):
-    """Ends a search from inside. No Exception, since hypothesis takes those for failures of the case."""
+    """Ends a search from inside. Not an Exception, since hypothesis treats those as failing cases."""
 
 
 def for_all(
@@ -32,9 +31,9 @@ def for_all(
 ) -> None:
     """Calls `body(**values)` with values of the strategies; raises the Fault or NoAnswer of the smallest case that fails.
 
-    The same draw gives the same cases, whatever else the process has done. A smaller case counts as the same failure when
-    its diagnosis is the same, so that a mistake that has been recognised stays named. Student code may be random: a failure
-    that does not come again is still reported. A timeout, a crash or a missing name ends the search at once.
+    The same draw gives the same cases, whatever the process did before. A smaller case counts as the same failure when
+    it shows the same mistake, so a recognised mistake stays named. Student code may be random: a failure that does not
+    happen again is still reported. A timeout, a crash or a missing name ends the search at once.
     """
     search = _Search(body)
     settings = hypothesis.settings(
@@ -53,7 +52,7 @@ def for_all(
         with _no_constants_of_modules():
             test()
     except (Exception, _Enough):
-        # hypothesis complains in its own words of a case that fails at one time and not at another.
+        # hypothesis raises its own error for a case that fails once and not again.
         if search.bug is None and search.failure is None:
             raise
     if search.bug is not None:
@@ -63,7 +62,7 @@ def for_all(
 
 
 class _Search:
-    """Runs cases for hypothesis and keeps the last failure, which is the smallest: it only tries smaller ones after one."""
+    """Runs cases for hypothesis and keeps the last failure: the smallest, since only smaller cases follow a failure."""
 
     def __init__(self, body: Callable[..., None]) -> None:
         self._body = body
@@ -82,7 +81,7 @@ class _Search:
             self._note(failure)
         except HypothesisException:
             raise
-        except Exception as bug:  # of the check; it must not pass for a failing case
+        except Exception as bug:  # a bug in the check, not a failing case
             self.bug = bug
             raise _Enough from None
 
@@ -90,7 +89,7 @@ class _Search:
         before = self.failure
         if before is None:
             self._end = time.monotonic() + SHRINK_SECONDS
-        elif before.diagnosis not in (None, failure.diagnosis):
+        elif before.mistake not in (None, failure.mistake):
             return
         self.failure = failure
         if isinstance(failure, NoAnswer) and failure.status != "failed":
@@ -100,13 +99,13 @@ class _Search:
 
 @contextmanager
 def _no_constants_of_modules() -> Iterator[None]:
-    """Keeps hypothesis from trying numbers that it reads in the source of loaded modules: which are loaded varies."""
+    """Keeps hypothesis from trying numbers that it finds in the source of loaded modules: which are loaded varies."""
     name = "_get_local_constants"
     try:
         from hypothesis.internal.conjecture import providers
 
         own = getattr(providers, name)
-    except (ImportError, AttributeError):  # versions that have no such thing
+    except (ImportError, AttributeError):  # versions without it
         yield
         return
     nothing = vars(providers)["Constants"]()

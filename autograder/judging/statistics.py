@@ -1,6 +1,6 @@
 """Tests of noise whose false-alarm probability is known.
 
-Every bound is five or more standard errors wide: the probability that correct code fails one of them is stated beside it.
+Every bound is at least five standard errors wide; the probability that correct code fails is stated with each.
 """
 
 from __future__ import annotations
@@ -10,22 +10,37 @@ import math
 import torch
 from torch import Tensor
 
-from autograder.judging.faults import Mistake, expect
+from autograder.judging.catalogue import Mistake
+from autograder.judging.expect import expect
 
+# Mistakes that are possible in any assignment with noise.
 UNIFORM = Mistake(
-    None, "The noise is uniform (torch.rand) where normal noise is asked.", "Use torch.randn or randn_like."
+    "noise-uniform",
+    "The noise is uniform (torch.rand); it should be normal.",
+    hint="Use torch.randn or randn_like.",
 )
-UNIFORM_WIDE = Mistake(
-    None, "The noise is uniform on [-1, 1] where normal noise is asked.", "Use torch.randn or randn_like."
+UNIFORM_CENTRED = Mistake(
+    "noise-uniform-centred",
+    "The noise is uniform on [-1, 1]; it should be normal.",
+    hint="Use torch.randn or randn_like.",
+)
+OTHER_SPREAD = Mistake(
+    "noise-other-spread",
+    "The draws are normal, but their standard deviation is not 1.",
+    hint="Use the draws of torch.randn as they are.",
+)
+DRAWN_ONCE = Mistake(
+    "noise-drawn-once",
+    "The noise is drawn once, or the random generator is reseeded inside.",
+    hint="Draw the noise inside the function, at every call, and set no seed there.",
 )
 
 
 def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
     """Raises a fault unless the values of `noise` look like independent draws from N(0, 1).
 
-    Needs at least 1000 values. Mean, variance and fourth moment are held within 6 standard errors, whose
-    false-alarm probability under normality is at most about 2e-9 for the mean and (by the chi-squared and
-    fourth-power tails at n >= 1000) below 1e-6 for the others, taken at 7 and 9 standard errors on the upper side.
+    Needs at least 1000 values. The mean may be 6 standard errors off (a false-alarm probability of about 2e-9), the
+    second moment 7, and the fourth 7 below and 15 above, since its upper tail is long (below 1e-6 each, for n >= 1000).
     """
     values = noise.double().flatten()
     n = values.numel()
@@ -38,7 +53,7 @@ def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
     if low >= 0 and high <= 1 and abs(mean - 0.5) < 0.1 and values.std() > 0.2:
         expect(False, expected=expected, seen=seen, hint=hint, mistake=UNIFORM)
     if low >= -1 and high <= 1 and abs(mean) < 0.2 and abs(second - 1 / 3) < 0.1:
-        expect(False, expected=expected, seen=seen, hint=hint, mistake=UNIFORM_WIDE)
+        expect(False, expected=expected, seen=seen, hint=hint, mistake=UNIFORM_CENTRED)
     # Standard errors under N(0, 1): sqrt(1/n) for the mean, sqrt(2/n) for x^2, sqrt(96/n) for x^4.
     expect(abs(mean) <= 6 / math.sqrt(n), expected=expected, seen=seen, hint=hint)
     expect(abs(second - 1) <= 7 * math.sqrt(2 / n), expected=expected, seen=seen, hint=hint)
@@ -46,10 +61,10 @@ def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
 
 
 def expect_unit_spread(noise: Tensor, *, what: str) -> None:
-    """Raises a fault when the values are surely normal draws around 0 with another standard deviation than 1.
+    """Raises a fault when the values are normal draws around 0 whose standard deviation is clearly not 1.
 
-    Named only where the spread is 8 standard errors off and the shape is a normal distribution's: its kurtosis is 3, with
-    a standard error of sqrt(24 / n); a uniform distribution's is 1.8.
+    The standard deviation must be 8 standard errors off, and the shape a normal distribution's: its kurtosis is 3, with a
+    standard error of sqrt(24 / n); a uniform distribution's is 1.8.
     """
     values = noise.double().flatten()
     n, std = values.numel(), values.std().item()
@@ -62,11 +77,7 @@ def expect_unit_spread(noise: Tensor, *, what: str) -> None:
         not (centred and normal and abs(std - 1) > 8 / math.sqrt(2 * n)),
         expected=f"{what}: independent draws from N(0, 1)",
         seen=f"{n} values with mean {values.mean().item():.3f} and standard deviation {std:.3f}",
-        mistake=Mistake(
-            None,
-            f"The draws are normal, but their standard deviation is about {std:.2g}, not 1.",
-            "Decode the draws of torch.randn as they are.",
-        ),
+        mistake=OTHER_SPREAD,
     )
 
 
@@ -81,15 +92,11 @@ def shared_columns(noise: Tensor) -> bool:
 
 
 def expect_fresh(first: Tensor, second: Tensor, *, what: str, hint: str = "") -> None:
-    """Raises a fault when two draws are the same (continuous noise: the probability of a false alarm is nil)."""
+    """Raises a fault when two draws are the same (continuous noise: no false alarms)."""
     expect(
         first.shape != second.shape or not torch.allclose(first, second, atol=1e-6),
-        expected=f"{what}: drawn anew at every call",
+        expected=f"{what}: new draws at every call",
         seen="the same values twice",
         hint=hint,
-        mistake=Mistake(
-            None,
-            "The noise is drawn once, or the random generator is reseeded inside.",
-            "Draw the noise inside the function, at every call, and set no seed there.",
-        ),
+        mistake=DRAWN_ONCE,
     )

@@ -1,6 +1,6 @@
 """The assignment in a notebook: `from autograder.notebook import Grader`, and the written answers.
 
-Otter is imported at the first use of `Grader`, and nowhere else: the command line has no need of it.
+Otter is imported at the first use of `Grader`, and nowhere else: the command line does not need it.
 """
 
 from __future__ import annotations

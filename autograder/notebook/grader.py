@@ -2,7 +2,7 @@
 
 Otter itself runs checks in the notebook's own process, on what happens to be in its memory, from a folder of tests, and
 pickles a log of it. Here the same public checks run as in `make check`; the files on disk count, so every edit counts at
-once, and nothing is pickled. It needs no front end: JupyterLab, VS Code, Colab and the classic notebook show the same.
+once, and nothing is pickled. It depends on no front end: JupyterLab, VS Code, Colab and the classic notebook show the same.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from IPython import get_ipython
 from IPython.display import HTML, display
 from otter.nbmeta_config import NBMetadataConfig
 
-from autograder import submit
-from autograder.handed_out import handed_out
-from autograder.intake import UnusableSubmission
-from autograder.notebook import written
+from autograder.model.assignment import assignment
+from autograder.model.rubric import Question
+from autograder.model.verdicts import Result
 from autograder.notebook.results import AllFindings, CheckedQuestion, Finding, NotChecked, WrittenQuestion
-from autograder.reports.markup import for_html
-from autograder.rubric import Question, assignment
-from autograder.verdicts import Result
+from autograder.submissions import pack as submit
+from autograder.submissions import written
+from autograder.submissions.handed_out import handed_out
+from autograder.submissions.intake import UnusableSubmission
+from autograder.support.markup import for_html
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 class Grader(otter.Notebook):
     """Checks and hands in the assignment from a notebook.
 
-        grader = Grader("vae.ipynb")
+        grader = Grader("problem1.ipynb")
         grader.check("q1_1")     # the public checks of question 1-1
         grader.check("q1_3w")    # counts the words of a written answer
         grader.check_all()
@@ -44,13 +45,13 @@ class Grader(otter.Notebook):
     Args:
         nb_path: this notebook's path from the working directory; its folder is what is checked and handed in. Without
             it, the working directory is.
-        tests_dir, tests_url_prefix: Otter's; they mean nothing here.
+        tests_dir, tests_url_prefix: Otter's; ignored here.
     """
 
     def __init__(
         self, nb_path: str | None = None, tests_dir: str | None = None, tests_url_prefix: str | None = None
     ) -> None:
-        # Otter's own constructor looks for a folder of tests, and on Colab refuses to go on without it.
+        # Otter's own constructor looks for a folder of tests, and on Colab fails without it.
         self.interpreter = None
         self._tests_dir, self._tests_url_prefix = "", None
         self._addl_files: list[str] = []
@@ -67,12 +68,12 @@ class Grader(otter.Notebook):
             )
 
     def _log_event(self, *args: Any, **keywords: Any) -> None:
-        """Nothing: Otter would pickle a log of what was done."""
+        """Does nothing; Otter would pickle a log of every action."""
 
     def check(self, question: str, global_env: dict[str, Any] | None = None) -> Finding:
         """Checks one question, named as "q1_4" or "1-4", and returns what was found; a notebook shows it.
 
-        The score is that of the public checks. `global_env` is Otter's and means nothing here.
+        The score is that of the public checks. `global_env` is Otter's and is ignored here.
         """
         known = self._known(question)
         if known is None:
@@ -118,11 +119,11 @@ class Grader(otter.Notebook):
 
         Args:
             nb_path: another notebook, whose folder is packed.
-            export_path: where the zip goes; beside the folder unless said.
-            pdf: whether to try for a PDF of the written answers too; they are always there as HTML.
+            export_path: where the zip goes; next to the folder by default.
+            pdf: whether to make a PDF of the written answers too, if possible; the HTML is always packed.
             display_link: whether to show a link to the zip.
             partial: pack what there is.
-            ignored: what else Otter's own `export` takes.
+            ignored: further arguments of Otter's own `export`.
         """
         folder = (Path.cwd() / nb_path).parent if nb_path else self.folder
         out = Path(export_path).resolve() if export_path else None
@@ -142,7 +143,7 @@ class Grader(otter.Notebook):
         )
 
     def _known(self, name: str) -> Question | None:
-        """The question of a name: "q1_6w_a", "Q1-6w-a" and "1-6w-a" are one."""
+        """The question with a name; "q1_6w_a", "Q1-6w-a" and "1-6w-a" are the same."""
         plain = str(name).strip().lower().removeprefix("q").replace("_", "-")
         return next((q for q in self._rubric.questions if q.id.lower() == plain), None)
 
@@ -152,7 +153,7 @@ class Grader(otter.Notebook):
         )
 
     def _graded(self, questions: list[str]) -> Result | str:
-        """What `python -m autograder check` finds in a process of its own; or why it could not, in one line."""
+        """The result of `python -m autograder check` in its own process, or one line that says why there is none."""
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             target = Path(folder, "result.json")
             command = [
@@ -166,7 +167,7 @@ class Grader(otter.Notebook):
             ]
             for id in questions:
                 command += ["-q", id]
-            # From the package's own folder: a student's random.py in the working directory shadows nothing of the grader's.
+            # From the package's own folder: a student's random.py in the working directory must not shadow a module.
             paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
             done = subprocess.run(
@@ -181,15 +182,15 @@ class Grader(otter.Notebook):
             try:
                 return Result.from_json(json.loads(target.read_text(encoding="utf-8")))
             except (OSError, ValueError):
-                said = done.stderr.strip().splitlines() or [
+                lines = done.stderr.strip().splitlines() or [
                     f"the check ended with status {done.returncode} and no result"
                 ]
-                return said[-1].removeprefix("autograder: ")
+                return lines[-1].removeprefix("autograder: ")
 
     def _answers(self) -> dict[str, written.Answer] | str:
         """The written answers of the saved notebook, or why it cannot be read, in one line."""
         if self._notebook is None:
-            return 'name the notebook: grader = Grader("vae.ipynb")'
+            return 'name the notebook: grader = Grader("NAME.ipynb")'
         path = Path(self._notebook)
         try:
             return written.answers_in(path.read_bytes(), path.name, handed_out().prompts)

@@ -1,6 +1,6 @@
-"""What the notebook's grader shows, as Otter's own kinds of results: plain words, the same as in the terminal.
+"""What the notebook's grader shows, as Otter's own result types: plain text, the same as in the terminal.
 
-Colour and signs say nothing that words do not; whatever comes from student code is escaped.
+Everything is readable without colour; text from student code is escaped.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from otter.test_files import GradingResults, TestFile
 from otter.test_files.abstract_test import TestCase, TestCaseResult
 
-from autograder.notebook.written import Answer
-from autograder.reports.markup import for_html
-from autograder.reports.terminal import by_cause, cause, not_written
-from autograder.rubric import Question
-from autograder.verdicts import Verdict, lost, tidy, total
+from autograder.model.rubric import Question
+from autograder.model.verdicts import Verdict, lost, tidy, total
+from autograder.reports.causes import by_cause, not_written
+from autograder.submissions.written import Answer
+from autograder.support.markup import for_html
 
 _BOX = "border-left: 4px solid {colour}; padding: .1em 0 .1em .8em; margin: .4em 0"
 _PRE = "white-space: pre-wrap; overflow-wrap: anywhere; margin: .2em 0 .6em 0"
@@ -25,7 +25,7 @@ _PRE = "white-space: pre-wrap; overflow-wrap: anywhere; margin: .2em 0 .6em 0"
 class Finding(TestFile):
     """One question's outcome: a headline, and under it what to do, each a heading (may be empty) and a text.
 
-    It is an Otter `TestFile`: `score`, `possible`, `passed_all`, `test_cases` and `to_dict()` say the same.
+    It is an Otter `TestFile`: `score`, `possible`, `passed_all`, `test_cases` and `to_dict()` agree with it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Finding(TestFile):
 
     @property
     def grade(self) -> float:
-        """The share of the points that was earned; of no points, whether all is well."""
+        """The share of the points that was earned; without points, 1 if all cases passed, else 0."""
         return self.score / self.possible if self.possible else float(self.passed_all)
 
     @property
@@ -79,7 +79,7 @@ class Finding(TestFile):
         raise NotImplementedError("questions are checked by `python -m autograder check`, not from metadata")
 
     def run(self, global_environment: dict[str, Any]) -> None:
-        """Nothing: it has been run."""
+        """Does nothing: the checks have already run."""
 
 
 class CheckedQuestion(Finding):
@@ -101,7 +101,7 @@ class CheckedQuestion(Finding):
             advice.append(("", todo))
         else:
             for group in by_cause(failing):
-                text = group[0].feedback if len(group) == 1 else cause(group[0])
+                text = group[0].feedback.text(asked=len(group) == 1)
                 advice.append(("\n".join(v.title for v in group), text))
         advice += [("", f"Note: {note}") for note in notes]
         if not failing and (hidden := tidy(question.points - most)) > 0:
@@ -112,7 +112,7 @@ class CheckedQuestion(Finding):
                 )
             )
         cases = [
-            (TestCase(v.title, v.id, False, v.max_score, None, None), v.feedback, v.status == "passed")
+            (TestCase(v.title, v.id, False, v.max_score, None, None), v.feedback.text(), v.status == "passed")
             for v in verdicts
         ]
         super().__init__(name, path, headline, advice, cases)

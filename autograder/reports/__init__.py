@@ -1,1 +1,1 @@
-"""Results as people read them: in the terminal, as JSON and CSV files."""
+"""Results for people to read: in the terminal, and as HTML pages for the instructor and for each student."""

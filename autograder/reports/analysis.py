@@ -1,7 +1,7 @@
-"""What the results of a class say about the class and about the checks: plain statistics, without randomness or files.
+"""Statistics of a class and of its checks, computed from results without randomness or files.
 
-Everything here is a pure function of the results and does not hang on their order. Only complete results count (one that is
-half graded says nothing of the rest), and a check that a fault of the grader kept from running counts for nobody.
+Every function here is pure and does not depend on the order of the results. Only complete results count, and a check that
+could not run because of a fault in the grader counts for no submission.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from autograder.verdicts import GRADERS_FAULT, STATUSES, Result, Status, Verdict, tidy
+from autograder.model.verdicts import STATUSES, Result, Status, Verdict, tidy
 
-LEAST = 3  # with fewer submissions than this, a correlation is +1, -1 or nothing
+LEAST = 3  # with fewer submissions than this, a correlation is +1, -1 or undefined
 MOST_BINS = 16
-LOW = 0.2  # what discriminates less is worth a look: a rule of thumb (Ebel, Measuring Educational Achievement, 1965)
+LOW = 0.2  # a check that discriminates less is worth a look: a rule of thumb (Ebel, Measuring Educational Achievement, 1965)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class QuestionSummary:
-    """One question over the class: points there are, mean and median of those that were won, share of full marks and of none."""
+    """One question over the class: its points, the mean and median earned, and the shares with full marks and with none."""
 
     id: str
     points: float
@@ -59,9 +59,9 @@ class Item:
     """One check over the class.
 
     count: submissions for which it was carried out.
-    difficulty: the share of them that passed (so 1 is the easiest); None where there are none.
-    discrimination: the point-biserial correlation of passing with the rest of the score; None where it is not defined.
-    statuses: how often each status came, in the order of `verdicts.STATUSES`, without zeros.
+    difficulty: the share of them that passed (so 1 is the easiest); None if `count` is 0.
+    discrimination: the point-biserial correlation of passing with the rest of the score; None if it is undefined.
+    statuses: how often each status occurred, in the order of `verdicts.STATUSES`, without zeros.
     """
 
     id: str
@@ -76,24 +76,25 @@ class Item:
 
     @property
     def remark(self) -> str:
-        """What an instructor might want to know of the check, or ""."""
+        """What an instructor might want to know about the check, or ""."""
         if self.difficulty is None or self.count < LEAST:
             return ""
         if self.difficulty == 1:
-            return "everybody passed"
+            return "everyone passed"
         if self.difficulty == 0:
-            return "nobody passed"
+            return "no one passed"
         if self.discrimination is None:
             return ""
         if self.discrimination < 0:
-            return "passed rather by the weaker: look at it"
-        return "tells little apart" if self.discrimination < LOW else ""
+            return "passed more often by weaker submissions: look at it"
+        return "hardly separates strong from weak" if self.discrimination < LOW else ""
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A diagnosed mistake: in how many submissions it was seen, and in which questions (in the order of the checks)."""
+class MistakeCount:
+    """A recognised mistake: its id, its sentence, how many submissions made it, and on which questions (in rubric order)."""
 
+    mistake: str
     diagnosis: str
     count: int
     questions: tuple[str, ...]
@@ -101,12 +102,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class ClassAnalysis:
-    """All of it. `distribution` is None where no result is complete; `mistakes` come most frequent first."""
+    """The whole analysis. `distribution` is None if no result is complete; `mistakes` come most frequent first."""
 
     distribution: Distribution | None
     questions: tuple[QuestionSummary, ...]
     items: tuple[Item, ...]
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[MistakeCount, ...]
     statuses: tuple[tuple[Status, int], ...]
 
 
@@ -123,7 +124,7 @@ def analyse(results: Sequence[Result]) -> ClassAnalysis:
 
 
 def distribution(results: Sequence[Result]) -> Distribution | None:
-    """How the scores of these results are spread; None where there are no results."""
+    """How the scores of these results are spread; None without results."""
     if not results:
         return None
     scores = sorted(r.score for r in results)
@@ -185,7 +186,7 @@ def item_analysis(results: Sequence[Result]) -> tuple[Item, ...]:
         for verdict in result.checks:
             first.setdefault(verdict.id, verdict)
             pairs = seen.setdefault(verdict.id, [])
-            if GRADERS_FAULT not in verdict.feedback:
+            if not verdict.grader_fault:
                 pairs.append((verdict, tidy(score - verdict.score)))
     return tuple(_item(first[id], pairs) for id, pairs in seen.items())
 
@@ -215,21 +216,28 @@ def point_biserial(passed: Sequence[bool], rest: Sequence[float]) -> float | Non
     return max(-1.0, min(1.0, value))
 
 
-def frequent_mistakes(results: Iterable[Result]) -> tuple[Mistake, ...]:
-    """The diagnosed mistakes, most frequent first (ties by their text). Each counts once a submission, however often seen."""
+def frequent_mistakes(results: Iterable[Result]) -> tuple[MistakeCount, ...]:
+    """The recognised mistakes, most frequent first (ties by id). Each counts once per submission, however often seen."""
     counts: Counter[str] = Counter()
+    sentences: dict[str, str] = {}
     places: dict[str, set[str]] = {}
     order: dict[str, None] = {}
     for result in results:
         order.update(dict.fromkeys(id for id, _ in result.points))
-        found = [(v.diagnosis, v.question) for v in result.checks if v.diagnosis]
-        counts.update({diagnosis for diagnosis, _ in found})
-        for diagnosis, question in found:
-            places.setdefault(diagnosis, set()).add(question)
+        found = [(v.mistake or v.diagnosis, v) for v in result.checks if v.diagnosis]
+        counts.update({mistake for mistake, _ in found})
+        for mistake, verdict in found:
+            sentences.setdefault(mistake, verdict.diagnosis or "")
+            places.setdefault(mistake, set()).add(verdict.question)
     rank = {id: i for i, id in enumerate(order)}
     return tuple(
-        Mistake(text, count, tuple(sorted(places[text], key=lambda id: (rank.get(id, len(rank)), id))))
-        for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        MistakeCount(
+            mistake,
+            sentences[mistake],
+            count,
+            tuple(sorted(places[mistake], key=lambda id: (rank.get(id, len(rank)), id))),
+        )
+        for mistake, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     )
 
 
@@ -254,7 +262,7 @@ def _count_statuses(verdicts: Iterable[Verdict]) -> tuple[tuple[Status, int], ..
 
 
 def _mean(values: Sequence[float]) -> float:
-    # fsum rounds once, at the end: the mean does not hang on the order, not even in its last bit.
+    # fsum rounds once, at the end, so the order of the results does not change the mean, not even in its last bit.
     return math.fsum(values) / len(values)
 
 

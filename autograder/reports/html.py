@@ -1,7 +1,7 @@
-"""The class report and the students' feedback as pages that stand alone: one file each, which loads nothing and needs no network.
+"""The class report and the students' feedback as self-contained pages: one file each, which needs no network.
 
-Two fences keep what students wrote from doing anything: Jinja escapes every value (and shows characters that are not seen
-as question marks), and the page's own policy lets no script run but ours, by its hash, and nothing be loaded at all.
+Two safeguards keep student text from having any effect: Jinja escapes every value (and shows invisible characters as question
+marks), and the page's content security policy allows only our own script, by its hash, and no loading of anything.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import Result, tidy
 from autograder.reports import views
 from autograder.reports.analysis import ClassAnalysis, analyse
-from autograder.reports.files import file_name, write_atomically
-from autograder.reports.markup import visible
-from autograder.rubric import Rubric
-from autograder.verdicts import Result, tidy
+from autograder.support.files import file_name, write_atomically
+from autograder.support.markup import visible
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 REPORT, FEEDBACK = "report.html", "feedback"
-FIRST_MISTAKES = 12  # that many are seen at once, the others on demand
+FIRST_MISTAKES = 12  # shown at first; the others on demand
 
 
 def write_reports(
@@ -33,7 +33,7 @@ def write_reports(
 ) -> None:
     """Writes `out`/report.html, and a page for each student into `out`/feedback/, in place of earlier ones.
 
-    graded: when this was graded, in words. note: what else the report should say at its top.
+    graded: the time of grading, as text. note: shown at the top of the report.
     """
     files = feedback_files(results)
     for result, file in zip(results, files, strict=True):
@@ -56,7 +56,7 @@ def report_page(
 ) -> str:
     """The class report, for instructors. The same arguments give the same text.
 
-    files: the names of the students' pages in the folder `feedback` beside the report; None where there are none.
+    files: the names of the students' pages in the folder `feedback` next to the report; None if there are none.
     """
     analysis = analyse(results)
     names = files or [""] * len(results)
@@ -83,7 +83,7 @@ def report_page(
 
 
 def feedback_page(result: Result, rubric: Rubric) -> str:
-    """What a student gets to read about their own submission. It holds no script and no word of a hidden check."""
+    """A student's page about their own submission. It holds no script; of hidden checks only the rubric line and the outcome."""
     return _page("feedback.html.j2", rubric=rubric, view=views.for_students(result, rubric))
 
 
@@ -117,14 +117,14 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """What every value that a template prints goes through, before it is escaped; our own markup passes as it is."""
+    """Applied to every value that a template prints, before it is escaped; our own markup is left unchanged."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return visible(views.cut(value))
 
 
 def _signed(value: float | None) -> str:
-    """0.43, or -0.10 with a real minus sign; a dash where there is none."""
+    """0.43, or -0.10 with a real minus sign; a dash for None."""
     return "\N{EN DASH}" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -134,7 +134,7 @@ def _highest(analysis: ClassAnalysis) -> int:
 
 @cache
 def _own(name: str) -> Markup:
-    """A file of ours that goes into the page as it is."""
+    """One of our own files, which goes into the page unchanged."""
     return Markup("\n" + (TEMPLATES / name).read_text(encoding="utf-8"))
 
 

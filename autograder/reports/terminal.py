@@ -9,14 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.rubric import Question, Rubric
-from autograder.verdicts import Result, Verdict, lost, tidy, total
-
-NOT_WRITTEN = "not written yet"
+from autograder.model.rubric import Question, Rubric
+from autograder.model.verdicts import Result, Verdict, lost, tidy, total
+from autograder.reports.causes import by_cause, not_written
 
 
 def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequence[str] | None = None) -> None:
-    """A student's table: questions, public points, and under each failing question what to do next."""
+    """A student's table: each question with the points of its public checks and, while some fail, what to do next."""
     table = Table(
         title=Text(f"Public checks of {result.submission}"), title_justify="left", box=box.SIMPLE_HEAD
     )
@@ -54,14 +53,12 @@ def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequenc
         )
     else:
         console.print("All public checks passed.")
-    console.print(
-        f"Public checks give {most:g} of these questions' {most + hidden:g} points; hidden checks decide the other"
-        f" {hidden:g} when your work is graded."
-    )
+    others = f"; hidden checks decide the other {hidden:g} when your work is graded" if hidden else ""
+    console.print(f"Public checks give {most:g} of these questions' {most + hidden:g} points{others}.")
 
 
 def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
-    """What to do next, one text per different cause; checks that fail for one cause are told once."""
+    """What to do next: one text per cause; checks that fail for the same cause share one."""
     if not failing:
         return []
     if todo := not_written(question, failing):
@@ -70,31 +67,15 @@ def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
     for group in by_cause(failing):
         first = group[0]
         if len(group) > 1:
-            texts.append(f"{len(group)} checks, for one reason:\n{_indent(cause(first))}")
+            text = first.feedback.text(asked=False)
+            texts.append(f"{len(group)} checks fail for the same reason:\n{_indent(text)}")
         else:
-            texts.append(f"{first.title}\n{_indent(first.feedback)}")
+            texts.append(f"{first.title}\n{_indent(first.feedback.text())}")
     return texts
 
 
-def not_written(question: Question, failing: Sequence[Verdict]) -> str:
-    """What is to be written, in one line, when that is all that is wrong; else ""."""
-    if not failing or not all(NOT_WRITTEN in v.feedback for v in failing):
-        return ""
-    todos = dict.fromkeys(_todo(v) for v in failing)
-    what = "; ".join(t for t in todos if t) or question.asks
-    return f"Not written yet. In {question.module}.py: {what}."
-
-
-def by_cause(failing: Sequence[Verdict]) -> list[list[Verdict]]:
-    """The verdicts in groups that failed for one cause, in the order of the first of each."""
-    seen: dict[str, list[Verdict]] = {}
-    for verdict in failing:
-        seen.setdefault(cause(verdict), []).append(verdict)
-    return list(seen.values())
-
-
 def print_grades(console: Console, results: Sequence[Result], rubric: Rubric) -> None:
-    """An instructor's table: submissions by questions, whichever way fits the terminal's width."""
+    """An instructor's table of submissions by questions, in the layout that fits the terminal's width."""
     questions = [q.id for q in rubric.auto if any(q.id in dict(r.points) for r in results)]
     if len(results) <= 4:
         table = _questions_down(results, questions)
@@ -129,20 +110,6 @@ def _submissions_down(results: Sequence[Result], questions: Sequence[str]) -> Ta
         cells = [f"{result.score_of(id):g}" for id in questions]
         table.add_row(Text(result.submission), *cells, f"{result.score:g}/{result.max_score:g}")
     return table
-
-
-def cause(verdict: Verdict) -> str:
-    """The part of the feedback that tells causes apart: everything but what was asked."""
-    return "\n".join(line for line in verdict.feedback.splitlines() if not line.startswith("Asked: "))
-
-
-def _todo(verdict: Verdict) -> str:
-    """The to-do's text out of "Seen: not written yet (1-4: write VAE.loss)"."""
-    for line in verdict.feedback.splitlines():
-        if NOT_WRITTEN in line and "(" in line:
-            inner = line[line.index("(") + 1 : line.rindex(")")] if ")" in line else ""
-            return inner.partition(": ")[2] or inner
-    return ""
 
 
 def _indent(text: str) -> str:

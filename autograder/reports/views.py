@@ -1,4 +1,4 @@
-"""What the pages show of a result, in the order and the words in which they show it; how it looks is the templates' matter."""
+"""What the pages show of a result, in order and in words; the templates decide how it looks."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from autograder.host.results import words
-from autograder.reports.terminal import by_cause, cause, not_written
-from autograder.rubric import Question, Rubric
-from autograder.verdicts import GRADERS_FAULT, Result, Verdict, lost, tidy, total
+from autograder.model.rubric import Question, Rubric
+from autograder.model.verdicts import GRADER_FAULT, Result, Verdict, lost, tidy, total
+from autograder.reports.causes import by_cause, not_written
 
 MOST_TEXT = 10_000  # characters of one text; the whole is in the JSON
 MOST_NAME = 200
-LABELS = ("Asked", "Expected", "Seen", "This looks like", "Try")
-WARNINGS = {"process": "not secure against hostile code"}  # what one must know of a level of isolation
+WARNINGS = {"process": "not secure against hostile code"}  # by isolation level
 
 
 @dataclass(frozen=True)
 class Badge:
-    """A word or two on a submission. alert: whether somebody has to do something about it."""
+    """A word or two about a submission. alert: whether someone has to act."""
 
     text: str
     alert: bool = False
@@ -27,7 +25,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class Cause:
-    """Checks that did not pass for one cause: which they are, and the feedback in labelled parts ("" where there is no label)."""
+    """Checks that failed for the same cause, and their feedback in labelled parts ("" for no label)."""
 
     verdicts: tuple[Verdict, ...]
     parts: tuple[tuple[str, str], ...]
@@ -36,14 +34,14 @@ class Cause:
 
 @dataclass(frozen=True)
 class HiddenChecks:
-    """Hidden checks that go under one name for students: how many there are, how many passed, and their points."""
+    """Hidden checks that students see under one name: how many there are, how many passed, and their points."""
 
     name: str
     count: int
     passed: int
     score: float
     points: float
-    said: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,15 @@ class QuestionView:
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to say: all points, all checks."""
+        """Whether all points are earned and all checks passed."""
         return not self.causes and self.score >= self.points and all(h.passed == h.count for h in self.hidden)
 
 
 @dataclass(frozen=True)
 class SubmissionView:
-    """One submission: a row of the report and what it opens to, or a student's page.
+    """One submission: a row of the report with its details, or a student's page.
 
-    file: the name of the student's page in the folder of feedback, "" where there is none.
+    file: the name of the student's page in the folder of feedback, "" if there is none.
     """
 
     result: Result
@@ -90,23 +88,23 @@ class SubmissionView:
 
 
 def for_instructors(result: Result, rubric: Rubric, file: str = "") -> SubmissionView:
-    """All of a result: hidden checks, diagnoses and all."""
+    """Everything in a result, hidden checks included."""
     return _view(result, rubric, file, public_only=False)
 
 
 def for_students(result: Result, rubric: Rubric) -> SubmissionView:
-    """What the student may read: public checks in full; of hidden ones the rubric's words, points, and whether they passed."""
+    """What the student may read: public checks in full; for hidden ones the rubric line, points, and whether they passed."""
     return _view(result, rubric, "", public_only=True)
 
 
 def badges(result: Result) -> tuple[Badge, ...]:
-    """What is out of the ordinary about a submission, what needs doing first."""
+    """What is unusual about a submission; what needs action comes first."""
     found: list[Badge] = []
     faults = count_faults(result)
     if not result.complete:
         found.append(Badge("incomplete", alert=True))
     if faults:
-        found.append(Badge(f"grader's fault: {_many(faults, 'check')}", alert=True))
+        found.append(Badge(f"grader fault: {_many(faults, 'check')}", alert=True))
     counts = Counter(v.status for v in result.checks)
     if is_blank(result):
         found.append(Badge("nothing written"))
@@ -131,34 +129,20 @@ def is_blank(result: Result) -> bool:
 
 def count_faults(result: Result) -> int:
     """Checks that could not be carried out because of a fault in the grader."""
-    return sum(GRADERS_FAULT in v.feedback for v in result.checks)
+    return result.grader_faults
 
 
 def isolation_levels(results: Iterable[Result]) -> list[tuple[str, int, str]]:
-    """The levels that submissions ran under: name, how many, and what one must know of it."""
+    """The levels that submissions ran under: name, how many, and a warning."""
     counts = Counter(r.isolation for r in results)
     return [(level, counts[level], WARNINGS.get(level, "")) for level in sorted(counts)]
 
 
-def labelled(text: str) -> tuple[tuple[str, str], ...]:
-    """Feedback in its parts: ("Asked", "..."), ("Seen", "..."); lines before the first label have the label ""."""
-    parts: list[tuple[str, list[str]]] = []
-    for line in cut(text).splitlines():
-        label, colon, rest = line.partition(": ")
-        if colon and label in LABELS:
-            parts.append((label, [rest]))
-        elif parts:
-            parts[-1][1].append(line)
-        else:
-            parts.append(("", [line]))
-    return tuple((label, "\n".join(lines)) for label, lines in parts)
-
-
 def cut(text: str, most: int = MOST_TEXT) -> str:
-    """The text, or its beginning and how much there is more."""
+    """The text, cut at `most` characters, with a note on how much is missing."""
     if len(text) <= most:
         return text
-    return f"{text[:most]}\n[... and {len(text) - most:,} characters more]"
+    return f"{text[:most]}\n[... and {len(text) - most:,} more characters]"
 
 
 def _view(result: Result, rubric: Rubric, file: str, public_only: bool) -> SubmissionView:
@@ -191,7 +175,7 @@ def _causes(question: Question, failing: Sequence[Verdict]) -> tuple[Cause, ...]
     found = []
     for group in by_cause(failing):
         first = group[0]
-        parts = labelled(first.feedback if len(group) == 1 else cause(first))
+        parts = tuple((label, cut(text)) for label, text in first.feedback.parts(asked=len(group) == 1))
         found.append(Cause(tuple(group), parts, first.diagnosis or ""))
     return tuple(found)
 
@@ -207,7 +191,7 @@ def _hidden(question: Question, verdicts: Sequence[Verdict]) -> tuple[HiddenChec
             passed=len(group) - len(lost(group)),
             score=tidy(sum(v.score for v in group)),
             points=tidy(sum(v.max_score for v in group)),
-            said=(GRADERS_FAULT,) if any(words(v) == GRADERS_FAULT for v in group) else (),
+            messages=(GRADER_FAULT.text(),) if any(v.grader_fault for v in group) else (),
         )
         for name, group in groups.items()
     )

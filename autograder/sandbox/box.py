@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from autograder.sandbox import wire
 
-PRINTS = 20_000  # bytes of a child's output that are kept; the rest is read and thrown away
-FLOOD = 64 << 20  # bytes of output after which nobody listens any more
+PRINTS = 20_000  # bytes of a child's output that are kept; the rest is discarded
+FLOOD = 64 << 20  # bytes of output after which the pipe is closed
 WAITING = 2  # answers that are held for the judge; a child that sends more waits
 
 
@@ -31,15 +31,15 @@ class TimedOut(BoxError):
 
 
 class Died(BoxError):
-    """The child ended by itself; the text says how."""
+    """The child ended by itself; the text gives the status."""
 
 
 class Unreadable(BoxError):
-    """What came back was no valid answer; the child is dead now."""
+    """The answer was not valid; the child is dead now."""
 
 
 class Handle(Protocol):
-    """One started child, as its launcher knows it."""
+    """A started child, as its launcher sees it."""
 
     def kill(self) -> None: ...
     def wait(self, seconds: float) -> int | None:
@@ -48,7 +48,7 @@ class Handle(Protocol):
 
 
 class Box:
-    """One child process: ask it with `request`, and close it. Every failure of the child is a BoxError."""
+    """One child process: ask it with `request`, then close it. Every failure of the child is a BoxError."""
 
     def __init__(self, handle: Handle, folder: Path | None, requests: int, answers: int, prints: int) -> None:
         self._handle, self._folder, self._requests = handle, folder, requests
@@ -78,16 +78,16 @@ class Box:
         if answer is None:
             status = self._handle.wait(2.0)
             self.close()
-            raise Died(_say_status(status))
+            raise Died(_status_text(status))
         try:
             if isinstance(answer, BaseException):
                 raise wire.WireError(str(answer))
             tree = wire.decode(answer)
             if not isinstance(tree, dict) or set(tree) not in ({"n", "ok"}, {"n", "raised"}):
                 raise wire.WireError("neither a value nor an exception")
-            # The type first: what has come may be a tensor, which compares to a tensor.
+            # Check the type first: a tensor would compare to a tensor.
             if type(tree["n"]) is not int or tree["n"] != self._count:
-                raise wire.WireError("an answer to another question")
+                raise wire.WireError("an answer to another request")
         except wire.WireError as error:
             self.close()
             raise Unreadable(str(error)) from None
@@ -101,9 +101,9 @@ class Box:
         return bytes(self._printed).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """Ends the child and all that it started, and removes its folder.
+        """Ends the child and everything it started, and removes its folder.
 
-        Where there is no folder to remove, nothing waits for the end: the memory is given back meanwhile.
+        Without a folder to remove, it does not wait for the end: the kernel frees the memory meanwhile.
         """
         if self._closed:
             return
@@ -113,7 +113,7 @@ class Box:
             self._handle.wait(5.0)
         for writer in self._writers:
             writer.join(1.0)
-        # A writer that still waits (somebody holds the pipe's other end) would go on in whatever gets this number next.
+        # A writer that still waits would write into whatever file gets this descriptor next.
         if not any(writer.is_alive() for writer in self._writers):
             with contextlib.suppress(OSError):
                 os.close(self._requests)
@@ -138,7 +138,7 @@ class Box:
             os.close(fd)
 
     def _put(self, answer: bytes | BaseException | None) -> bool:
-        """Holds an answer for the judge; False when the box was closed while it waited for a place."""
+        """Queues an answer for the judge; False when the box was closed while the queue was full."""
         while not self._closed:
             with contextlib.suppress(queue.Full):
                 self._answers.put(answer, timeout=0.2)
@@ -156,7 +156,7 @@ class Box:
 
 
 def _waiting(fd: int) -> bool:
-    """True while a pipe holds bytes that nobody has read."""
+    """True while a pipe holds unread bytes."""
     if sys.platform == "win32":
         return False
     import fcntl
@@ -170,7 +170,7 @@ def _waiting(fd: int) -> bool:
     return count[0] > 0
 
 
-def _say_status(status: int | None) -> str:
+def _status_text(status: int | None) -> str:
     if status is None:
         return "the process ended"
     if status < 0:

@@ -1,10 +1,10 @@
 """The inside of the sandbox: imports the student's modules, calls probes, sends back what they saw.
 
 Loaded by file path, alone, in a process that holds no secret. Requests and answers are frames of `wire`:
-    {"n": 1, "op": "prepare", "files": {name: bytes}, "code": {probe module: bytes}, "stand_ins": [module, ...],
-     "own": [module, ...], ...}
-    {"n": 2, "op": "import", "module": "vae"}
-    {"n": 3, "op": "probe", "module": "vae", "function": "reparameterize", "inputs": {...}, "seed": 7}
+    {"n": 1, "op": "prepare", "files": {name: bytes}, "code": {module: bytes}, "kit": module, "probes": [module, ...],
+     "replaced": [module, ...], "stand_ins": {student's module: module}, "own": [module, ...], "device": "cpu"}
+    {"n": 2, "op": "import", "module": "first"}
+    {"n": 3, "op": "probe", "module": "tiny.probes.first", "function": "double", "inputs": {...}, "seed": 7}
 Each has "seconds", the time it may take. Answers: {"n": n, "ok": tree} or {"n": n, "raised": {...}}.
 """
 
@@ -28,9 +28,10 @@ import numpy as np
 import torch
 
 TEXT = 2000  # characters of an exception's message that are passed on
-# Bound before any student code runs, which may replace what the modules hold.
+# Bound before any student code runs, which may replace functions of these modules.
 SEEDERS: tuple[Callable[[int], object], ...] = (random.seed, np.random.seed, torch.manual_seed)
-HANGING = 0.9  # of a request's time, after which it is told where the code is
+HANGING = 0.9  # share of a request's time after which the current line is reported
+NO_CODE = marshal.dumps(compile("", "<empty>", "exec"))
 FRAMES = 4  # of the student's own frames, innermost last
 
 
@@ -39,18 +40,20 @@ class Finder(importlib.abc.MetaPathFinder):
 
     def __init__(self, folder: Path, own: Sequence[str], code: dict[str, bytes]) -> None:
         self.folder, self.own, self.code = folder, set(own), code
-        self.stand_ins: set[str] = set()
+        self.stand_ins: dict[str, str] = {}  # by the student's module name, that of the stand-in
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> Any:
         if fullname in self.stand_ins:
-            return importlib.util.spec_from_loader(fullname, StandIn(self, fullname))
+            return importlib.util.spec_from_loader(
+                fullname, StandIn(self, fullname, self.stand_ins[fullname])
+            )
+        package = any(name.startswith(f"{fullname}.") for name in self.code)
+        if fullname in self.code or package:  # a package without code of its own is empty
+            return importlib.util.spec_from_loader(
+                fullname, Compiled(self.code.get(fullname, NO_CODE)), is_package=package
+            )
         if fullname in self.own:
             return importlib.util.spec_from_file_location(fullname, self.folder / f"{fullname}.py")
-        if fullname in self.code:
-            package = any(name.startswith(f"{fullname}.") for name in self.code)
-            return importlib.util.spec_from_loader(
-                fullname, Compiled(self.code[fullname]), is_package=package
-            )
         return None
 
 
@@ -67,11 +70,11 @@ class Compiled(importlib.abc.Loader):
 class StandIn(importlib.abc.Loader):
     """Gives a stand-in under the student's module name; what it does not define is looked up in the student's own file."""
 
-    def __init__(self, finder: Finder, name: str) -> None:
-        self.finder, self.name = finder, name
+    def __init__(self, finder: Finder, name: str, stand_in: str) -> None:
+        self.finder, self.name, self.stand_in = finder, name, stand_in
 
     def exec_module(self, module: types.ModuleType) -> None:
-        given = importlib.import_module(f"probes.stand_ins.{self.name}")
+        given = importlib.import_module(self.stand_in)
         module.__dict__.update({k: v for k, v in vars(given).items() if not k.startswith("__")})
         finder, name = self.finder, self.name
         own: list[types.ModuleType] = []
@@ -105,7 +108,7 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
         watch.daemon = True
         with contextlib.suppress(
             RuntimeError
-        ):  # student code has used up its threads: then it is not told where it hangs
+        ):  # student code has used up its threads; the line of a hang is then not reported
             watch.start()
         try:
             reply = wire.encode({"n": request["n"], "ok": _do(request, finder)})
@@ -116,7 +119,7 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
 
 
 class Answering:
-    """Gives one answer to a request: what came of it or, shortly before its time is over, where it hangs."""
+    """Gives one answer to a request: the result or, shortly before its time is over, the line where it hangs."""
 
     def __init__(self, number: int, write: Callable[[bytes], object], wire: Any) -> None:
         self.number, self.write, self.wire = number, write, wire
@@ -144,14 +147,13 @@ def _do(request: dict[str, Any], finder: Finder) -> Any:
             (finder.folder / name).touch()
         finder.code = {name: code.numpy().tobytes() for name, code in request["code"].items()}
         finder.own = set(request["own"])
-        kit: Any = importlib.import_module("probes.kit")
-        kit.standing_in.update(request["stand_ins"])
+        kit: Any = importlib.import_module(request["kit"])
+        kit.standing_in.update(request["replaced"])
         kit.device = request["device"]
         # Probes bind torch's functions before any student code has run.
         for name in request["probes"]:
-            importlib.import_module(f"probes.{name}")
-        finder.stand_ins = {n for n in request["stand_ins"] if f"probes.stand_ins.{n}" in finder.code}
-        finder.stand_ins.discard(request["module"])
+            importlib.import_module(name)
+        finder.stand_ins = dict(request["stand_ins"])
         return None
     seed = int(request.get("seed", 0))
     SEEDERS[0](seed)
@@ -160,12 +162,12 @@ def _do(request: dict[str, Any], finder: Finder) -> Any:
     if request["op"] == "import":
         importlib.import_module(request["module"])
         return None
-    probe = getattr(importlib.import_module(f"probes.{request['module']}"), request["function"])
+    probe = getattr(importlib.import_module(request["module"]), request["function"])
     return probe(**request["inputs"])
 
 
 def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
-    """What a person needs of an exception: its type, its message and the student's own lines; `str(error)` may misbehave."""
+    """An exception's type, message and the student's own lines; `str(error)` of student code may misbehave."""
     try:
         message = str(error)[:TEXT]
     except BaseException:

@@ -1,4 +1,7 @@
-"""The Linux system calls that isolation needs and Python lacks (before 3.12), through ctypes. Loaded by file path in the zygote."""
+"""Linux system calls that isolation needs and Python lacks (before 3.12), through ctypes.
+
+Loaded by file path in the fork server.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def _done(result: int, what: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """Puts this process (for CLONE_NEWPID: its next children) into new namespaces. Raises OSError where that is not allowed."""
+    """Puts this process (for CLONE_NEWPID: its next children) into new namespaces. Raises OSError when not allowed."""
     _done(_libc.unshare(flags), "unshare")
 
 
@@ -66,14 +69,14 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def bind_read_only(source: str, target: str) -> None:
-    """Shows `source` at `target`, with all that is mounted below it, read-only and without devices or setuid programs."""
+    """Mounts `source` at `target`, with everything mounted below it, read-only, without devices or setuid programs."""
     mount(source, target, flags=MS_BIND | MS_REC)
     attributes = struct.pack("QQQQ", MS_RDONLY | MS_NOSUID | MS_NODEV, 0, 0, 0)
     done = _libc.syscall(MOUNT_SETATTR, AT_FDCWD, target.encode(), AT_RECURSIVE, attributes, len(attributes))
     if done < 0:
         if ctypes.get_errno() != errno.ENOSYS:
             _done(done, f"mount_setattr {target}")
-        # Before Linux 5.12: the topmost mount alone, with the flags that it has and must keep.
+        # Before Linux 5.12: only the topmost mount, with the flags that it already has.
         kept = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
         flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept
         mount("", target, flags=flags)
@@ -88,7 +91,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def bound_capabilities() -> None:
-    """Takes from this process and its children the means to gain a capability by executing a program. Needs CAP_SETPCAP."""
+    """Keeps this process and its children from gaining a capability by executing a program. Needs CAP_SETPCAP."""
     for capability in range(64):
         try:
             prctl(PR_CAPBSET_DROP, capability)

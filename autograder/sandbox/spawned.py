@@ -1,4 +1,4 @@
-"""The sandbox where fork is not to be had: one fresh interpreter per question, requests on stdin, answers on stdout.
+"""The sandbox on systems without fork: one fresh interpreter per question, requests on stdin, answers on stdout.
 
 Run by file path: python -I spawned.py FOLDER PATHS.
 """

@@ -1,7 +1,7 @@
-"""A filter of system calls (seccomp) for student code: what reaches for other processes, the network or the kernel is refused.
+"""A filter of system calls (seccomp) for student code: it refuses calls that affect other processes, the network or the kernel.
 
-A second line behind namespaces and lost privileges: what stands here is refused with EPERM, so code sees an ordinary error.
-Loaded by file path in the zygote; Linux on x86-64 and 64-bit Arm.
+A second line of defence after namespaces and dropped privileges: a refused call fails with EPERM, an ordinary error.
+Loaded by file path in the fork server; Linux on x86-64 and 64-bit Arm.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
 }
 SOCKET, CLONE, CLONE3 = (41, 198), (56, 220), (435, 435)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-X32 = 0x40000000  # x86-64's second table of numbers, which is refused whole
+X32 = 0x40000000  # x86-64's second table of numbers, which is refused as a whole
 AF_UNIX = 1
 NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW... flag
 
@@ -102,7 +102,7 @@ def program(machine: str, network: bool = False) -> bytes:
         number = numbers[column]
         if number is not None:
             refuse_if(EQUAL, number, EPERM)
-    # The C library falls back to clone, whose flags can be looked at; those of clone3 lie in memory.
+    # The C library falls back to clone, whose flags the filter can read; those of clone3 are in memory.
     refuse_if(EQUAL, CLONE3[column], ENOSYS)
     code.append((EQUAL, 0, 4, CLONE[column]))
     code.append((LOAD, 0, 0, FIRST_ARGUMENT))
@@ -123,9 +123,9 @@ def _error(number: int) -> int:
 
 
 def install(network: bool = False) -> bool:
-    """Puts the filter on this process and all its children, for good. False where the machine or kernel has none.
+    """Installs the filter for this process and all its children, permanently. False if the machine or kernel does not support it.
 
-    Needs no-new-privileges, which must be set before, or root's right to do without. network: see `program`.
+    Needs no-new-privileges to be set before, or CAP_SYS_ADMIN. network: see `program`.
     """
     try:
         code = program(platform.machine(), network)

@@ -1,7 +1,7 @@
 """Messages between the judge and the sandbox: length-bounded frames of JSON plus raw tensors, never pickles.
 
 A frame is `MAGIC`, two lengths (JSON, tensors; 4 and 8 bytes, big-endian), the JSON text and a safetensors blob. In the
-JSON, every object has exactly one key: {"d": mapping}, {"t": index of a tensor}, {"o": type name of what cannot travel}.
+JSON, every object has exactly one key: {"d": mapping}, {"t": index of a tensor}, {"o": type name of a value that cannot be sent}.
 This file is also loaded alone inside the sandbox, so it imports nothing of the grader.
 """
 
@@ -39,18 +39,18 @@ DTYPES = {
 
 
 class WireError(ValueError):
-    """A frame that is too large, malformed or holds what may not travel."""
+    """A frame that is too large or malformed, or holds a value that cannot be sent."""
 
 
 class Other:
-    """Stands for a value that cannot travel; only its type's name does."""
+    """Stands for a value that cannot be sent; only the name of its type is."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind[:80]
 
 
 def encode(tree: Any) -> bytes:
-    """One frame. Values that are no plain data become `Other`; raises WireError when the frame would be too large."""
+    """One frame. Values that are not plain data become `Other`; raises WireError when the frame would be too large."""
     tensors: dict[str, torch.Tensor] = {}
     size = 0
 
@@ -65,7 +65,7 @@ def encode(tree: Any) -> bytes:
             int,
             float,
             str,
-        ):  # numpy's float64 is a float; subclasses travel as the plain type
+        ):  # numpy's float64 is a float; subclasses are sent as the plain type
             if isinstance(value, plain):
                 return plain(value)
         if value is None:
@@ -88,7 +88,7 @@ def encode(tree: Any) -> bytes:
             or value.dtype not in DTYPES
         ):
             return {"o": f"{value.dtype!s} tensor"}
-        # A view can pose as far more elements than its storage holds: its size is counted before it is made contiguous.
+        # A view can have far more elements than its storage: its size is counted before it is made contiguous.
         size += value.numel() * value.element_size()
         if size > MAX_TENSORS or len(tensors) >= MAX_COUNT or value.dim() > MAX_DIMS:
             raise WireError(

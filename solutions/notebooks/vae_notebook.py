@@ -1,37 +1,37 @@
 # %% [markdown]
 # # Problem 1: auto-encoders, from plain to variational to conditional
 #
-# A picture of a handwritten digit has 784 pixels, but nobody needs 784 numbers to describe one: which
-# digit, how slanted, how thick, a loop or none. In this notebook you build three models that find such
-# descriptions by themselves:
+# An image of a handwritten digit has 784 pixels, but a much shorter description is enough: which digit it is,
+# how slanted, how thick, with or without a loop. In this notebook you build three models that learn such
+# descriptions on their own:
 #
-# * an **auto-encoder**, which learns to compress images and to unpack them again;
-# * a **variational auto-encoder** (VAE), which also knows what compressed images look like, and so can
-#   invent new ones;
-# * a **conditional VAE** (CVAE), which invents the digit that you ask for.
+# * an **auto-encoder**, which learns to compress images and to decompress them again;
+# * a **variational auto-encoder** (VAE), which also controls how the compressed images are distributed, and
+#   can therefore generate new ones;
+# * a **conditional VAE** (CVAE), which generates the digit that you ask for.
 #
-# You write the code in three modules beside this notebook: `autoencoder.py`, `vae.py` and `cvae.py`. The
-# notebook imports them, trains your models, draws the figures, and holds four questions that are answered
-# in words. It has no gaps of its own: if a cell stops with `NotImplementedError`, the message names the
+# You write the code in three modules next to this notebook: `autoencoder.py`, `vae.py` and `cvae.py`. The
+# notebook imports them, trains your models, plots the figures, and contains four written questions. There is
+# no code to write in the notebook itself: if a cell stops with `NotImplementedError`, the message names the
 # function to write.
 #
-# After each part `grader.check("q1_1")` runs the public checks of that question. They are the same ones
-# that `python -m autograder check` runs in a terminal.
+# After each part, a call such as `grader.check("q1_1")` runs the public checks of that question. They are the
+# same checks that `python -m autograder check` runs in a terminal.
 #
-# **Where to run it.** In Jupyter or VS Code: open it where it lies, beside the modules. In Colab:
+# **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
 #
-# 1. Open this notebook, and upload the file `generative-models.zip` of the release (the folder symbol on
-#    the left, then the upload symbol). The next cell unpacks it.
-# 2. Your modules are then in `generative-models/assignment/`. A double click in that file browser opens an
-#    editor beside the notebook; what you save there is used by the next cell you run. If you have modules
-#    already, upload them into that folder.
-# 3. Colab forgets the folder when the session ends: download your modules before. It also keeps *this*
+# 1. Open this notebook and upload the file `generative-models.zip` of the release (the folder icon on the
+#    left, then the upload icon). The next cell unpacks it.
+# 2. Your modules are then in `generative-models/assignment/`. Double-click a module in the file browser to
+#    open an editor next to the notebook. After you save the module, the next cell you run uses the new
+#    version. If you already have modules, upload them into that folder.
+# 3. Colab deletes the folder when the session ends, so download your modules first. It also stores *this*
 #    notebook elsewhere. For your written answers to count, download the notebook (File, Download, .ipynb)
-#    and upload it into that folder as `vae.ipynb`, in place of the one that is there, before you call
+#    and upload it into that folder as `vae.ipynb`, replacing the existing one, before you call
 #    `grader.check` on a written question or `grader.export()`.
 
 # %%
-# Find the assignment's files. This cell may be run again at any time.
+# Find the assignment's files. You can rerun this cell at any time.
 import importlib.util
 import os
 import subprocess
@@ -43,22 +43,22 @@ if not Path("autoencoder.py").is_file():
     if not Path("generative-models/assignment").is_dir():
         if not Path("generative-models.zip").is_file():
             raise FileNotFoundError(
-                f"neither autoencoder.py nor generative-models.zip is in {Path.cwd()}: start this notebook in the "
-                "assignment's folder, or upload the zip of the release to where it runs"
+                f"neither autoencoder.py nor generative-models.zip is in {Path.cwd()}: open this notebook in the "
+                "assignment's folder, or upload the zip of the release to the folder where it runs"
             )
         with zipfile.ZipFile("generative-models.zip") as archive:
             archive.extractall()
     os.chdir("generative-models/assignment")
 
-for folder in (Path.cwd().parent, Path.cwd()):  # the grader's package is one folder up
+for folder in (Path.cwd().parent, Path.cwd()):  # the grader's package is in the parent folder
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-# What the grader needs and a fresh machine may lack.
+# Packages that the grader needs and that may be missing on a new machine.
 needed = {
     "otter": "otter-grader>=6.1",
     "hypothesis": "hypothesis>=6.100",
-    "pytest": "pytest>=8",
+    "pytest": "pytest>=8.1",
     "rich": "rich>=13",
     "safetensors": "safetensors>=0.4.3",
 }
@@ -68,7 +68,7 @@ if missing:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
 
 # %%
-# Modules are read again whenever you save them, and figures appear in the notebook.
+# Reload modules whenever you save them, and show figures in the notebook.
 # %load_ext autoreload
 # %autoreload 2
 # %matplotlib inline
@@ -86,9 +86,10 @@ grader = Grader("vae.ipynb")
 # %% [markdown]
 # ## Settings
 #
-# With an environment variable `GENERATIVE_QUICK=1` everything below is small: it shows in a minute that the
-# notebook runs, and no model is any good. With `GENERATIVE_OFFLINE=1` nothing is downloaded, and the small
-# set of digits that comes with scikit-learn takes MNIST's place. You can also just set the names here.
+# With the environment variable `GENERATIVE_QUICK=1`, everything below is small: the notebook runs in a
+# minute, which shows that it works, but the models are not good. With `GENERATIVE_OFFLINE=1`, nothing is
+# downloaded, and the small set of digits that comes with scikit-learn replaces MNIST. You can also set the
+# variables `QUICK` and `OFFLINE` directly here.
 
 # %%
 QUICK = os.environ.get("GENERATIVE_QUICK") == "1"
@@ -100,12 +101,12 @@ LEARNING_RATE = 1e-3
 
 
 def load():
-    """The training set, the test set, and what they are called in the figures."""
+    """The training set, the test set, and their name in the figures."""
     if not OFFLINE:
         try:
             return data.load_mnist(), data.load_mnist(train=False), "MNIST"
         except data.DataUnavailable as error:
-            print(f"{error}\n\nGoing on with scikit-learn's digits: expect other numbers than the text says.")
+            print(f"{error}\n\nGoing on with scikit-learn's digits: the numbers will differ from the text.")
     return data.load_digits_offline(), data.load_digits_offline(train=False), "scikit-learn's digits"
 
 
@@ -116,14 +117,14 @@ test_images, test_labels = test_set.tensors
 
 
 def epochs(count):
-    """`count`, for MNIST; more for a small set, whose epochs are short."""
+    """`count` for MNIST; more for a small data set, whose epochs are short."""
     if len(train_set) > 10_000:
         return count
     return 2 * count if QUICK else 20 * count
 
 
 def flat(images):
-    """Images as the models take them: (N, 1, 28, 28) -> (N, 1, 784), on the model's device."""
+    """Images in the models' input format: (N, 1, 28, 28) -> (N, 1, 784), on the model's device."""
     return images.flatten(1).unsqueeze(1).to(DEVICE)
 
 
@@ -134,30 +135,33 @@ figures.image_grid(test_images[:20], f"{DATA}: the first test images", columns=1
 # ## 1. The auto-encoder
 #
 # An **encoder** $f$ maps an image $x \in [0,1]^{784}$ to a code $z = f(x) \in \mathbb{R}^{32}$; a
-# **decoder** $g$ maps the code back to an image $\hat x = g(z)$. The code is a bottleneck: 32 numbers
-# cannot hold 784 pixels, so the two networks have to find out what digits have in common. Nobody tells them
-# what a code should mean. All that is asked is that $\hat x$ looks like $x$.
+# **decoder** $g$ maps the code back to an image $\hat x = g(z)$. The code is a bottleneck: 32 numbers cannot
+# store 784 arbitrary pixels, so the two networks have to learn what digits have in common. Nothing specifies
+# what a code should mean. The only objective is that $\hat x$ looks like $x$.
 #
-# "Looks like" needs a number. A pixel is black (0), white (1) or something between; read the drawn value
-# $\hat x_i$ as the probability that pixel $i$ is white. The **binary cross-entropy** is what the true pixel
-# costs under that prediction, averaged over all $D = 784$ pixels and over the batch:
+# To train the networks, we need to measure "looks like". A pixel is black (0), white (1) or something in
+# between; interpret the reconstructed value $\hat x_i$ as the probability that pixel $i$ is white. The
+# **binary cross-entropy** is the cost of the true pixel under that prediction, averaged over all $D = 784$
+# pixels and over the batch:
 #
 # $$\ell(\hat x, x) = -\frac{1}{D} \sum_{i=1}^{D} \big[\, x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i) \,\big].$$
 #
-# With the natural logarithm its unit is the *nat*. Two values to remember: drawing 0.5 everywhere costs
-# $\log 2 = 0.693$, whatever the image, so that is where training starts; and a perfect drawing,
-# $\hat x = x$, does not cost 0. A grey pixel has an entropy of its own, and on MNIST that floor is 0.058. A
-# drawing that ignores its input and always shows the average digit costs 0.263. So a good model lives
-# between 0.058 and 0.263, and losses near 0.08 are better than they sound.
+# With the natural logarithm, its unit is the *nat*. Three values are useful for comparison:
 #
-# The two arguments do not play the same part: the prediction stands inside the logarithm, the truth
-# outside. Swapped, the loss is infinite wherever a true pixel is exactly 0 or 1, and those are most of
-# them.
+# * Predicting 0.5 everywhere costs $\log 2 = 0.693$ for any image. Training starts there.
+# * A perfect reconstruction, $\hat x = x$, does not cost 0, because a grey pixel has an entropy of its own.
+#   On MNIST, this lower limit is 0.058.
+# * A model that ignores its input and always outputs the average digit costs 0.263.
+#
+# A good model therefore lies between 0.058 and 0.263, and losses near 0.08 are better than they sound.
+#
+# The two arguments are not interchangeable: the prediction is inside the logarithm, the target outside. If
+# they are swapped, the loss is infinite wherever a true pixel is exactly 0 or 1, and most pixels are.
 #
 # ### Questions 1-1 and 1-2 (6 + 6 points)
 #
-# In `autoencoder.py` write `Encoder`, `Decoder` and `make_data_loader` (1-1), then `reconstruction_loss`
-# and `train_autoencoder` (1-2). Their docstrings are the contract: shapes, units, examples.
+# In `autoencoder.py`, write `Encoder`, `Decoder` and `make_data_loader` (1-1), then `reconstruction_loss`
+# and `train_autoencoder` (1-2). Their docstrings are the specification: shapes, units, examples.
 
 # %%
 import autoencoder
@@ -168,8 +172,8 @@ grader.check("q1_1")
 grader.check("q1_2")
 
 # %% [markdown]
-# Now train it: 10 epochs, under a minute on a CPU. On MNIST the first loss is about 0.69, and the last ones
-# are about 0.09.
+# Now train it: 10 epochs, which take less than a minute on a CPU. On MNIST, the first loss is about 0.69 and
+# the last losses are about 0.09.
 
 # %%
 torch.manual_seed(SEED)
@@ -182,18 +186,18 @@ print(f"first loss {ae_losses[0]:.3f}, mean of the last {len(last)}: {sum(last) 
 figures.loss_curves({"reconstruction": ae_losses}, f"Auto-encoder on {DATA}")
 
 # %% [markdown]
-# Training images could have been learnt by heart. These are test images, which the model has never seen:
+# The model could have memorised the training images. These are test images, which it has never seen:
 
 # %%
 x = test_images[:10]
 figures.reconstructions(x, ae.reconstruct(flat(x)), f"Auto-encoder, {DATA}", "test")
 
 # %% [markdown]
-# ### Question 1-3 (2 points): can it invent digits?
+# ### Question 1-3 (2 points): can it generate digits?
 #
-# The decoder makes an image of any 32 numbers. So draw the numbers at random, $z \sim \mathcal{N}(0, I)$,
-# and see. Write `sample_images` in `autoencoder.py`. ("Normal" is meant: `torch.randn`, not `torch.rand`,
-# and new numbers at every call.)
+# The decoder makes an image from any 32 numbers. So sample the numbers at random, $z \sim \mathcal{N}(0, I)$,
+# and look at the result. Write `sample_images` in `autoencoder.py`. (Use the normal distribution:
+# `torch.randn`, not `torch.rand`, and new numbers at every call.)
 
 # %%
 grader.check("q1_3")
@@ -205,8 +209,8 @@ figures.image_grid(
 )
 
 # %% [markdown]
-# Where do real codes lie? The prior that we draw from has mean 0 and standard deviation 1 in every
-# dimension.
+# Where do the codes of real images lie? The prior that we sample from has mean 0 and standard deviation 1 in
+# every dimension.
 
 # %%
 with torch.no_grad():
@@ -222,22 +226,23 @@ print(f"largest correlation of two dimensions: {correlation.max():.2f}")
 # <!-- question 1-3w -->
 # ### Question 1-3w (2 points, at most 150 words)
 #
-# What do the samples of the plain auto-encoder look like, and why? Say what the loss asks of the codes, and
-# what it does not.
+# What do the samples of the plain auto-encoder look like, and why? Explain what the loss requires of the
+# codes, and what it does not.
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
-# Most samples are no digits: faint, blurred tangles of strokes, at best a mixture of several digits.
+# Most samples are not digits: they are faint, blurred tangles of strokes, at best a mixture of several
+# digits.
 #
-# The loss only asks that the code of each training image can be decoded. It says nothing about where codes
-# lie, how they are spread, or what lies between them. So the encoder puts them wherever it likes: with
-# means and spreads far from 0 and 1, correlated, in clusters with gaps. The decoder was trained at those
-# places only. A draw from $\mathcal{N}(0, I)$ falls, nearly always, where no training code ever was; there
-# the decoder has to extrapolate, and nothing has ever penalised nonsense.
+# The loss only requires that the code of each training image can be decoded. It does not constrain where
+# codes lie, how they are spread, or what lies between them. So the encoder can put them anywhere: with means
+# and spreads far from 0 and 1, correlated, in clusters with gaps. The decoder was trained only at those
+# places. A sample from $\mathcal{N}(0, I)$ almost always falls where there was no training code. There the
+# decoder has to extrapolate, and the loss never penalised nonsense.
 #
-# Reconstructions are good all the same, since a test image's code lands among the training codes. Good
-# reconstruction therefore does not make a generative model: we would have to know the distribution of the
-# codes.
+# Reconstructions are still good, because the code of a test image lies among the training codes. Good
+# reconstruction therefore does not make a generative model: we would also need to know the distribution of
+# the codes.
 # <!-- END SOLUTION -->
 
 # %% [markdown]
@@ -249,16 +254,17 @@ grader.check("q1_3w")
 # %% [markdown]
 # ## 2. The variational auto-encoder
 #
-# ### From a wish to a bound
+# ### Deriving the bound
 #
-# Let us *decide* how codes are distributed, $p(z) = \mathcal{N}(0, I)$, and ask for a decoder under which
-# real images are likely. The decoder defines $p(x|z)$; the probability of an image is an average over all
-# the codes that could have produced it,
+# We *choose* the distribution of the codes, $p(z) = \mathcal{N}(0, I)$, and want a decoder under which real
+# images are likely. The decoder defines $p(x|z)$; the probability of an image is an average over all the
+# codes that could have produced it,
 #
 # $$p(x) = \int p(x|z)\, p(z)\, dz .$$
 #
-# We cannot compute that integral: nearly all codes have nothing to do with a given $x$. So let an encoder
-# propose the ones that have. It returns a distribution $q(z|x)$, and we weigh by it, which changes nothing:
+# We cannot compute this integral: almost all codes have nothing to do with a given $x$. So let an encoder
+# propose the relevant codes. It returns a distribution $q(z|x)$. We sample from it and correct with
+# importance weights, which leaves the value unchanged:
 #
 # $$\log p(x) = \log \mathbb{E}_{q(z|x)}\!\left[\frac{p(x|z)\, p(z)}{q(z|x)}\right]
 # \;\ge\; \mathbb{E}_{q(z|x)}\!\left[\log \frac{p(x|z)\, p(z)}{q(z|x)}\right] .$$
@@ -269,27 +275,27 @@ grader.check("q1_3w")
 # $$\log p(x) \;\ge\; \underbrace{\mathbb{E}_{q(z|x)}\big[\log p(x|z)\big]}_{\text{reconstruction}}
 # \;-\; \underbrace{\mathrm{KL}\big[q(z|x)\,\|\,p(z)\big]}_{\text{distance of the codes from the prior}} \;=\; \mathrm{ELBO}(x),$$
 #
-# the **evidence lower bound** (Kingma and Welling 2014). Mind the logarithm and the signs: both terms are
-# logarithms of probabilities, the KL divergence is *subtracted*, and the bound is to be *maximised*. What
-# is lost is known exactly: $\log p(x) - \mathrm{ELBO}(x) = \mathrm{KL}[q(z|x)\,\|\,p(z|x)]$, so the bound
-# is tight when the encoder proposes the true posterior.
+# the **evidence lower bound** (Kingma and Welling 2014). Note the logarithms and the signs: both terms
+# are expectations of log-probabilities, the KL divergence is *subtracted*, and the bound is *maximised*. The
+# gap is known exactly: $\log p(x) - \mathrm{ELBO}(x) = \mathrm{KL}[q(z|x)\,\|\,p(z|x)]$, so the bound is
+# tight when the encoder returns the true posterior.
 #
 # ### The two terms
 #
-# The encoder returns, for each of the $n_z$ dimensions, a mean $\mu$ and $\log \sigma$: the logarithm of
-# the *standard deviation*. (Many texts use the logarithm of the variance, which is twice that. Both work;
-# half of one and half of the other does not, and it is one of the commonest mistakes.) Any real number is a
-# valid $\log\sigma$, so the network needs no constraint. For a normal $q$ and the standard normal prior the
-# KL divergence has a closed form:
+# For each of the $n_z$ dimensions, the encoder returns a mean $\mu$ and $\log \sigma$, the logarithm of the
+# *standard deviation*. (Many texts use the logarithm of the variance, which is twice that. Both conventions
+# work, but mixing them does not, and this is one of the most common mistakes.) Any real number is a valid
+# $\log\sigma$, so the network needs no constraint. For a normal $q$ and the standard normal prior, the KL
+# divergence has a closed form:
 #
 # $$\mathrm{KL}\big[\mathcal{N}(\mu, \sigma)\,\|\,\mathcal{N}(0, 1)\big] = \tfrac12\big(\sigma^2 + \mu^2 - 1\big) - \log \sigma .$$
 #
-# It is 0 for $\mu = 0, \sigma = 1$ and positive elsewhere. `kl_divergence` in `vae.py` computes it for any
-# two normals; note that the prior's $\log\sigma$ is $\log 1 = 0$, not 1, and that the order of the
-# arguments matters.
+# It is 0 for $\mu = 0, \sigma = 1$ and positive everywhere else. `kl_divergence` in `vae.py` computes it for
+# any two normal distributions. Note that the prior's $\log\sigma$ is $\log 1 = 0$, not 1, and that the order
+# of the arguments matters.
 #
-# The other term needs a sample of $z$, and a gradient through it. The **reparameterisation trick** moves
-# the chance out of the way:
+# The other term needs a sample of $z$, and a gradient through that sample. The **reparameterisation trick**
+# separates the randomness from the parameters:
 #
 # $$z = \mu + \sigma \odot \varepsilon, \qquad \varepsilon \sim \mathcal{N}(0, I) .$$
 #
@@ -297,7 +303,7 @@ grader.check("q1_3w")
 # $\partial z / \partial \log \sigma = \sigma \varepsilon = z - \mu$. Every image and every dimension has
 # its own $\varepsilon$.
 #
-# Sampling is for training. To *show* a reconstruction, decode the mean $\mu$, without chance.
+# Sampling is for training. To *show* a reconstruction, decode the mean $\mu$, without sampling.
 #
 # ### What beta means here
 #
@@ -306,23 +312,23 @@ grader.check("q1_3w")
 # $$\mathcal{L} = \mathrm{rec} + \beta \cdot \mathrm{kl},$$
 #
 # where, as everywhere in this assignment, both terms are **means over all elements**: $\mathrm{rec}$ over
-# the $D = 784$ pixels, $\mathrm{kl}$ over the $n_z = 32$ dimensions of the code. The bound wants *sums*:
+# the $D = 784$ pixels, $\mathrm{kl}$ over the $n_z = 32$ dimensions of the code. The bound needs *sums*:
 #
 # $$-\mathrm{ELBO} = D \cdot \mathrm{rec} + n_z \cdot \mathrm{kl}
 # = D \left( \mathrm{rec} + \frac{n_z}{D}\, \mathrm{kl} \right).$$
 #
-# So the loss is the negative bound, divided by 784, exactly when $\beta = n_z / D = 32/784 = 0.041$. A
-# $\beta$ of 1 in a paper that sums (as Higgins et al. 2017 do) is 0.041 here, and our $\beta = 10$ is a
-# factor of 245 above the bound. Whenever you read about "the right $\beta$", first ask how the terms were
-# reduced.
+# So the loss equals the negative bound divided by 784 exactly when $\beta = n_z / D = 32/784 = 0.041$. A
+# $\beta$ of 1 in a paper that uses sums (as Higgins et al. 2017 do) corresponds to 0.041 here, and our
+# $\beta = 10$ is 245 times the weight in the bound. Whenever you read about "the right $\beta$", first check
+# how the terms were reduced.
 #
-# (A small print: cross-entropy is a likelihood for pixels that are 0 or 1. With grey pixels it is a
-# customary relaxation, so the "ELBO" in the tables below compares models with each other, and is not the
-# logarithm of a true density.)
+# (Fine print: cross-entropy is a likelihood for pixels that are 0 or 1. With grey pixels it is a common
+# relaxation, so the "ELBO" in the tables below compares models with each other, but is not the logarithm of a
+# true density.)
 #
 # ### Questions 1-4 and 1-5 (7 + 4 points)
 #
-# In `vae.py` write the class `VAE` (1-4) and `train_vae` (1-5).
+# In `vae.py`, write the class `VAE` (1-4) and `train_vae` (1-5).
 
 # %%
 import vae
@@ -335,17 +341,17 @@ grader.check("q1_5")
 # %% [markdown]
 # ## 3. How much weight for the prior?
 #
-# The next cell trains one VAE for each of several $\beta$. Two are extremes: with 0 the prior does not
-# count at all, with 10 hardly anything else does. Once you have chosen `BETA` (question 1-6, below), run it
-# again: yours is then in the table too.
+# The next cell trains one VAE for each of several values of $\beta$. Two are extremes: with 0 the prior has
+# no effect at all, and with 10 it dominates the loss. Once you have chosen `BETA` (question 1-6, below), rerun
+# the cell to include your value in the table.
 #
-# The numbers are of the *test* set. "mean decoded" reconstructs from $\mu$, "sampled" from a random
-# $z \sim q(z|x)$, as in training.
+# The numbers are for the *test* set. "mean decoded" reconstructs from $\mu$; "sampled" reconstructs from a
+# random $z \sim q(z|x)$, as in training.
 
 
 # %%
 def train_one(beta, count):
-    """A VAE and its losses, after `count` epochs. Every run starts from the same seed: only beta differs."""
+    """A VAE trained for `count` epochs, and its losses. All runs use the same seed: only beta differs."""
     torch.manual_seed(SEED)
     model = vae.VAE(NZ, beta=beta).to(DEVICE)
     loader = data.Watched(autoencoder.make_data_loader(train_set), epochs(count), f"VAE, beta {beta:g}")
@@ -363,7 +369,7 @@ def on_test_images(model):
 
 betas = {0.0, 10.0} if QUICK else {0.0, 0.01, 0.1, 1.0, 10.0}
 if vae.BETA is None:
-    print("BETA is not chosen yet (question 1-6): the study goes without it.")
+    print("BETA is not set yet (question 1-6): the comparison omits it.")
 else:
     betas.add(float(vae.BETA))
 
@@ -383,7 +389,7 @@ for beta, (model, _) in studied.items():
 figures.beta_study(test_images[:7], rows, f"VAE on {DATA}, {epochs(5)} epochs, by beta")
 
 # %% [markdown]
-# And the training curves of the two extremes:
+# These are the training curves of the two extremes:
 
 # %%
 for beta in (0.0, 10.0):
@@ -394,23 +400,23 @@ for beta in (0.0, 10.0):
 # <!-- question 1-6w-a -->
 # ### Question 1-6w-a (2 points, at most 200 words)
 #
-# What do $\beta = 0$ and $\beta = 10$ do to reconstructions, to samples and to the two terms of the loss,
-# and why?
+# What effect do $\beta = 0$ and $\beta = 10$ have on reconstructions, on samples and on the two terms of the
+# loss, and why?
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
-# **$\beta = 0$.** Only the reconstruction counts. Noise in the code can only hurt it, so the encoder
-# removes the noise: $\sigma$ goes towards 0, and the means move far apart so that what is left of it does
-# not matter. The VAE has become a plain auto-encoder: reconstructions are as good (0.09), and decoding a
-# sample or the mean makes no difference. The divergence is free to grow, to 25 or 30 nats per dimension,
-# because of $-\log\sigma$ and $\mu^2$. Samples are as bad as the auto-encoder's: the prior was never asked
-# for.
+# **$\beta = 0$.** Only the reconstruction counts. Noise in the code can only hurt it, so the encoder removes
+# the noise: $\sigma$ goes to 0, and the means move far apart so that the remaining noise does not matter. The
+# VAE becomes a plain auto-encoder: reconstructions are as good (0.09), and decoding a sample or the mean makes
+# no difference. Nothing limits the divergence, which grows to 25 or 30 nats per dimension through
+# $-\log\sigma$ and $\mu^2$. Samples are as bad as the auto-encoder's, because training never used the prior.
 #
-# **$\beta = 10$.** That is 245 times the weight the bound gives the divergence. A nat of information in the
+# **$\beta = 10$.** That is 245 times the weight of the divergence in the bound. A nat of information in the
 # code costs more than it can save in reconstruction, so the best code carries none:
-# $q(z|x) = \mathcal{N}(0, I)$ for every $x$, the divergence is 0 (posterior collapse). The decoder gets
-# pure noise, learns to ignore it, and draws the one image that is best for all digits: their blurred mean,
-# at a cost of 0.263. Reconstructions do not depend on their originals, and all samples are that same blob.
+# $q(z|x) = \mathcal{N}(0, I)$ for every $x$, and the divergence is 0 (posterior collapse). The decoder
+# receives pure noise, learns to ignore it, and outputs the one image that is best for all digits: their
+# blurred mean, at a cost of 0.263. Reconstructions do not depend on their originals, and all samples are that
+# same blob.
 # <!-- END SOLUTION -->
 
 # %% [markdown]
@@ -422,8 +428,8 @@ grader.check("q1_6w_a")
 # %% [markdown]
 # ### Question 1-6 (2 points): your beta
 #
-# Choose `BETA` in `vae.py`: the weight that gives good reconstructions *and* good samples. Add values to
-# the study above if you like. Then train it for 10 epochs.
+# Choose `BETA` in `vae.py`: the weight that gives good reconstructions *and* good samples. You can add values
+# to the comparison above. Then train the VAE with your value for 10 epochs.
 
 # %%
 grader.check("q1_6")
@@ -438,8 +444,8 @@ print(f"-ELBO = 784 * {sampled:.4f} + {NZ} * {kl:.4f} = {784 * sampled + NZ * kl
 figures.loss_curves(tuned_history, f"VAE on {DATA}, beta {vae.BETA:g}")
 
 # %% [markdown]
-# For comparison, on MNIST after 10 epochs: with $\beta = 0.041$ we measured rec 0.115 (sampled), kl 0.56
-# and 108 nats; with 0.105, rec 0.136, kl 0.33 and 117 nats.
+# For comparison, on MNIST after 10 epochs, we measured rec 0.115 (sampled), kl 0.56 and 108 nats with
+# $\beta = 0.041$; with 0.105, we measured rec 0.136, kl 0.33 and 117 nats.
 
 # %%
 x = test_images[:10]
@@ -459,23 +465,23 @@ figures.image_grid(
 # ### Question 1-6w-b (3 points, at most 200 words)
 #
 # What do the reconstructions and the samples of your well-tuned VAE look like? Compare both with the plain
-# auto-encoder's, and explain what is better, what is worse, and why both cannot be had at once.
+# auto-encoder's. Explain what is better, what is worse, and why there is a trade-off between the two.
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
-# **Reconstructions** keep the digit, its slant and its thickness, but are a little softer than the
-# auto-encoder's (0.109 against 0.088). Unusual forms suffer most: odd serifs disappear, a cramped 5 becomes
+# **Reconstructions** keep the digit, its slant and its thickness, but are slightly softer than the
+# auto-encoder's (0.109 against 0.088). Unusual shapes suffer most: odd serifs disappear, a cramped 5 becomes
 # a smudge, and a strange digit may turn into a more common one. The code is noisy and every nat in it has a
-# price, so only information that saves more than it costs is kept; the rest is replaced by an average, and
-# averages of sharp strokes are blurred.
+# cost, so the encoder keeps only information that saves more than it costs. The rest is replaced by an
+# average, and averages of sharp strokes are blurred.
 #
-# **Samples** are where it wins: many are readable digits in various handwritings, where the auto-encoder
-# drew tangles. The divergence pulls all posteriors towards one $\mathcal{N}(0, I)$, and the noise makes
-# them overlap, so the decoder has been trained wherever the prior puts its mass. Others stand between two
-# digits or have faint strokes: the posteriors' mixture fits the prior only roughly, and the prior is one
-# connected blob while digits are ten kinds.
+# **Samples** are much better: many are readable digits in various handwritings, where the auto-encoder
+# produced tangles. The divergence pulls all posteriors towards one $\mathcal{N}(0, I)$, and the noise makes
+# them overlap, so the decoder has been trained wherever the prior puts its mass. Other samples are between
+# two digits or have faint strokes: the mixture of the posteriors fits the prior only roughly, and the prior
+# is one connected blob while digits form ten classes.
 #
-# **The trade.** Good reconstructions want codes that are precise and far apart; good samples want codes
+# **The trade-off.** Good reconstructions need codes that are precise and far apart; good samples need codes
 # that fill the prior. $\beta$ sets the exchange rate. Near $n_z/784$ the sum is the bound itself, and both
 # are good together.
 # <!-- END SOLUTION -->
@@ -487,16 +493,16 @@ figures.image_grid(
 grader.check("q1_6w_b")
 
 # %% [markdown]
-# ## 4. Walking through the latent space
+# ## 4. Interpolating in the latent space
 #
-# Encode two images, walk from one code to the other on a straight line, and decode on the way:
-# $z_t = (1 - t)\, z_0 + t\, z_1$ with $t$ from exactly 0 to exactly 1. Both ends of a strip are therefore
-# plain reconstructions; the originals stand beside them.
+# Encode two images, move from one code to the other on a straight line, and decode along the way:
+# $z_t = (1 - t)\, z_0 + t\, z_1$ with $t$ from exactly 0 to exactly 1. The two ends of a strip are therefore
+# ordinary reconstructions; the originals are shown next to them.
 #
 # ### Question 1-7 (1 point)
 #
-# Choose `INTERPOLATIONS` in `vae.py`: two pairs of different digits whose way is worth looking at. (A walk
-# between two images of test digits; the first test image of each label is taken.)
+# Choose `INTERPOLATIONS` in `vae.py`: two pairs of different digits whose interpolation is interesting to
+# look at. (The interpolation is between two test images, the first one of each label.)
 
 # %%
 grader.check("q1_7")
@@ -523,31 +529,31 @@ figures.interpolations(strips, f"{DATA}: interpolations between test images", en
 # <!-- question 1-7w -->
 # ### Question 1-7w (2 points, at most 300 words)
 #
-# Compare the interpolations of the auto-encoder with those of the VAE. What do the images on the way look
+# Compare the interpolations of the auto-encoder with those of the VAE. What do the intermediate images look
 # like, and what does that tell you about the two latent spaces? What does it mean for someone who wants to
-# use the codes for something else, for instance to classify with few labels, to search for similar images,
-# or to edit them?
+# use the codes for another task, for instance to classify with few labels, to search for similar images, or
+# to edit images?
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
-# **What one sees.** Both strips begin and end with good reconstructions, the auto-encoder's slightly
-# sharper. From 4 to 9, which share most strokes, both models do well: the top closes step by step. From 0
-# to 1 they differ. The auto-encoder's ring breaks up: for several steps there are fragments that belong to
-# no digit, before the 1 appears at once. The VAE's ring narrows until it is a slanted stroke; halfway it is
-# grey and uncertain, but in one piece, and the change is short.
+# **Observations.** Both strips begin and end with good reconstructions, the auto-encoder's slightly sharper.
+# From 4 to 9, which share most strokes, both models do well: the top closes step by step. From 0 to 1 they
+# differ. The auto-encoder's ring breaks up: for several steps there are fragments that belong to no digit,
+# then the 1 appears abruptly. The VAE's ring narrows until it is a slanted stroke; halfway it is grey and
+# uncertain, but in one piece, and the change is short.
 #
-# **Why.** The auto-encoder's codes are isolated points; what lies between two of them was never decoded
-# during training, so the straight line crosses regions where the decoder can do anything. The VAE decoded a
-# cloud around every mean, and the divergence pushed all clouds into one region where they overlap. The line
-# between two codes mostly stays where the decoder has been trained, and nearby codes must have similar
-# images, or the noise would have been punished. It is not perfect: between two distant classes there is no
-# real digit to show, and a straight line runs nearer to the origin than typical codes lie.
+# **Explanation.** The auto-encoder's codes are isolated points. The decoder was never trained between two of
+# them, so the straight line crosses regions where it can output anything. The VAE decoded a cloud around
+# every mean, and the divergence pushed all clouds into one region where they overlap. The line between two
+# codes mostly stays where the decoder has been trained, and nearby codes must have similar images, otherwise
+# the noise would increase the loss. It is not perfect: between two distant classes there is no real digit to
+# show, and a straight line passes closer to the origin than typical codes lie.
 #
-# **What follows.** Distances and directions mean more in the VAE's space: neighbours look alike, averages
-# are sensible, a small step makes a small change. That suits search, clustering, editing, and
-# classification with few labels, and each dimension's divergence tells whether it is used at all. The price
-# is lost detail: a task that depends on it (who wrote this?) may find less in the VAE's code. And nothing
-# guarantees that single dimensions have a meaning.
+# **Consequences.** Distances and directions mean more in the VAE's space: neighbours look alike, averages are
+# sensible, and a small step makes a small change. That helps search, clustering, editing, and classification
+# with few labels, and each dimension's divergence shows whether it is used at all. The price is lost detail: a
+# task that depends on detail (who wrote this?) may find less of it in the VAE's code. And nothing guarantees
+# that single dimensions have a meaning.
 # <!-- END SOLUTION -->
 
 # %% [markdown]
@@ -559,21 +565,20 @@ grader.check("q1_7w")
 # %% [markdown]
 # ## 5. The conditional VAE
 #
-# So far the code has to say everything, also which digit it is. Tell both networks the label $c$, as a
-# one-hot vector beside their usual input (Sohn et al. 2015), and the bound becomes
+# So far the code has to contain everything, including which digit it is. If both networks also receive the
+# label $c$, as a one-hot vector concatenated to their usual input (Sohn et al. 2015), the bound becomes
 #
 # $$\log p(x|c) \ge \mathbb{E}_{q(z|x,c)}\big[\log p(x|z,c)\big] - \mathrm{KL}\big[q(z|x,c)\,\|\,p(z)\big] .$$
 #
-# The prior does not depend on $c$. The label comes for free, so a good code does not repeat it: it is left
-# with the *style*, and any style can be combined with any label. That is what makes digits on demand
-# possible: choose $c$, draw $z$, decode.
+# The prior does not depend on $c$. The label costs nothing, so a good code does not repeat it: the code only
+# has to contain the *style*, and any style can be combined with any label. This is how the model can generate
+# a requested digit: choose $c$, sample $z$, decode.
 #
 # ### Questions 1-8 and 1-9 (5 + 6 points)
 #
-# In `cvae.py` write `idx2onehot`, `CVAEEncoder`, `CVAEDecoder`, `CVAE` and `train_cvae` (1-8), then
-# `sample_conditional` (1-9). Three things to watch: with `conditional=False` everything must work without
-# labels; `reconstruct` needs the labels as well; and the VAE's training loop would run here without
-# complaint, and never pass a label on.
+# In `cvae.py`, write `idx2onehot`, `CVAEEncoder`, `CVAEDecoder`, `CVAE` and `train_cvae` (1-8), then
+# `sample_conditional` (1-9). Note three points: with `conditional=False`, everything must work without labels;
+# `reconstruct` needs the labels as well; and the VAE's training loop never passes labels to the model.
 
 # %%
 import cvae
@@ -590,9 +595,9 @@ cvae_history = cvae.train_cvae(conditional, watched, epochs(5), LEARNING_RATE, d
 figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {vae.BETA:g}")
 
 # %% [markdown]
-# With $\beta = 0.105$ and 5 epochs of MNIST we measured rec 0.140 (sampled), kl 0.22 and 116.7 nats in all:
-# as good as the VAE with the same $\beta$ after twice as many epochs, with a third less in the code. The
-# label has taken over a part of its work.
+# With $\beta = 0.105$ and 5 epochs of MNIST, we measured rec 0.140 (sampled), kl 0.22 and 116.7 nats in total:
+# as good as the VAE with the same $\beta$ after twice as many epochs, with a third less information in the
+# code. The label now provides part of that information.
 
 # %%
 x, c = test_images[:10], test_labels[:10]
@@ -603,7 +608,7 @@ figures.reconstructions(x, rebuilt, f"CVAE, beta {vae.BETA:g}, {DATA}", "test")
 grader.check("q1_9")
 
 # %% [markdown]
-# One sample of each digit, and then four more rows of them:
+# This is one sample of each digit, followed by four more rows of samples:
 
 # %%
 torch.manual_seed(SEED)
@@ -619,17 +624,17 @@ figures.conditional_samples(
 )
 
 # %% [markdown]
-# Not every sample obeys. The label is free, but nothing forbids the code to hint at the digit as well, and
-# with a small $\beta$ that is cheap: a random code then contradicts its label now and then. Try a larger
-# `BETA` and compare.
+# Not every sample matches its label. The label costs nothing, but nothing prevents the code from containing
+# information about the digit as well, and with a small $\beta$ that is cheap: a random code then sometimes
+# contradicts its label. Try a larger `BETA` and compare.
 #
-# Last, the style without the digit: each row takes the code of one test image (on the left) and decodes it
-# under all ten labels.
+# Finally, look at the style without the digit: each row takes the code of one test image (on the left) and
+# decodes it with all ten labels.
 
 # %%
 x, c = test_images[:5], test_labels[:5]
 with torch.no_grad():
-    styles = conditional.encoder(flat(x), c.to(DEVICE))[..., :NZ].reshape(5, NZ)  # the means alone
+    styles = conditional.encoder(flat(x), c.to(DEVICE))[..., :NZ].reshape(5, NZ)  # only the means
     written = {}
     for i, style in enumerate(styles):
         rewritten = conditional.decoder(style.repeat(10, 1), digits.to(DEVICE))
@@ -637,10 +642,10 @@ with torch.no_grad():
 figures.image_rows(written, f"CVAE, {DATA}: one handwriting, ten digits (the original is on the left)")
 
 # %% [markdown]
-# ## To end with
+# ## Finish
 #
-# `grader.check_all()` runs the public checks of all questions; it takes a while. `grader.export()` makes
-# the zip to hand in. Save the notebook before: only what is saved is looked at.
+# `grader.check_all()` runs the public checks of all questions, which takes a while. `grader.export()` creates
+# the zip that you submit. Save the notebook first: both read the saved file.
 
 # %%
 grader.check_all()

@@ -1,4 +1,4 @@
-"""The attacks as they stand in the TOML files, and how each becomes a submission on disk."""
+"""The attacks in the TOML files, and how each becomes a submission on disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autograder.rubric import assignment
+from autograder.model.assignment import assignment
 from tests import corpus
 from tests.attacks import uploads
 
@@ -20,7 +20,7 @@ else:
 HERE = Path(__file__).resolve().parent
 ASSIGNMENT = HERE.parents[1] / "assignment"
 KINDS = ("forge", "leak", "deny", "escape", "broken")
-# What an attack prints where it got what it wanted: the sandbox did not hold.
+# Printed by an attack that succeeded: the sandbox did not hold.
 REACHED = "REACHED"
 
 
@@ -28,11 +28,12 @@ REACHED = "REACHED"
 class Attack:
     """One hostile or broken submission.
 
-    base: "stubs" (nothing is implemented: it must get no point) or "solutions" (right, but for the attack).
-    module, code, place: which module holds the code, at its "top", its "end", or as the "whole" of it.
-    upload: a function of `uploads` that packs the files, where a plain folder will not do.
+    says: what the attack tries.
+    base: "stubs" (nothing is implemented: it must get no points) or "solutions" (right, apart from the attack).
+    module, code, place: which module contains the code, and where: at its "top", at its "end", or as the "whole" module.
+    upload: a function of `uploads` that packs the files, where a plain folder is not enough.
     touches: the questions that may lose points.
-    hears: texts that some feedback or note of it must hold, to be of use to a student.
+    hears: texts that some feedback or note must contain to be useful to a student.
     prints: whether its prints are compared with those of a run of the public checks alone.
     """
 
@@ -71,13 +72,14 @@ class Attack:
 
 
 def stubs() -> Mapping[str, str]:
+    """The stubs, by file name."""
     return {
         f"{m}.py": (ASSIGNMENT / f"{m}.py").read_text(encoding="utf-8") for m in assignment().rubric.modules
     }
 
 
 def read(kinds: tuple[str, ...] = KINDS) -> list[Attack]:
-    """All attacks of some kinds, in the files' order. Raises ValueError where a name occurs twice."""
+    """All attacks of some kinds, in the files' order. Raises ValueError if a name occurs twice."""
     found: list[Attack] = []
     for kind in kinds:
         rows: list[dict[str, Any]] = tomllib.loads((HERE / f"{kind}.toml").read_text(encoding="utf-8"))[

@@ -1,7 +1,7 @@
-"""What attacks may touch: canaries made for them, watched, and removed with everything that an attack left.
+"""Canaries for attacks to touch: they are made, watched, and removed with everything that an attack leaves.
 
 Attacks find them by themselves: files under /tmp/*/attack-canary-*, a process with attack-canary in its command line, an
-abstract socket of that name, and a listener on the loopback whose port stands in a canary file.
+abstract socket of that name, and a listener on the loopback whose port is in a canary file.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ MARK = "attack-canary"
 SHARED_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp", "/run")
 SHM_KEY = 0x0A77AC4  # System V shared memory in which attacks leave notes
 QUEUE = f"/{MARK}-queue"  # a POSIX message queue for the same
-SETTLING = 5.0  # seconds that ended processes and folders may take to be gone
+SETTLING = 5.0  # seconds until ended processes and removed folders must be gone
 OTHERS = 240.0  # seconds to wait for another batch of attacks on this machine
 IPC_RMID = 0
 
 
 class Playground:
-    """Use it as a context: canaries stand, the environment is set for the batch, and all is put back at the end."""
+    """A context that makes the canaries and sets the environment for the batch, and restores everything at its end."""
 
     def __init__(self) -> None:
         self.secret = f"canary-{secrets.token_hex(12)}"
@@ -85,18 +85,18 @@ class Playground:
         _forget_notes()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def troubles(self) -> list[str]:
-        """What has become of the canaries, and what was left behind, a line each; call it when the batch is done."""
+    def problems(self) -> list[str]:
+        """Changes of the canaries and what was left behind, one line each; call it after the batch."""
         deadline = time.monotonic() + SETTLING
         while (self._processes() or self._left()) and time.monotonic() < deadline:
             time.sleep(0.2)
         found = [f"a canary was touched: {was} became {now}" for was, now in self._changes()]
-        found += [f"a connection came to the listener: {what}" for what in self.connections]
-        found += [f"a process was left: {_told(p)}" for p in self._processes()]
-        found += [f"a file was left: {path}" for path in [*self._marked(), *self._left()]]
+        found += [f"the listener got a connection: {what}" for what in self.connections]
+        found += [f"a process was left behind: {_description(p)}" for p in self._processes()]
+        found += [f"a file was left behind: {path}" for path in [*self._marked(), *self._left()]]
         known = (".json", ".csv")
         found += [
-            f"an odd file among the results: {p.name}"
+            f"an unexpected file among the results: {p.name}"
             for p in self.results.iterdir()
             if p.suffix not in known
         ]
@@ -126,7 +126,7 @@ class Playground:
         return state
 
     def _processes(self) -> list[psutil.Process]:
-        """Sandboxed processes of this batch that still live: they began with its own temporary folder as their home."""
+        """Sandboxed processes of this batch that still run: their HOME is its temporary folder."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
@@ -138,7 +138,7 @@ class Playground:
         return found
 
     def _left(self) -> list[Path]:
-        """What lies in the batch's temporary folder, but for the cache that torch makes in the judge."""
+        """The files in the batch's temporary folder, except for the cache that torch makes in the judge."""
         return [path for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")]
 
     @staticmethod
@@ -152,7 +152,7 @@ class Playground:
             try:
                 listener.bind(address)  # type: ignore[arg-type]
                 break
-            except OSError:  # attacks know one name, so one batch of them runs at a time
+            except OSError:  # attacks know only this name, so batches run one at a time
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1.0)
@@ -172,7 +172,7 @@ class Playground:
 
 
 def _forget_notes() -> None:
-    """Removes the shared memory and the message queue that attacks leave where nothing stops them."""
+    """Removes the shared memory and the message queue that attacks leave if nothing stops them."""
     libc = ctypes.CDLL(None)
     if (segment := libc.shmget(SHM_KEY, 0, 0)) >= 0:
         libc.shmctl(segment, IPC_RMID, None)
@@ -182,7 +182,7 @@ def _forget_notes() -> None:
         libc.mq_unlink(QUEUE.encode())
 
 
-def _told(process: psutil.Process) -> str:
+def _description(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         return f"{process.pid}, child of {process.ppid()}, {process.status()}, {' '.join(process.cmdline())[:60]}"
     return str(process.pid)

@@ -1,4 +1,4 @@
-"""Uploads that are no plain folder of source text: hostile archives, odd names, wrong encodings, files that shadow ours.
+"""Uploads other than a plain folder of source text: hostile archives, odd names, wrong encodings, files that shadow ours.
 
 Each builder gets the folder to write into, a name and the modules, and returns the upload's path.
 """
@@ -16,11 +16,21 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from autograder.rubric import assignment
+from autograder.model.assignment import assignment
 
 Files = Mapping[str, bytes]
 Builder = Callable[[Path, str, Files], Path]
-SHADOWED = ("torch", "json", "otter", "conftest", "sitecustomize", "probes", "autoencoder_data", "_wire")
+SHADOWED = (
+    "torch",
+    "json",
+    "otter",
+    "conftest",
+    "sitecustomize",
+    "autograder",
+    "probes",
+    "autoencoder_data",
+    "_wire",
+)
 MARK = "attack-canary"
 
 
@@ -42,7 +52,7 @@ def archive(where: Path, name: str, files: Files, method: int = zipfile.ZIP_DEFL
 
 
 def _with(where: Path, name: str, files: Files, more: Mapping[str | zipfile.ZipInfo, bytes]) -> Path:
-    """The zip of the modules, and further members of any kind behind them."""
+    """A zip of the modules, followed by more members of any kind."""
     path = archive(where, name, files)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as made:
         for member, data in more.items():
@@ -87,7 +97,7 @@ def bomb_by_ratio(where: Path, name: str, files: Files) -> Path:
 
 
 def bomb_that_lies(where: Path, name: str, files: Files) -> Path:
-    """A member of 60 MiB whose entry says that it holds 100 bytes."""
+    """A member of 60 MiB whose entry claims 100 bytes."""
     path = archive(where, name, {**files, "helper.py": bytes(60 << 20)})
     data = bytearray(path.read_bytes())
     data = data.replace(struct.pack("<I", 60 << 20), struct.pack("<I", 100))
@@ -100,7 +110,7 @@ def bomb_by_sum(where: Path, name: str, files: Files) -> Path:
 
 
 def overlapping_members(where: Path, name: str, files: Files) -> Path:
-    """Fifty entries of the table of contents that share one compressed member, as a zip bomb's do."""
+    """Fifty entries of the table of contents that share one compressed member, as in a zip bomb."""
     kernel = io.BytesIO()
     with zipfile.ZipFile(kernel, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("kernel_00.py", bytes(2 << 20))
@@ -125,7 +135,7 @@ def many_files(where: Path, name: str, files: Files) -> Path:
 
 
 def contents_behind_zip64(where: Path, name: str, files: Files) -> Path:
-    """150,000 files, whose number and size of contents stand in the 64-bit record alone; the usual one tells of few."""
+    """150,000 files whose real number and table size are only in the 64-bit record; the usual record claims few."""
     path = archive(where, name, {**files, **{f"x/{i}.py": b"" for i in range(150_000)}}, zipfile.ZIP_STORED)
     whole = path.read_bytes()
     large = whole.rfind(b"PK\x06\x06")
@@ -227,7 +237,7 @@ def with_null_bytes(where: Path, name: str, files: Files) -> Path:
 
 
 def stale_bytecode(where: Path, name: str, files: Files) -> Path:
-    """Beside each module the compiled form of another text, which says that it belongs to it."""
+    """Beside each module, bytecode of another text that claims to belong to the module."""
     target = folder(where, name, files)
     hostile = where / "hostile.py"
     hostile.write_text("raise SystemExit('stale bytecode was run')\n")
@@ -241,7 +251,7 @@ def stale_bytecode(where: Path, name: str, files: Files) -> Path:
 
 
 def shadowing_modules(where: Path, name: str, files: Files) -> Path:
-    """Files with the names of the libraries and of the grader's own parts, all of which stop the process when imported."""
+    """Files with the names of the libraries and of the grader's own parts, each of which stops the process when it is imported."""
     hostile = b"import os\nprint('REACHED: a file of the upload shadows a module', flush=True)\nos._exit(3)\n"
     more = {f"{module}.py": hostile for module in SHADOWED}
     more |= {"pytest.ini": b"[pytest]\naddopts = --collect-only\n", "torch/__init__.py": hostile}
@@ -262,7 +272,7 @@ def text_in_a_zip(where: Path, name: str, files: Files) -> Path:
 
 
 def forged_probes(where: Path, name: str, files: Files) -> Path:
-    """Every module replaces every probe by one that never raises and answers all keys, with what a check likes to see."""
+    """Every module replaces every probe by one that never raises and answers every key with a value that looks good."""
     code = FORGER.replace("KEYS", repr(probe_keys())).encode()
     return folder(where, name, {file: code + b"\n" + data for file, data in files.items()})
 
@@ -290,7 +300,7 @@ def _looks(value: ast.expr) -> str:
     return "text" if isinstance(value, (ast.JoinedStr, ast.Constant)) else "tensor"
 
 
-# Bad news is denied; whatever else is asked for is there. Tensors are given back as they came in.
+# Faults are denied and every other key has a good value. Tensors are returned as they were sent.
 FORGER = """
 import sys
 import torch
@@ -303,7 +313,7 @@ def _forge(**inputs):
     answer.update(devices=['cpu'], elsewhere=[], collision=None, can_step={'optimizerG': True, 'optimizerD': True})
     return answer
 for _name, _module in list(sys.modules.items()):
-    if _name.startswith('probes.') and 'stand_ins' not in _name:
+    if '.probes.' in _name or _name == 'autograder.sandbox.kit':
         for _key, _value in list(vars(_module).items()):
             if callable(_value) and getattr(_value, '__module__', '') == _name and not isinstance(_value, type):
                 setattr(_module, _key, _forge)

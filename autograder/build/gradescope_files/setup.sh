@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the grader's environment, once, as root, while the host builds its image: Python 3.10 or newer, PyTorch for the CPU and
+# Makes the grader's environment, once, as root, when the host builds its image: Python 3.10 or newer, PyTorch for the CPU and
 # Otter, all at pinned versions. No conda, no browser, no LaTeX.
 set -euo pipefail
 
 source=/autograder/source
-home=/opt/grader # not below /root: student code runs as a user who must be able to read it
+home=/opt/grader # not in /root: student code runs as another user, who must be able to read it
 export UV_NO_CACHE=1 UV_HTTP_TIMEOUT=300 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 usable() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2> /dev/null; }
@@ -25,7 +25,7 @@ install() {
   "$home/bin/python" -m uv pip install --quiet --python "$home/bin/python" -c "$source/constraints.txt" -r "$source/requirements.txt" "$@"
 }
 install --torch-backend cpu || {
-  echo "PyTorch's builds for the CPU cannot be reached; taking the default ones, which are larger."
+  echo "The CPU builds of PyTorch cannot be reached; installing the default ones, which are larger."
   install
 }
 

@@ -4,7 +4,7 @@
   document.documentElement.classList.add("js");
 
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
-  const say = (text) => { document.getElementById("told").textContent = text; };
+  const announce = (text) => { document.getElementById("announcement").textContent = text; };
 
   // A row and what belongs below it move together.
   const pairs = (table) => [...table.tBodies[0].rows].filter((r) => !r.matches(".detail")).map((row) => {
@@ -30,7 +30,7 @@
     table.tBodies[0].append(rows);
     for (const th of table.tHead.rows[0].cells) th.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", order);
-    say(`Sorted by ${heading.dataset.name || heading.textContent.trim()}, ${order}.`);
+    announce(`Sorted by ${heading.dataset.name || heading.textContent.trim()}, ${order}.`);
   }
 
   for (const table of document.querySelectorAll("table.sortable")) {

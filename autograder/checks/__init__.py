@@ -1,1 +1,0 @@
-"""The checks: pytest functions that ask a submission through probes and judge what came back."""

@@ -1,0 +1,225 @@
+"""Commands for a class: `grade`, `regrade`, `merge` and `isolation`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autograder.classroom import gradebook, session
+from autograder.classroom import merge as written_points
+from autograder.classroom import regrade as comparison
+from autograder.classroom.session import ClassOptions, Verbosity
+from autograder.cli import printing
+from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, out_folder, require_usable
+from autograder.model.assignment import assignment
+from autograder.sandbox.launch import launcher
+
+COLUMN = click.option(
+    "--assignment",
+    "column",
+    metavar="NAME",
+    help="The assignment's column in canvas.csv, as Canvas names it: 'HW 3 (12345)'.",
+)
+QUIET = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+
+
+def grading(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the arguments and options of a command that grades a class, and passes them as `options`, a ClassOptions."""
+    parameters = (
+        click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PATH..."),
+        out_folder("grades", "The folder for results."),
+        click.option(
+            "--jobs",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Judges that work at the same time (default: one per core).",
+        ),
+        QUESTIONS,
+        click.option(
+            "--roster",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A CSV file of the class: from Canvas, Gradescope or Moodle, or your own with a header row.",
+        ),
+        click.option(
+            "--due",
+            metavar="TIME",
+            help="The due time (2026-03-01T23:59): later uploads are marked late.",
+        ),
+        COLUMN,
+        click.option("--force", is_flag=True, help="Also grade what an earlier run has finished."),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Grade on the workers of the Dask scheduler at this address, such as tcp://host:8786.",
+        ),
+        click.option("--no-report", is_flag=True, help="Write neither DIR/report.html nor DIR/feedback/."),
+        click.option(
+            "-v", "--verbose", is_flag=True, help="Print a line for each submission as it is graded."
+        ),
+        QUIET,
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print a summary of the run as JSON, and nothing else."
+        ),
+        DEVICE,
+        ISOLATION,
+    )
+    shared = (
+        "paths",
+        "out",
+        "jobs",
+        "questions",
+        "roster",
+        "due",
+        "column",
+        "force",
+        "cluster",
+        "device",
+        "isolation",
+    )
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        options = ClassOptions(
+            **{name: values.pop(name) for name in shared},
+            report=not values.pop("no_report"),
+            verbosity=Verbosity(values.pop("quiet"), values.pop("verbose"), values.pop("as_json")),
+        )
+        require_usable(options.questions, options.device)
+        command(options=options, **values)
+
+    decorated: Callable[..., None] = with_options
+    for parameter in reversed(parameters):
+        decorated = parameter(decorated)
+    return decorated
+
+
+@click.command()
+@grading
+def grade(options: ClassOptions) -> None:
+    """Runs all checks on each PATH: a submission (folder or zip), a folder or zip of submissions, or an export of a class.
+
+    Exports from Gradescope, Canvas and Moodle are read as they are downloaded. With a roster, every student gets a row,
+    including students who submitted nothing; of several uploads the latest counts, and the others are listed.
+
+    Writes DIR/<submission>.json as soon as a submission is graded, and DIR/grades.csv, canvas.csv and gradescope.csv; at the end
+    DIR/report.html about the class, and DIR/feedback/<submission>.html for each student. A run that was stopped continues where
+    it was: a submission that is finished in DIR, with the same content and grader, is not graded again. Set AUTOGRADER_SECRET to
+    your course's secret, so that students cannot guess the inputs of checks.
+
+    \b
+    python -m autograder grade submissions/                      a folder of submissions
+    python -m autograder grade export.zip --roster roster.csv    a class as it was downloaded
+    python -m autograder grade ana.zip -q ID --out check-ana     one submission, one question
+
+    Exit status: 0 when every submission was graded (whatever the scores), 2 when a PATH or an option cannot be used.
+    """
+    rubric = assignment().rubric
+    run = session.grade_class(options, rubric)
+    if options.verbosity.as_json:
+        click.echo(json.dumps(run.summary(), indent=2))
+    else:
+        printing.print_run(run, options, rubric)
+    sys.exit(UNUSABLE if run.plan.problems else 0)
+
+
+@click.command()
+@click.argument("earlier", type=click.Path(path_type=Path), metavar="EARLIER_DIR")
+@grading
+def regrade(earlier: Path, options: ClassOptions) -> None:
+    """Grades each PATH into DIR as `grade` does, and reports what differs from EARLIER_DIR, the folder of an earlier run.
+
+    DIR/changes.csv lists whose points change, by how much, on which question and check, and why: other content, another grader
+    (its checks, the secret, the settings), or another verdict. Written points of the earlier run are kept.
+
+    Exit status: 0 when every submission was graded, whatever changed; 2 when a PATH, EARLIER_DIR or an option cannot be used.
+    """
+    rubric, out = assignment().rubric, options.out
+    if not earlier.is_dir():
+        fail(f"{earlier}: there is no such folder; give the folder that an earlier run of grade has written")
+    if out.resolve() == earlier.resolve():
+        fail(f"{out}: this is the earlier run's folder; choose another --out, so that both can be compared")
+    before, remarks = comparison.load(earlier)
+    for line in remarks:
+        click.echo(f"autograder: {line}", err=True)
+    if not before:
+        fail(f"{earlier}: holds no results; give the folder that an earlier run of grade has written")
+    _copy_written(earlier, out)
+    run = session.grade_class(options, rubric)
+    changes = comparison.compare(before, {r.submission: r for r in run.ordered()}, rubric)
+    comparison.write(out / "changes.csv", changes)
+    if options.verbosity.as_json:
+        shown = [{**vars(change), "change": change.difference} for change in changes]
+        click.echo(json.dumps({**run.summary(), "changes": shown}, indent=2))
+    else:
+        printing.print_run(run, options, rubric)
+        printing.print_changes(changes, options)
+    sys.exit(UNUSABLE if run.plan.problems else 0)
+
+
+def _copy_written(earlier: Path, out: Path) -> None:
+    """Copies the points of written answers: they belong to the answers, not to a run of the grader."""
+    source, target = earlier / gradebook.WRITTEN, out / gradebook.WRITTEN
+    if source.is_file() and not target.exists():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        except OSError as error:
+            fail(f"{out}: cannot be written ({error.strerror}); choose another --out")
+
+
+@click.command()
+@click.argument("filled", type=click.Path(path_type=Path), metavar="GRADES.CSV")
+@out_folder("grades", "The folder that `grade` has written.")
+@COLUMN
+@QUIET
+def merge(filled: Path, out: Path, column: str | None, quiet: bool) -> None:
+    """Takes the points of written questions from GRADES.CSV, a filled-in copy of DIR/grades.csv, into DIR's gradebooks.
+
+    Only the written questions' columns are read; an empty cell changes nothing, so several graders can merge their copies one
+    after another. Points stay merged when the class is graded again (they are kept in DIR/written.csv).
+
+    Exit status: 0 when all points are merged; 1 when a cell or a row cannot be used (each is named in one line, and nothing is
+    changed); 2 when a file is missing or is not a gradebook.
+    """
+    rubric = assignment().rubric
+    rows = gradebook.read(out / "grades.csv", rubric)
+    before = written_points.load(out, rubric)
+    merged = written_points.take(filled, [row.key for row in rows], before, rubric)
+    for line in merged.problems:
+        click.echo(f"autograder: {line}", err=True)
+    if merged.problems:
+        click.echo("autograder: nothing is merged; fix these and merge again", err=True)
+        sys.exit(1)
+    rows = [gradebook.with_written(row, merged.points.get(row.key, {})) for row in rows]
+    try:
+        written_points.store(out, merged.points, rubric)
+        gradebook.write_all(out, rows, rubric, column)
+    except OSError as error:
+        fail(f"{out}: cannot be written ({error.strerror})")
+    if not quiet:
+        printing.print_merged(rows, merged, out, rubric)
+
+
+@click.command()
+def isolation() -> None:
+    """Prints how student code is isolated on this machine, and why no better level is available."""
+    boxes = launcher()
+    try:
+        if boxes.isolation == "process" and not boxes.same_user:
+            click.echo(
+                "Isolation: process, as another user, without privileges or network; it can read what all users can."
+            )
+        else:
+            click.echo(f"Isolation: {boxes.isolation}{printing.ISOLATION[boxes.isolation]}.")
+        for reason in boxes.unable:
+            click.echo(f"Unavailable: {reason}.")
+    finally:
+        boxes.close()

@@ -1,0 +1,65 @@
+"""What commands share: options, their validation, and how a command ends when it cannot be carried out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from autograder.grading.options import known_questions
+
+UNUSABLE = 2  # the exit status when an argument, an option or a file cannot be used
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+QUESTIONS: Decorator = click.option(
+    "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
+)
+DEVICE: Decorator = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Look for tensors on the wrong device on a real GPU (cuda), or on a simulated second device (cpu).",
+)
+ISOLATION: Decorator = click.option(
+    "--isolation",
+    type=click.Choice(["auto", "full", "user", "process"]),
+    default=None,
+    help="How student code is isolated: the best level of this machine (auto), or exactly this level.",
+)
+
+
+def out_folder(default: str, help: str) -> Decorator:
+    """The option --out DIR."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path(default),
+        show_default=True,
+        metavar="DIR",
+        help=help,
+    )
+
+
+def fail(message: str) -> NoReturn:
+    """Prints one line and ends the program with exit status 2."""
+    click.echo(f"autograder: {message}", err=True)
+    sys.exit(UNUSABLE)
+
+
+def require_usable(questions: tuple[str, ...], device: str) -> None:
+    """Ends the program when a question is not in the rubric, or the device is unavailable."""
+    try:
+        known_questions(questions)
+    except KeyError as error:
+        fail(error.args[0])
+    if device == "cpu":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        fail("--device cuda: PyTorch finds no GPU on this machine; leave the option out")

@@ -1,0 +1,139 @@
+"""Commands for students: `check` and `submit`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, require_usable
+from autograder.grading import judge
+from autograder.model.assignment import assignment
+from autograder.submissions import intake
+from autograder.support.files import write_atomically
+
+PATH = click.argument("path", type=click.Path(path_type=Path), default=lambda: _shown(assignment().stubs))
+
+
+@click.command()
+@PATH
+@QUESTIONS
+@click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the result to FILE.",
+)
+@DEVICE
+@ISOLATION
+def check(
+    path: Path,
+    questions: tuple[str, ...],
+    watch: bool,
+    json_file: Path | None,
+    device: str,
+    isolation: str | None,
+) -> None:
+    """Runs the public checks on PATH, a folder or zip with your modules (default: assignment/).
+
+    Exit status: 0 when all public checks passed, 1 while points are missing, 2 when PATH cannot be used.
+    """
+    # Students run their own code here; better isolation would only cost time.
+    isolation = isolation or os.environ.get("AUTOGRADER_ISOLATION") or "process"
+    judge.warm_up(isolation, device)
+    console = Console(soft_wrap=False)
+    require_usable(questions, device)
+    if not watch:
+        sys.exit(_check_once(console, path, questions, json_file, device, isolation))
+    try:
+        while True:
+            # Read before the check, so that a file that is saved during the check counts as changed.
+            stamps = _stamps(path)
+            _check_once(console, path, questions, json_file, device, isolation)
+            console.print("Watching for changes; press Ctrl-C to stop.")
+            while _stamps(path) == stamps:
+                time.sleep(0.3)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _stamps(path: Path) -> dict[str, tuple[int, int]]:
+    """Time of the last write (ns) and size (bytes) of each Python file of a submission, or of its zip."""
+    found: dict[str, tuple[int, int]] = {}
+    for file in [path, *path.glob("*.py")]:
+        with contextlib.suppress(OSError):
+            state = file.stat()
+            if not file.is_dir():
+                found[file.name] = (state.st_mtime_ns, state.st_size)
+    return found
+
+
+def _shown(path: Path) -> Path:
+    """The path as a person would type it: relative to the working directory, where it is inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _check_once(
+    console: Console,
+    path: Path,
+    questions: tuple[str, ...],
+    json_file: Path | None,
+    device: str,
+    isolation: str,
+) -> int:
+    """Checks and prints once; returns the exit status."""
+    try:
+        with console.status("Checking ..."):
+            result = judge.grade_one(
+                path,
+                visibilities=("public",),
+                questions=questions or None,
+                secret="public",
+                device=device,
+                isolation=isolation,
+            )
+    except intake.UnusableSubmission as error:
+        click.echo(f"autograder: {error}", err=True)
+        return UNUSABLE
+    from autograder.reports.terminal import print_check
+
+    print_check(console, result, assignment().rubric, questions or None)
+    if json_file is not None:
+        write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return 0 if result.score == result.max_score else 1
+
+
+@click.command()
+@PATH
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The zip to write (default: next to the folder, named for the assignment).",
+)
+@click.option("--partial", is_flag=True, help="Pack what there is, even if files are missing or unchanged.")
+def submit(path: Path, out: Path | None, partial: bool) -> None:
+    """Packs everything that is handed in from the folder PATH (default: assignment/) into one zip.
+
+    The zip holds the modules, the notebooks as they were last saved, and your written answers as a page to be graded by hand.
+    Nothing is packed while a module or notebook is missing, unchanged or not valid Python, unless you say --partial.
+
+    Exit status: 0 when the zip is written, 1 when it is not, 2 when PATH cannot be used.
+    """
+    from autograder.submissions import pack as packing
+
+    try:
+        packed, lines = packing.submit(path, out, partial)
+    except intake.UnusableSubmission as error:
+        click.echo(f"autograder: {error}", err=True)
+        sys.exit(UNUSABLE)
+    click.echo("\n".join(lines), err=packed is None)
+    sys.exit(0 if packed else 1)

@@ -1,0 +1,248 @@
+"""What a training step leads to: the gradients and losses that are right, and those of known mistakes.
+
+Everything is computed here, from the weights that the check sent, the noise that was captured, and the
+networks' weights at the moment of each optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autograder.judging import Candidate, Mistake, Observation, candidates, expect, first_shown
+
+from ...mistakes.hidden.gan_training import (
+    DISCRIMINATOR_MISTAKES,
+    GENERATOR_MISTAKES,
+    OTHER_LOSSES,
+    Case,
+    DiscriminatorCase,
+    GeneratorCase,
+    Loss,
+    labelled,
+    total,
+)
+from ...mistakes.public.gan_training import WRONG_ORDERS
+from ...stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stand_in_loss
+from ..public.judge_training_step import events, order_of_steps
+from ..public.models_gan import discriminator_from, generator_from
+
+# The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.
+LOSSES: tuple[Loss, ...] = (F.binary_cross_entropy_with_logits, stand_in_loss)
+# Gradients are compared as one vector: the same float32 operations in another order differ by about 1e-6 of its length.
+NEAR = 1e-3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of `training_step` as the probe observed it, with what the check sent."""
+
+    call: Observation
+    real: Tensor
+    generator: Mapping[str, Tensor]
+    discriminator: Mapping[str, Tensor]
+
+    def state(self, network: str) -> Mapping[str, Tensor]:
+        """The weights that the check gave a network."""
+        return self.generator if network == "generator" else self.discriminator
+
+    def optimiser_step(self, network: str) -> Observation:
+        found = events(self.call, f"{network} step")
+        optimiser = f"optimizer{network[0].upper()}"
+        expect(
+            len(found) == 1,
+            expected=f"one step of {optimiser} in a call of training_step",
+            seen=f"{len(found)} steps",
+            hint=f"Call self.{optimiser}.step() once.",
+            mistake=first_shown(WRONG_ORDERS, order_of_steps(self.call)),
+        )
+        return found[0]
+
+    def noises(self, before: str) -> list[Tensor]:
+        """The codes (N, 64) that went through the generator before the first step of a network's optimiser."""
+        found = []
+        for event in self.call.parts("events"):
+            if event.text("event") == f"{before} step":
+                break
+            if event.text("event") == "generator":
+                found.append(
+                    event.tensor("noise", (None, CODE_SIZE), what="the codes sent through the generator")
+                )
+        return found
+
+    def in_evaluation_mode(self, phase: str) -> str:
+        """The network that was last in evaluation mode in the phase that ends with a network's step; "" if none was."""
+        found = ""
+        for event in self.call.parts("events"):
+            kind = event.text("event")
+            if kind == f"{phase} step":
+                return found
+            if kind.endswith(" step"):
+                found = ""
+            elif event.get("training") is False:
+                found = kind
+        return ""
+
+    def expect_begun_as_given(self) -> None:
+        """Raises a fault unless the networks were, up to the first step, those that the check sent.
+
+        For the first call on networks, so that gradients cannot be made up along with the weights that they belong to.
+        """
+        first = next(
+            (e for e in self.call.parts("events") if e.text("event").endswith(" step")),
+            self.call.part("before"),
+        )
+        for source in (self.call.part("before"), first):
+            for network in ("generator", "discriminator"):
+                state = self.state(network)
+                for name, value in weights(source, network, state).items():
+                    expect(
+                        float((value - state[name]).abs().max()) <= 1e-6,
+                        expected=f"the {network} unchanged until an optimiser takes a step",
+                        seen=f"other weights: {name} was changed",
+                        hint="Only the optimisers may change the networks.",
+                    )
+
+    def networks(self, at: str) -> tuple[SmallGenerator, SmallDiscriminator]:
+        """Both networks, in training mode, as they were when a network's optimiser took its step.
+
+        at: "generator", "discriminator", or "call" for the networks at the start of the call.
+        """
+        source = self.call.part("before") if at == "call" else self.optimiser_step(at)
+        generator = {**self.generator, **weights(source, "generator", self.generator)}
+        discriminator = {**self.discriminator, **weights(source, "discriminator", self.discriminator)}
+        return generator_from(generator).train(), discriminator_from(discriminator).train()
+
+    def gradient(self, network: str) -> Tensor:
+        """A network's gradient at its optimiser's step, as one vector; a parameter without one counts as zeros."""
+        found = self.optimiser_step(network).part(f"{network} gradients")
+        return flat_gradient(found, self.state(network), network)
+
+    def left(self, network: str) -> Tensor:
+        """The gradient that a network has at the end of the call, as one vector."""
+        return flat_gradient(self.call.part("left").part(network), self.state(network), network)
+
+    def leaked(self) -> Tensor:
+        """The generator's gradient at the discriminator's step, as one vector; zeros if there is none."""
+        found = events(self.call, "discriminator step")
+        if not found:
+            return torch.zeros(1)
+        return flat_gradient(found[0].part("generator gradients"), self.generator, "generator")
+
+
+def parameters_of(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of a network's parameters, in their order, without the running averages."""
+    return [name for name in state if name.endswith((".weight", ".bias"))]
+
+
+def weights(source: Observation, network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's parameters in an observation, by name, each checked for its shape."""
+    found = source.part(network)
+    return {
+        name: found.tensor(name, state[name].shape, what=f"the {network}'s {name}")
+        for name in parameters_of(state)
+    }
+
+
+def flat_gradient(found: Observation, state: Mapping[str, Tensor], network: str) -> Tensor:
+    """A network's gradients in an observation, as one vector."""
+    parts = [
+        torch.zeros(state[name].shape)
+        if found.get(name) is None
+        else found.tensor(name, state[name].shape, what=f"the {network}'s gradient")
+        for name in parameters_of(state)
+    ]
+    return torch.cat([part.flatten() for part in parts])
+
+
+def gradient_of(loss: Tensor, network: nn.Module) -> Tensor:
+    """The gradient of a loss with respect to a network's parameters, as one vector; the graph is kept."""
+    parameters = list(network.parameters())
+    found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
+    return torch.cat(
+        [torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(parameters, found, strict=True)]
+    )
+
+
+def near(seen: Tensor, value: Tensor) -> bool:
+    """Whether two gradients are equal up to rounding."""
+    return seen.shape == value.shape and bool((seen - value).norm() <= NEAR * value.norm() + 1e-9)
+
+
+# --- The discriminator's phase ----------------------------------------------------------------------------
+
+
+def discriminator_cases(step: Step) -> Iterator[DiscriminatorCase]:
+    """The phase with each noise that it may have used, and the loss that is asked."""
+    for noise in step.noises("discriminator"):
+        generator, discriminator = step.networks("discriminator")
+        yield DiscriminatorCase(discriminator, step.real, generator(noise).detach(), LOSSES[0])
+
+
+def discriminator_losses(step: Step) -> list[tuple[Tensor, SmallDiscriminator]]:
+    """Every accepted loss of the discriminator, with its network: each noise, the loss that is asked or the stand-in."""
+    found = []
+    for case in discriminator_cases(step):
+        (real, _), (fakes, _) = case.judged
+        for for_real in LOSSES:
+            for for_fakes in LOSSES:
+                found.append((labelled(for_real, real, 1) + labelled(for_fakes, fakes, 0), case.net))
+    return found
+
+
+def discriminator_gradients(step: Step) -> list[Tensor]:
+    """Every accepted gradient of the discriminator."""
+    return [gradient_of(loss, network) for loss, network in discriminator_losses(step)]
+
+
+def discriminator_candidates(step: Step) -> Iterator[Candidate]:
+    """Known mistakes of the phase, each with the gradient that it leads to."""
+    for case in discriminator_cases(step):
+        yield from gradients_given(DISCRIMINATOR_MISTAKES, case)
+
+
+# --- The generator's phase --------------------------------------------------------------------------------
+
+
+def generator_cases(step: Step) -> Iterator[GeneratorCase]:
+    """As `discriminator_cases`, with the discriminator as it is at the generator's step."""
+    for noise in step.noises("generator"):
+        generator, discriminator = step.networks("generator")
+        _, old = step.networks("call")
+        yield GeneratorCase(generator, generator(noise), discriminator, old, LOSSES[0])
+
+
+def generator_losses(step: Step) -> list[tuple[Tensor, SmallGenerator]]:
+    """Every accepted loss of the generator, with its network: each noise, the loss that is asked or the stand-in."""
+    return [(total(case, loss), case.net) for case in generator_cases(step) for loss in LOSSES]
+
+
+def generator_gradients(step: Step) -> list[Tensor]:
+    """Every accepted gradient of the generator."""
+    return [gradient_of(loss, network) for loss, network in generator_losses(step)]
+
+
+def generator_candidates(step: Step) -> Iterator[Candidate]:
+    """Known mistakes of the phase, each with the gradient that it leads to."""
+    for case in generator_cases(step):
+        yield from gradients_given(GENERATOR_MISTAKES, case)
+
+
+def gradients_given(mistakes: Sequence[Mistake], case: Case) -> Iterator[Candidate]:
+    """The gradients of mistakes, with the loss that is asked and with the stand-in, and then those of other losses."""
+    for loss in LOSSES:
+        yield from _gradients(mistakes, replace(case, loss=loss))
+    yield from _gradients(OTHER_LOSSES, case)
+
+
+def _gradients(mistakes: Sequence[Mistake], case: Case) -> Iterator[Candidate]:
+    # One mistake at a time: a gradient is computed only if no mistake before it fits.
+    for mistake in mistakes:
+        for given in candidates([mistake], case):
+            losses = given.value if isinstance(given.value, tuple) else (given.value,)
+            for loss in losses:
+                yield mistake.giving(gradient_of(loss, case.net))

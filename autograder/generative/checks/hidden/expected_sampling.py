@@ -1,0 +1,87 @@
+"""Judging samples: which codes a given decoder made them of, and whether those are fresh draws from N(0, I)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autograder.judging import (
+    expect,
+    expect_fresh,
+    expect_standard_normal,
+    expect_unit_spread,
+    fail,
+    shared_columns,
+    shared_rows,
+)
+
+from ...mistakes.hidden.sampling import NOTHING_DRAWN, sampling_mistake
+from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
+from ..public import models_autoencoder as small
+
+
+def codes(weights: dict[str, Tensor], images: Tensor, c: Tensor | None, what: str) -> Tensor:
+    """The codes (N, nz) of sampled images; raises a fault when the given decoder did not make the images."""
+    z = small.codes_in(weights, images, c)
+    if z is not None:
+        return z
+    fail(
+        expected=f"{what}: what model.decoder returns for the codes"
+        + (" and their labels" if c is not None else ""),
+        seen="images that the decoder returns for no code",
+        hint="Return the decoder's output as it is; only its shape changes.",
+        mistake=sampling_mistake(images, c, lambda o: small.codes_in(weights, images, o) is not None),
+    )
+
+
+def _expect_something(z: Tensor, what: str) -> None:
+    """Raises a fault when every code is zero."""
+    expect(
+        bool((z.abs() > 1e-3).any()),
+        expected=f"{what}: drawn at random",
+        seen="zeros",
+        mistake=NOTHING_DRAWN,
+    )
+
+
+def expect_own_draws(z: Tensor, what: str) -> None:
+    """Raises a fault when samples or dimensions share their noise. z: (N, nz), N >= 2, nz >= 2."""
+    _expect_something(z, what)
+    expected = f"{what}: one draw for every sample and every dimension"
+    expect(
+        not shared_rows(z),
+        expected=expected,
+        seen="the same code for all samples",
+        mistake=NOISE_SHARED_BY_BATCH,
+    )
+    expect(
+        not shared_columns(z),
+        expected=expected,
+        seen="the same number in all dimensions",
+        mistake=NOISE_SHARED_BY_DIMENSIONS,
+    )
+    apart = torch.cdist(z, z) + torch.eye(len(z), dtype=z.dtype) * 1e9
+    expect(
+        bool(apart.min() > 1e-3),
+        expected=expected,
+        seen="some samples have the same code",
+        hint="Draw a tensor of shape (number of samples, nz) at once.",
+    )
+    between = torch.cdist(z.T, z.T) + torch.eye(z.shape[1], dtype=z.dtype) * 1e9
+    expect(bool(between.min() > 1e-3), expected=expected, seen="some dimensions hold the same numbers")
+
+
+def expect_new_draws(first: Tensor, second: Tensor, what: str) -> None:
+    """Raises a fault when two calls drew the same values, or nothing at all."""
+    for z in (first, second):
+        _expect_something(z, what)
+    expect_fresh(first, second, what=what)
+
+
+def expect_prior_draws(first: Tensor, second: Tensor, what: str) -> None:
+    """Raises a fault unless both tensors (N, nz) look like fresh draws from N(0, I)."""
+    expect_new_draws(first, second, what)
+    both = torch.cat([first, second])
+    expect_own_draws(both, what)  # first: a few numbers, repeated, can look like any distribution
+    expect_unit_spread(both, what=what)
+    expect_standard_normal(both, what=what, hint="Use torch.randn.")

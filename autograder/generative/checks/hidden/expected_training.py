@@ -1,0 +1,250 @@
+"""What a training loop should do to a small model, worked out step by step, and which known mistake explains another result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Mistake, Observation, expect, expect_equal, fail
+
+from ...mistakes.hidden import training as mistakes
+from ..public.judge_calls import expect_flattened
+from ..public.judge_common import expect_no_seed
+from ..public.models_autoencoder import Sizes
+from .expected_steps import Batch, Loss, Losses, Parameters, simulate
+
+# Share of the parameters that may differ: where a gradient is nearly 0, Adam follows its rounding. Right loops
+# stay below 0.003 (of some 3000 tried); the known mistakes are above 0.35.
+PARAMETERS_OFF = 0.08
+STEP_OFF = 0.004  # how much the other parameters may differ, in units of the learning rate
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run that was asked for, and what was observed of it.
+
+    make: makes the model as it was handed over, in float64.
+    losses: every loss that a right loop may minimise, by name; only one can fit.
+    needs_labels: whether the model must be given labels.
+    known: results that are computed once.
+    """
+
+    seen: Observation
+    size: Sizes
+    images: Tensor
+    labels: Tensor
+    make: Callable[[], Any]
+    losses: Mapping[str, Loss]
+    needs_labels: bool = False
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expect_flattened(self.seen)
+
+    @property
+    def per_epoch(self) -> int:
+        """The number of batches in an epoch."""
+        return math.ceil(self.size.images / self.size.batch)
+
+    def batches(self) -> list[Batch]:
+        """The batches that the model was given; raises a fault unless they are the loader's, epoch by epoch."""
+        if "batches" in self.known:
+            return list(self.known["batches"])
+        given = self.seen.parts("batches")
+        expect_equal(
+            len(given),
+            self.size.iterations,
+            what=f"number of training iterations ({self.size.epochs} epochs of {self.per_epoch} batches)",
+            hint="Take one optimiser step for every batch of every epoch.",
+            mistakes=[
+                mistakes.ONE_EPOCH.giving(self.per_epoch),
+                mistakes.ONE_STEP_PER_EPOCH.giving(self.size.epochs),
+            ],
+        )
+        found = [self._batch(b, i) for i, b in enumerate(given)]
+        for epoch in range(self.size.epochs):
+            in_epoch = found[epoch * self.per_epoch : (epoch + 1) * self.per_epoch]
+            rows = torch.cat([self._rows(x) for x, _ in in_epoch])
+            expect(
+                torch.equal(rows.sort().values, torch.arange(self.size.images)),
+                expected=f"every image of the loader once in epoch {epoch + 1}",
+                seen="other images, or some of them changed",
+                hint="Use each batch of the loader as it is; flatten it, and change nothing else.",
+            )
+        if self.needs_labels:
+            self._expect_labels(found)
+        self.known["batches"] = found
+        return found
+
+    def _batch(self, batch: Observation, number: int) -> Batch:
+        x = batch.tensor("x", what=f"the images that the model was given at iteration {number}")
+        expect(
+            x.dim() in (2, 3) and x.shape[-1] == 784 and x.numel() == len(x) * 784,
+            expected=f"images flattened to ({len(x)}, 1, 784) at iteration {number}",
+            seen=f"shape {tuple(x.shape)}",
+            hint="x.reshape(len(x), 1, 784), or view(-1, 1, 784).",
+        )
+        c = batch.get("c")
+        return x.double().reshape(len(x), 1, 784), c if isinstance(c, Tensor) else None
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """The number of the image that each row of x is; -1 where it is none of them."""
+        distance = torch.cdist(x.flatten(1), self.images.double().flatten(1), p=1)
+        nearest = distance.min(1)
+        return torch.where(nearest.values < 1e-3, nearest.indices, -1)
+
+    def _expect_labels(self, batches: Sequence[Batch]) -> None:
+        for number, (x, c) in enumerate(batches):
+            if c is None:
+                fail(
+                    expected="a conditional model called with the images and their labels",
+                    seen=f"no labels at iteration {number}",
+                    mistake=mistakes.LABELS_NOT_PASSED,
+                )
+            own, passed = self.labels[self._rows(x)], c.flatten().long()
+            expect(
+                torch.equal(passed, own),
+                expected=f"each image's own label at iteration {number}",
+                seen=f"labels {passed.tolist()[:8]}",
+                hint="Pass the labels of the batch as the loader gives them.",
+                mistake=mistakes.LABELS_SHUFFLED
+                if torch.equal(passed.sort().values, own.sort().values)
+                else None,
+            )
+
+    def expect_mode(self) -> None:
+        """Raises a fault unless every step is in training mode, and the random generator is never reseeded."""
+        expect(
+            self.seen.flag("training"),
+            expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
+            seen="evaluation mode",
+            mistake=mistakes.NOT_IN_TRAINING_MODE,
+        )
+        expect_no_seed(self.seen.flag("seed_kept"), "training")
+
+    def fitting(self) -> str | None:
+        """The name of the loss under which a right loop gives the observed parameters; None when there is none."""
+        if "fitting" not in self.known:
+            right = (n for n in self.losses if self._fits(self._simulated(n)[0]))
+            self.known["fitting"] = next(right, None)
+        return self.known["fitting"]
+
+    def expect_steps(self, what: str) -> None:
+        """Raises a fault unless the parameters are where one right Adam takes them."""
+        self.batches()
+        if self.fitting() is not None:
+            return
+        seen = self._difference()
+        found = self._wrong_steps()
+        fail(
+            expected=f"{what}: the parameters that one Adam with learning rate {self.size.rate:g} reaches "
+            f"in {self.size.iterations} steps",
+            seen=seen,
+            hint="Compare the loop with the steps in the question.",
+            mistake=found[0] if len(found) == 1 else None,
+        )
+
+    def _wrong_steps(self) -> list[Mistake]:
+        """The known mistakes that explain the observed parameters."""
+        found = [m for m, how in mistakes.WRONG_LOOPS if self._looks_like(how) is not None]
+        found += [m for m in self._wrong_totals if self._fits(self._simulated(m.id)[0])]
+        rates = self.seen.get("rates")
+        if not found and isinstance(rates, list) and len(set(rates)) > 1:
+            found = [mistakes.RATE_CHANGES]
+        return found
+
+    def expect_history(self, name: str, seen: Sequence[float], what: str) -> None:
+        """Raises a fault unless the entries are the losses called `name` at each step, before it is taken.
+
+        Where the steps themselves show a known mistake (another check's matter), the losses along those are right.
+        """
+        history = self._history()
+        right = [losses[name] for losses in history]
+        if _near(seen, right):
+            return
+        lengths = [len(x) for x, _ in self.batches()]
+        wrong = mistakes.wrong_histories(name, history, lengths)
+        fits = [candidate for candidate in wrong if _near(seen, candidate.value)]
+        fail(
+            expected=f"{what}: {', '.join(f'{v:.5f}' for v in right[:4])}, ...",
+            seen=", ".join(f"{v:.5f}" for v in seen[:4]) + ", ...",
+            hint=mistakes.RIGHT_ENTRY,
+            mistake=fits[0].mistake if len(fits) == 1 else None,
+        )
+
+    @property
+    def _wrong_totals(self) -> Sequence[Mistake]:
+        """Known wrong totals; none for an auto-encoder, whose loss has one term only."""
+        return mistakes.WRONG_TOTALS if "given" in self.losses else ()
+
+    def _history(self) -> list[dict[str, float]]:
+        """The losses at each step, along the steps that fit best what was observed."""
+        fitting = self.fitting()
+        if fitting is not None:
+            return self._simulated(fitting)[1]
+        for _, how in mistakes.WRONG_LOOPS:
+            name = self._looks_like(how)
+            if name is not None:
+                return self._simulated(name, **how)[1]
+        for mistake in self._wrong_totals:
+            if self._fits(self._simulated(mistake.id)[0]):
+                return self._simulated(mistake.id)[1]
+        return self._simulated(next(iter(self.losses)))[1]
+
+    def _simulated(self, loss: str, **how: Any) -> tuple[Parameters, list[dict[str, float]]]:
+        """The parameters and the losses of a loop that minimises a right loss (by name) or a wrong total (by id)."""
+        key = f"{loss} {sorted(how.items())}"
+        if key not in self.known:
+            function = self.losses[loss] if loss in self.losses else self._wrong_total(loss)
+            settings = {"rate": self.size.rate, **how}
+            self.known[key] = simulate(self.make(), self.batches(), self.per_epoch, function, **settings)
+        return self.known[key]
+
+    def _wrong_total(self, id: str) -> Loss:
+        """The loss that a loop with this mistake minimises in place of the model's total."""
+        (total,) = (m.gives for m in mistakes.WRONG_TOTALS if m.id == id and m.gives is not None)
+        first = next(iter(self.losses.values()))
+
+        def loss(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+            values = first(model, x, c)
+            return {**values, "total": total(values)}
+
+        return loss
+
+    def _fits(self, parameters: Parameters) -> bool:
+        """True when (nearly all) observed parameters are these."""
+        share = [self._off(name, value) for name, value in parameters.items()]
+        return sum(off * n for off, n in share) <= PARAMETERS_OFF * sum(n for _, n in share)
+
+    def _off(self, name: str, value: Tensor) -> tuple[float, int]:
+        """The share of a parameter's entries that differ from `value`, and the number of entries."""
+        seen = self.seen.part("parameters").tensor(
+            name, list(value.shape), what=f"the parameter {name} after training"
+        )
+        off = (seen.double() - value).abs() > STEP_OFF * self.size.rate
+        return off.double().mean().item(), value.numel()
+
+    def _looks_like(self, how: Mapping[str, Any]) -> str | None:
+        """The loss under which a wrong loop gives the observed parameters; None when there is none."""
+        return next((n for n in self.losses if self._fits(self._simulated(n, **how)[0])), None)
+
+    def _difference(self) -> str:
+        """How the observed parameters differ from the right ones."""
+        name = next(iter(self.losses))
+        start = {n: p.detach() for n, p in self.make().named_parameters()}
+        shares = [self._off(n, v) for n, v in self._simulated(name)[0].items()]
+        share = sum(off * n for off, n in shares) / sum(n for _, n in shares)
+        if self._fits(start):
+            return "the parameters have not changed"
+        return f"{share:.0%} of the parameters have other values"
+
+
+def _near(seen: Sequence[float], values: Sequence[float]) -> bool:
+    return len(seen) == len(values) and all(
+        abs(s - v) <= 2e-3 * abs(v) + 1e-5 for s, v in zip(seen, values, strict=True)
+    )

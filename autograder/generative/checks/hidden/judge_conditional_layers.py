@@ -1,0 +1,124 @@
+"""Judges CVAEEncoder and CVAEDecoder by their own parameters: the layers, on [input, onehot(c)] or on the input alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Draw, Fault, Observation, Submission, close, expect, expect_close
+
+from ...mistakes.hidden import cvae as mistakes
+from ...mistakes.public.labels import NEEDS_LABELS
+from ...stand_ins import models
+from ..public import judge_calls as calls
+from . import expected_layers as layers
+
+HIDDEN = {"encoder": (256, 64), "decoder": (64, 256)}  # widths of the layers between input and output
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that was asked for its output. kind: "encoder" or "decoder"; what: the call, as messages quote it."""
+
+    kind: str
+    what: str
+    outputs: int
+
+    def sizes(self, inputs: int) -> tuple[int, ...]:
+        return (inputs, *HIDDEN[self.kind], self.outputs)
+
+
+def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool) -> None:
+    """The part's output follows from its own parameters, on the real layers or on the stand-in's."""
+    kind = "encoder" if name == "CVAEEncoder" else "decoder"
+    n, count, nz, pixels = (
+        draw.integer(3, 9),
+        draw.integer(3, 12),
+        draw.integer(13, 40),
+        draw.integer(70, 250),
+    )
+    inputs, outputs = (pixels, nz) if kind == "encoder" else (nz, pixels)
+    x, c = draw.normal(n, 1, inputs, std=2.0), draw.integers(0, count, n)
+    flat = x.reshape(n, inputs)
+    call: dict[str, Any] = {
+        "name": name,
+        "width": nz,
+        "size": pixels,
+        "conditional": conditional,
+        "num_labels": count if conditional else draw.choice([0, count]),
+        "inputs": [x, flat] if kind == "decoder" else [x],
+        "c": c if conditional else None,
+    }
+    # An unconditional part is asked after a conditional one that works: where it raises, it needs labels.
+    seen = (
+        submission.ask("cvae.part", **call)
+        if conditional
+        else calls.ask_naming(submission, "cvae.part", NEEDS_LABELS, **call)
+    )
+    part = Part(kind, f"{name}({nz}, {pixels}, {conditional}, {count if conditional else 0})", outputs)
+    # With the stand-in's label rows where idx2onehot is called, and with real ones where it is not.
+    rows = [models.label_rows(c, count), torch.eye(count)[c]] if conditional else [torch.zeros(n, 0)]
+    if conditional:
+        _expect_not_as_number(seen, flat, c, part)
+    # A decoder takes codes in one of two shapes: one right answer is enough.
+    faults = []
+    for answer, labels in product(seen.parts("answers"), rows):
+        try:
+            out = answer.tensor("value", (n, 1, outputs), what=f"the output of {part.what}")
+            _expect_output(out.reshape(n, outputs), seen, flat, labels, part)
+            return
+        except Fault as fault:
+            faults.append(fault)
+    raise next((fault for fault in faults if fault.diagnosis), faults[0])
+
+
+def _expect_not_as_number(seen: Observation, flat: Tensor, c: Tensor, part: Part) -> None:
+    """Ends the check when the part's layers explain its output with the label as one number behind the input."""
+    number = torch.cat([flat, c[:, None].to(flat.dtype)], -1)
+    inputs = number.shape[1]
+    found = layers.find(seen, part.sizes(inputs))
+    out = layers.stand_in_outputs(seen, inputs, part.outputs, number, part.kind)
+    if found is not None:
+        out = found.run(number, layers.RIGHT[part.kind])
+    if out is None:
+        return
+    wrong = out.reshape(len(flat), 1, part.outputs)
+    for answer in seen.parts("answers"):
+        value = answer.get("value")
+        expect(
+            not isinstance(value, Tensor) or not close(value.double(), wrong, 1e-3, 1e-5),
+            expected="one more input for each label, of which one is 1",
+            seen="one more input, which holds the label",
+            mistake=mistakes.LABEL_AS_NUMBER,
+        )
+
+
+def _expect_output(out: Tensor, seen: Observation, flat: Tensor, labels: Tensor, part: Part) -> None:
+    """`out` is the output of the part's own layers for [input, labels]."""
+    right, swapped = torch.cat([flat, labels], -1), torch.cat([labels, flat], -1)
+    inputs, what = right.shape[1], f"the output of {part.what}"
+    stand_in = layers.stand_in_outputs(seen, inputs, part.outputs, right, part.kind)
+    wrong = layers.stand_in_outputs(seen, inputs, part.outputs, swapped, part.kind)
+    if stand_in is not None and wrong is not None:
+        expect_close(
+            out,
+            stand_in.float(),
+            rtol=1e-3,
+            atol=1e-5,
+            what=what,
+            mistakes=[mistakes.LABEL_FIRST.giving(wrong.float())],
+        )
+        return
+    found = layers.need(seen, part.sizes(inputs), part.what)
+    if torch.allclose(out.double(), found.run(swapped, layers.RIGHT[part.kind]), rtol=1e-3, atol=1e-5):
+        expect(
+            labels.shape[1] == 0,
+            expected=f"{part.what} on [input, onehot]",
+            seen="its output for [onehot, input]",
+            mistake=mistakes.LABEL_FIRST,
+        )
+    layers.expect_output(out, found, right, part.kind, what)

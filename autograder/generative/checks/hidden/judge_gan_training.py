@@ -1,0 +1,145 @@
+"""How the hidden checks of `training_step` judge the gradients at the optimisers' steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Candidate, Draw, Mistake, Submission, expect, fail
+
+from ...mistakes.hidden import gan_training as mistakes
+from ...mistakes.public.gan_training import FAKES_NOT_DETACHED
+from ..public.judge_training_step import ask_steps
+from ..public.models_gan import discriminator_state, generator_state
+from .expected_gan import (
+    LOSSES,
+    NEAR,
+    Step,
+    discriminator_candidates,
+    discriminator_cases,
+    discriminator_gradients,
+    generator_candidates,
+    generator_gradients,
+    gradient_of,
+    near,
+)
+
+
+def ask_in_a_row(
+    submission: Submission, draw: Draw, sizes: Sequence[int], training: bool = True
+) -> list[Step]:
+    """Calls of training_step in a row on the same small networks, one for each batch size."""
+    generator, discriminator = generator_state(draw), discriminator_state(draw)
+    batches = [draw.uniform(n, 3, 32, 32) ** draw.number(0.5, 2) for n in sizes]
+    calls = ask_steps(submission, batches, generator, discriminator, training=training)
+    steps = [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
+    steps[0].expect_begun_as_given()
+    return steps
+
+
+def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) -> None:
+    """Raises a fault unless the discriminator's gradient is right.
+
+    others: further mistakes with the gradients that they lead to, tried first.
+    """
+    seen = step.gradient("discriminator")
+    values = discriminator_gradients(step)
+    expect(bool(values), expected="fakes, made by self._generator for the discriminator to see", seen="none")
+    if any(near(seen, value) for value in values):
+        return
+    fail(
+        expected="at optimizerD's step, the discriminator's gradients are those of the loss of the real batch (label 1) plus "
+        "the loss of the fake batch (label 0)",
+        seen=difference(step, "discriminator", seen, values),
+        mistake=first_near(seen, others)
+        or first_near(seen, discriminator_candidates(step))
+        or smoothed_labels(step, seen)
+        or scaled_gradient(seen, values)
+        or evaluation_mode(step, "discriminator"),
+        hint="Check the phase by hand: which images, which labels, which losses are in the sum, and what was in .grad "
+        "before backward().",
+    )
+
+
+def expect_generator_gradient(step: Step, others: Sequence[Candidate] = ()) -> None:
+    """Raises a fault unless the generator's gradient is right; `others` as for the discriminator."""
+    seen = step.gradient("generator")
+    values = generator_gradients(step)
+    expect(bool(values), expected="fakes, made by self._generator for its own step", seen="none")
+    if any(near(seen, value) for value in values):
+        return
+    expect(
+        float(seen.norm()) > 0,
+        expected="gradients on the generator at optimizerG's step",
+        seen="none",
+        mistake=mistakes.GENERATOR_WITHOUT_GRADIENT,
+    )
+    leaked = step.leaked()
+    if float(leaked.norm()) > 0:
+        others = [*others, *(FAKES_NOT_DETACHED.giving(value + leaked) for value in values)]
+    fail(
+        expected="at optimizerG's step, the generator's gradients are those of the classification loss of its fakes with label "
+        "1, through the discriminator after its step",
+        seen=difference(step, "generator", seen, values),
+        mistake=first_near(seen, others)
+        or first_near(seen, generator_candidates(step))
+        or scaled_gradient(seen, values)
+        or evaluation_mode(step, "generator"),
+        hint="Check the phase by hand: which noise, which discriminator, which labels, and what was in .grad before "
+        "backward().",
+    )
+
+
+def difference(step: Step, phase: str, seen: Tensor, values: Sequence[Tensor]) -> str:
+    """How far a gradient is from the nearest right one, in words, and which network was in evaluation mode."""
+    network = step.in_evaluation_mode(phase)
+    mode = f"; the {network} was in evaluation mode" if network else ""
+    if not bool(torch.isfinite(seen).all()):
+        return f"gradients that are not finite{mode}"
+    if seen.norm() == 0:
+        return f"no gradient at all{mode}"
+    nearest = min(values, key=lambda value: float((seen - value).norm()))
+    cosine = float(seen @ nearest / (seen.norm() * nearest.norm() + 1e-30))
+    length = float(seen.norm() / nearest.norm())
+    return f"gradients {length:.3g} times as long, at a cosine of {cosine:.3f} to the right ones{mode}"
+
+
+# --- Which mistake explains a gradient --------------------------------------------------------------------
+
+
+def first_near(seen: Tensor, explanations: Iterable[Candidate]) -> Mistake | None:
+    """The first mistake that leads to the gradient that was seen."""
+    return next((c.mistake for c in explanations if c.value.norm() > 0 and near(seen, c.value)), None)
+
+
+def smoothed_labels(step: Step, seen: Tensor) -> Mistake | None:
+    """The mistake of labels that are neither 0 nor 1: the gradient of every loss is linear in its labels."""
+    for case in discriminator_cases(step):
+        for loss in LOSSES:
+            zeros, ones = (
+                [gradient_of(mistakes.labelled(loss, logits, label), case.net) for logits, _ in case.judged]
+                for label in (0.0, 1.0)
+            )
+            slopes = torch.stack([one - zero for zero, one in zip(zeros, ones, strict=True)], dim=1).double()
+            rest = (seen - sum(zeros)).double()
+            labels = torch.linalg.lstsq(slopes, rest.unsqueeze(1)).solution.flatten()
+            if float((slopes @ labels - rest).norm()) > NEAR * float(seen.norm()):
+                continue
+            for_real, for_fakes = labels.tolist()
+            if 0.5 < for_real < 0.999 and abs(for_fakes) < 0.5:
+                return mistakes.LABELS_SMOOTHED
+    return None
+
+
+def scaled_gradient(seen: Tensor, values: Iterable[Tensor]) -> Mistake | None:
+    """The mistake of a gradient that has the right direction and another length."""
+    if seen.norm() > 0 and any(near(seen / seen.norm(), value / value.norm()) for value in values):
+        return mistakes.GRADIENTS_SCALED
+    return None
+
+
+def evaluation_mode(step: Step, phase: str) -> Mistake | None:
+    """The mistake of a network that is in evaluation mode while one of the two is trained."""
+    return mistakes.EVALUATION_MODE if step.in_evaluation_mode(phase) else None

@@ -1,0 +1,131 @@
+"""Judges loss, of VAE and CVAE: its parts, its total and the gradients of the total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Draw, Observation, candidates, expect, expect_close, fail
+
+from ...mistakes.hidden import vae as mistakes
+from ...mistakes.public.vae import Posterior
+from ..public.judge_vae import part
+from . import expected_vae as expected
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """Arguments of a loss: x and rec (N, 1, 784), q (N, 1, 2 nz)."""
+
+    nz: int
+    beta: float
+    x: Tensor
+    q: Tensor
+    rec: Tensor
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """As the probes take them."""
+        return dict(vars(self))
+
+    @property
+    def kl(self) -> Tensor:
+        """The right kl_loss."""
+        return expected.kl_to_prior(self.q.double()).mean()
+
+
+def loss_case(draw: Draw, n: int, dtype: torch.dtype = torch.float32, beta: float | None = None) -> LossCase:
+    """Arguments with mu != 0 and sigma != 1; beta is drawn where it is not given."""
+    nz = draw.integer(3, 12)
+    mu, log_sigma = draw.normal(n, 1, nz, mean=0.6, std=1.2), draw.normal(n, 1, nz, mean=-0.5, std=0.6)
+    drawn = draw.number(0.1, 0.7)
+    return LossCase(
+        nz=nz,
+        beta=drawn if beta is None else beta,
+        x=draw.uniform(n, 1, 784).to(dtype),
+        q=torch.cat([mu, log_sigma], -1).to(dtype),
+        rec=draw.uniform(n, 1, 784, low=0.05, high=0.95).to(dtype),
+    )
+
+
+def expect_kl(seen: Observation, case: LossCase) -> None:
+    """kl_loss is KL[q || N(0, I)], averaged over everything, and not yet multiplied by beta."""
+    expect_close(
+        part(seen, "kl_loss").double(),
+        case.kl,
+        rtol=1e-3,
+        atol=1e-5,
+        what="kl_loss",
+        mistakes=mistakes.kl_losses(Posterior(*expected.halves(case.q)), case.beta),
+        hint="KL[q(z|x) || N(0, I)] of each element from kl_divergence, then the mean over everything.",
+    )
+
+
+def expect_total(seen: Observation, case: LossCase) -> None:
+    """rec_loss is a right one, and total = rec_loss + beta * kl_loss; a wrong kl_loss is left to another check."""
+    rec_loss, kl_loss = (part(seen, k).double() for k in ("rec_loss", "kl_loss"))
+    right = expected.rec_losses(case.rec, case.x)
+    if not any(torch.allclose(rec_loss, value, rtol=1e-3, atol=1e-6) for value in right.values()):
+        expect_close(
+            rec_loss,
+            right["real"],
+            rtol=1e-3,
+            what="rec_loss, the reconstruction loss of the outputs",
+            mistakes=mistakes.rec_losses(case.rec.double(), case.x.double()),
+            hint='reconstruction_loss(outputs["rec"], x).',
+        )
+    total = seen.tensor("total", (), what="the total").double()
+    if torch.isclose(total, rec_loss + case.beta * case.kl, rtol=1e-3):
+        return
+    terms = mistakes.Terms(rec_loss, kl_loss, case.beta)
+    expect_close(
+        total,
+        rec_loss + case.beta * kl_loss,
+        rtol=1e-3,
+        what=f"the total with beta = {case.beta:.3f}: rec_loss + beta * kl_loss",
+        mistakes=candidates(mistakes.TOTALS, terms) if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
+    )
+
+
+def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
+    """The total has the right gradients with respect to q and rec; rec_loss and kl_loss may be detached."""
+    beta = case.beta
+    expect(
+        seen.flag("kept"),
+        expected="unchanged arguments",
+        seen="outputs or x was changed",
+        mistake=mistakes.LOSS_CHANGES_ARGUMENTS,
+    )
+    total = seen.tensor("total", (), what="the total").double()
+    for key in ("grad_q", "grad_rec"):
+        if seen.get(key) is None:
+            fail(
+                expected="a total that gradients flow through",
+                seen="no gradient",
+                mistake=mistakes.TOTAL_CUT_OFF,
+            )
+    right = expected.rec_losses(case.rec, case.x)
+    name = min(right, key=lambda k: abs(right[k] + beta * case.kl - total).item())
+    dtype = str(case.x.dtype).removeprefix("torch.")
+    expect_close(total, right[name] + beta * case.kl, rtol=1e-3, what=f"the total in {dtype}")
+    _expect_gradient(seen, "q", lambda q: beta * expected.kl_to_prior(q).mean(), case.q)
+    _expect_gradient(seen, "rec", lambda rec: expected.rec_losses(rec, case.x)[name], case.rec)
+
+
+def _expect_gradient(seen: Observation, name: str, term: Callable[[Tensor], Tensor], at: Tensor) -> None:
+    """Raises a fault unless the total's gradient with respect to `name` is that of `term` at `at`."""
+    what = f"the gradient of the total with respect to {name}"
+    grad = seen.tensor(f"grad_{name}", what=what)
+    expected.expect_gradient(grad, term, at, what)
+
+
+def is_stand_ins_loss(seen: Observation, case: LossCase) -> bool:
+    """True when the loss came from the stand-in VAE, which a CVAE may inherit from or call."""
+    total, parts = expected.stand_in_loss(case.beta, case.x, case.q, case.rec)
+    near = torch.isclose(seen.tensor("total", (), what="the total").double(), total, rtol=1e-3)
+    parts_near = [torch.isclose(part(seen, k).double(), v, rtol=1e-3) for k, v in parts.items()]
+    return bool(near) and all(map(bool, parts_near))

@@ -1,0 +1,47 @@
+"""Judges reconstruct, of VAE and CVAE, between given networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Observation, candidates, expect, expect_close
+
+from ...mistakes.hidden import cvae as cvae_mistakes
+from ...mistakes.hidden import vae as mistakes
+from ...mistakes.public.vae import Posterior
+from ..public import models_autoencoder as small
+from ..public.judge_vae import expect_deterministic
+from . import expected_vae as expected
+
+
+def expect_reconstruction(
+    seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
+) -> None:
+    """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call."""
+    first = expect_deterministic(seen, len(x)).double().flatten(1)
+
+    def posterior(labels: Tensor | None) -> Posterior:
+        return Posterior(*expected.halves(small.encoded(weights, x, labels)))
+
+    def decode(code: Tensor, labels: Tensor | None = c) -> Tensor:
+        return small.decoded(weights, code, labels)
+
+    if any(torch.allclose(first, decode(code), atol=1e-4) for code in also):
+        return
+    known = candidates(mistakes.RECONSTRUCTIONS, posterior(c), decode)
+    if c is not None:
+        case = cvae_mistakes.Labelled(c, lambda labels: posterior(labels).mu, decode)
+        known += candidates(cvae_mistakes.RECONSTRUCTIONS, case)
+    expect_close(
+        first,
+        decode(posterior(c).mu),
+        rtol=1e-3,
+        atol=1e-4,
+        what="reconstruct: the decoder's images of the posterior means",
+        mistakes=known,
+        hint="The mean is the first half of the encoder's output.",
+    )
+    expect(seen.flag("x_kept"), expected="an unchanged input", seen="x was changed")

@@ -1,0 +1,56 @@
+"""Training runs of train_vae and train_cvae on a given model, and the histories that they return."""
+
+from __future__ import annotations
+
+from autograder.judging import Draw, Submission, expect
+
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...stand_ins import models
+from ..public import models_autoencoder as small
+from . import expected_steps as steps
+from . import expected_training as training
+
+
+def train(
+    submission: Submission, draw: Draw, probe: str, model: type[models.VAEModel], beta: float, labels: int = 0
+) -> training.Run:
+    """A run of odd sizes on a new `model`; it is conditional where there are `labels`."""
+    size = small.sizes(draw)
+    weights = small.weights(draw, size.nz, labels=labels)
+    images, classes = draw.uniform(size.images, 1, 28, 28), draw.integers(0, labels or 10, size.images)
+    seen = submission.ask(
+        probe,
+        weights=weights,
+        beta=beta,
+        images=images,
+        labels=classes,
+        batch_size=size.batch,
+        epochs=size.epochs,
+        learning_rate=size.rate,
+        pass_device=True,
+    )
+    return training.Run(
+        seen=seen,
+        size=size,
+        images=images,
+        labels=classes,
+        make=lambda: model(weights, beta).double(),
+        losses=steps.vae_losses(),
+        needs_labels=bool(labels),
+    )
+
+
+def expect_histories(run: training.Run) -> None:
+    """Both lists hold the losses at each step, as plain floats."""
+    history = run.seen.part("history", what="the value that the training returned")
+    expect(
+        not run.seen.flag("graph"),
+        expected="plain floats",
+        seen="tensors with their autograd graphs",
+        hint=HISTORY_KEEPS_GRAPHS.hint,
+    )
+    for name in ("rec_loss", "kl_loss"):
+        what = f'history["{name}"]'
+        one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
+        values = history.numbers(name, run.size.iterations, what=what, mistakes=[one_per_epoch])
+        run.expect_history(name, values, what)

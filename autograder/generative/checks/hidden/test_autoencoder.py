@@ -1,0 +1,337 @@
+"""Hidden checks of autoencoder.py: question 1-1, and the loss of 1-2."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.judging import (
+    Draw,
+    Observation,
+    Submission,
+    check,
+    close,
+    expect,
+    expect_close,
+    expect_equal,
+    fail,
+)
+from autograder.judging.properties import for_all
+
+from ...mistakes.hidden import autoencoder as mistakes
+from ...mistakes.public.common import FIXED_BATCH_SIZE, FIXED_IMAGE_SIZE
+from ..public import judge_calls as calls
+from ..public import judge_common as common
+from . import expected_layers as layers
+from .expected_vae import expect_gradient
+
+ENCODER = "Encoder(nz, input_size): Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)."
+DECODER = "Decoder(nz, output_size): Linear(nz, 64), ReLU, Linear(64, 256), ReLU, Linear(256, output_size), Sigmoid."
+LOADER = (
+    "make_data_loader(dataset, batch_size=64, num_workers=0) returns a DataLoader that reshuffles every epoch and drops "
+    "the last, incomplete batch."
+)
+LOSS = "reconstruction_loss(x_hat, x): binary cross-entropy, prediction first, mean over every element."
+
+
+@check(
+    "1-1",
+    points=1,
+    title="The encoder's output and gradients are those of its layers",
+    asks=ENCODER,
+    rubric="The encoder's output and gradients",
+)
+def test_encoder_layers(submission: Submission, draw: Draw) -> None:
+    for leading in [(draw.integer(3, 8), 1), (draw.integer(3, 8),)]:
+        nz, size = draw.integer(3, 40), draw.integer(70, 250)
+        x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
+        usual = {"input_size": 784, "x": draw.normal(*leading, 784)}
+        seen = calls.ask_with_trials(
+            submission,
+            "autoencoder.encoder",
+            [(usual, FIXED_IMAGE_SIZE)],
+            nz=nz,
+            input_size=size,
+            x=x,
+            pull=pull,
+        )
+        what = f"Encoder({nz}, {size})"
+        _expect_layers(seen, (size, 256, 64, nz), x, pull, "encoder", what, (*leading, nz))
+
+
+@check(
+    "1-1",
+    points=1,
+    title="The decoder's output and gradients are those of its layers",
+    asks=DECODER,
+    rubric="The decoder's output and gradients",
+)
+def test_decoder_layers(submission: Submission, draw: Draw) -> None:
+    n = draw.integer(3, 8)
+    for leading in [(n, 1), (n,)]:
+        nz, size = draw.integer(3, 40), draw.integer(70, 250)
+        z, pull = draw.normal(*leading, nz, std=3.0), draw.normal(n, 1, size)
+        seen = submission.ask("autoencoder.decoder", nz=nz, output_size=size, z=z, pull=pull)
+        what = f"Decoder({nz}, {size})"
+        _expect_layers(seen, (nz, 64, 256, size), z, pull, "decoder", what, (n, 1, size))
+
+
+def _expect_layers(
+    seen: Observation,
+    sizes: tuple[int, ...],
+    x: Tensor,
+    pull: Tensor,
+    part: str,
+    what: str,
+    shape: tuple[int, ...],
+) -> None:
+    out = seen.tensor(
+        "out",
+        shape,
+        what=f"the output of {what} for an input of shape {tuple(x.shape)}",
+        mistakes=calls.fixed_size(shape) if part == "decoder" else calls.misshapen(shape),
+    )
+    found = layers.need(seen, sizes, what)
+    layers.expect_output(out, found, x, part, f"the output of {what}")
+    layers.expect_gradients(found, x, pull, part, what)
+    again = seen.tensor("again", shape, what=f"the output of {what} in evaluation mode")
+    expect_close(again, out, rtol=1e-4, atol=1e-6, what=f"the output of {what} in evaluation mode")
+    expect(seen.flag("x_kept"), expected="an input that is left as it is", seen="an input that was changed")
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="The loader draws a new order every epoch",
+    asks=LOADER,
+    rubric="The order of the images in each epoch",
+)
+def test_loader_reshuffles(submission: Submission, draw: Draw) -> None:
+    size = draw.integer(5, 12)
+    n = size * draw.integer(4, 8) + draw.integer(1, size)
+    seen = submission.ask("autoencoder.loader", n=n, classes=5, epochs=2, batch_size=size)
+    first, second = (torch.cat([b.numbers for b in epoch]) for epoch in common.loader_epochs(seen, 2))
+    expect(
+        not torch.equal(first, first.sort().values),
+        expected="the images in a random order",
+        seen="the images in the order of the data set",
+        mistake=mistakes.NOT_SHUFFLED,
+    )
+    expect(
+        not torch.equal(first, second),
+        expected="a new order every epoch",
+        seen="the same order in both epochs",
+        mistake=mistakes.SHUFFLED_ONCE,
+    )
+    common.expect_no_seed(seen.flag("seed_kept"), "make_data_loader")
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="Every image appears at most once an epoch, with its own label",
+    asks=LOADER,
+    rubric="Images and labels of an epoch",
+)
+def test_loader_serves_each_image_once(submission: Submission, draw: Draw) -> None:
+    def body(size: int, full: int, rest: int, classes: int) -> None:
+        n = size * full + rest % size
+        seen = submission.ask("autoencoder.loader", n=n, classes=classes, epochs=2, batch_size=size)
+        expect_equal(
+            seen.number("length", what="len(loader)"),
+            float(full),
+            what=f"len(loader), {n} images by {size}",
+        )
+        for epoch in common.loader_epochs(seen, 2):
+            expect_equal(len(epoch), full, what=f"number of batches of {size} from {n} images")
+            _expect_own_images(epoch, size, classes)
+
+    for_all(
+        draw,
+        body,
+        size=st.integers(3, 12),
+        full=st.integers(1, 7),
+        rest=st.integers(0, 11),
+        classes=st.integers(3, 12),
+    )
+
+
+def _expect_own_images(epoch: list[common.LoaderBatch], size: int, classes: int) -> None:
+    """Raises a fault unless the batches hold `size` images, each at most once and with its own label."""
+    for batch in epoch:
+        expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
+    numbers = torch.cat([b.numbers for b in epoch])
+    labels = torch.cat([b.labels for b in epoch])
+    expect(
+        len(numbers.unique()) == len(numbers),
+        expected="every image at most once an epoch",
+        seen="images that appear more than once",
+        mistake=mistakes.DRAWN_WITH_REPLACEMENT,
+    )
+    expect(
+        torch.equal(numbers % classes, labels),
+        expected="every image with its own label",
+        seen="labels that belong to other images",
+    )
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="Batches hold 64 images when no size is given, and num_workers is passed on",
+    asks=LOADER,
+    rubric="Optional arguments of make_data_loader",
+)
+def test_loader_settings(submission: Submission, draw: Draw) -> None:
+    n = 64 * 2 + draw.integer(1, 64)
+    epoch = common.loader_epochs(submission.ask("autoencoder.loader", n=n, classes=5, epochs=1), 1)[0]
+    sizes = [b.shape[0] for b in epoch]
+    expect_equal(
+        sizes,
+        [64, 64],
+        what=f"batch sizes for {n} images, batch_size not given",
+        mistakes=[mistakes.WRONG_DEFAULT_BATCH_SIZE.giving([k] * (n // k)) for k in {*sizes} - {64}],
+    )
+    workers = draw.integer(1, 5)
+    seen = submission.ask("autoencoder.loader_workers", n=20, batch_size=4, num_workers=workers)
+    expect_equal(
+        seen.number("workers", what="loader.num_workers"),
+        float(workers),
+        what=f"loader.num_workers with num_workers={workers}",
+        mistakes=[mistakes.WORKERS_NOT_PASSED.giving(0.0)],
+    )
+    expect_equal(seen.number("workers_unasked"), 0.0, what="loader.num_workers when it is not given")
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="Encoder and decoder work for other sizes and for a single image",
+    asks=f"{ENCODER} {DECODER}",
+    rubric="Encoder and decoder at other sizes",
+)
+def test_other_sizes(submission: Submission, draw: Draw) -> None:
+    def body(n: int, nz: int, size: int, middle: bool) -> None:
+        for name, inside, outside in [("Encoder", size, nz), ("Decoder", nz, size)]:
+            x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))
+            asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
+            seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
+            what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"
+            seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
+
+    for_all(
+        draw,
+        body,
+        n=st.integers(1, 70),
+        nz=st.integers(1, 70),
+        size=st.integers(1, 1200),
+        middle=st.booleans(),
+    )
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="The loss is the binary cross-entropy, averaged over every element",
+    asks=LOSS,
+    rubric="The value of the loss",
+)
+def test_loss_values(submission: Submission, draw: Draw) -> None:
+    def body(n: int, form: tuple[int, ...], seed: int) -> None:
+        inputs, shape = Draw(seed), (n, *form)
+        x_hat = inputs.uniform(n, 1, 784, low=0.05, high=0.95)
+        x = inputs.uniform(*shape, low=0.02, high=0.98)
+        trials = calls.loss_trials(x_hat, x)
+        seen = calls.ask_with_trials(submission, "autoencoder.reconstruction_loss", trials, x_hat=x_hat, x=x)
+        case = mistakes.LossCase(x_hat, x.reshape(x_hat.shape))
+        calls.expect_reduced(seen, case.right, f"the loss for x of shape {shape}")
+        loss = seen.tensor("loss", (), what=f"the loss for x of shape {shape}")
+        expect_close(
+            loss,
+            case.right,
+            rtol=1e-3,
+            what=f"the loss for x of shape {shape}",
+            mistakes=mistakes.wrong_losses(case),
+        )
+
+    forms = st.sampled_from([(1, 28, 28), (1, 784), (784,)])
+    # Fewer than 3 images hide a sum over the batch.
+    for_all(draw, body, n=st.integers(3, 40), form=forms, seed=st.integers(0, 1 << 40))
+    body(1, draw.choice([(1, 28, 28), (1, 784), (784,)]), draw.integer(0, 1 << 40))
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="The loss has the right gradient and leaves its arguments alone",
+    asks=LOSS,
+    rubric="The gradient of the loss",
+)
+def test_loss_gradient(submission: Submission, draw: Draw) -> None:
+    for dtype in (torch.float32, torch.float64):
+        n = draw.integer(3, 8)
+        x_hat = draw.uniform(n, 1, 784, low=0.05, high=0.95).to(dtype)
+        x = draw.uniform(n, 1, 28, 28).to(dtype)
+        flat = x.reshape(x_hat.shape).double()
+        seen = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
+        what = f"the loss in {str(dtype).removeprefix('torch.')}"
+        loss = seen.tensor("loss", (), what=what)
+        right = F.binary_cross_entropy(x_hat.double(), flat)
+        grad = seen.tensor("grad", x_hat.shape, what=f"the gradient of {what} with respect to x_hat")
+        expect(
+            seen.flag("kept"),
+            expected="arguments that are left as they are",
+            seen="x_hat or x was changed",
+            mistake=mistakes.LOSS_CHANGES_ARGUMENTS,
+        )
+        if not close(loss.double(), right, 1e-3, 1e-6):
+            fail(expected=f"{what}: {right.item():.6f}", seen=f"{loss.item():.6f}")
+        expect_gradient(grad, partial(F.binary_cross_entropy, target=flat), x_hat, f"the gradient of {what}")
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="The loss is finite where a prediction is exactly 0 or 1",
+    asks=LOSS,
+    rubric="The loss of extreme predictions",
+)
+def test_loss_at_the_ends(submission: Submission, draw: Draw) -> None:
+    x = draw.integers(0, 2, 4, 1, 784).float()
+    wrong = x.clone()
+    wrong[:, :, :5] = 1 - x[:, :, :5]
+    pairs = [{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}, {"x_hat": 0.1 + 0.8 * x, "x": x}]
+    of_64 = {"pairs": [{k: calls.by_64(v) for k, v in pair.items()} for pair in pairs]}
+    seen = calls.ask_with_trials(submission, "autoencoder.losses", [(of_64, FIXED_BATCH_SIZE)], pairs=pairs)
+    part = Observation(dict(zip(("right", "wrong", "inside"), seen.list("losses", 3), strict=True)))
+    _expect_no_logarithm_of_0(part)
+    hint = "log(0) is minus infinity, and 0 times that is NaN: PyTorch's own function handles both."
+    right = part.tensor("right", (), what="the loss of a perfect prediction of zeros and ones", hint=hint)
+    wrong_loss = part.tensor(
+        "wrong", (), what="the loss where five pixels of each image are certain and wrong", hint=hint
+    )
+    expect(
+        abs(right.item()) < 2e-3, expected="a loss of 0 for a perfect prediction", seen=f"{right.item():.4g}"
+    )
+    expect(
+        wrong_loss.item() > 0.02,
+        expected="a large loss where a prediction is certain and wrong",
+        seen=f"{wrong_loss.item():.4g}",
+    )
+
+
+def _expect_no_logarithm_of_0(losses: Observation) -> None:
+    """Ends the check when the loss is finite where every prediction is inside (0, 1), and not at 0 or 1."""
+    inside, *ends = (
+        losses.tensor(k, (), what="the loss", finite=False) for k in ("inside", "right", "wrong")
+    )
+    expect(
+        not bool(inside.isfinite()) or all(bool(end.isfinite()) for end in ends),
+        expected="a finite loss where predictions are exactly 0 or 1",
+        seen=" and ".join(f"{end.item():g}" for end in ends),
+        mistake=mistakes.LOGARITHM_OF_ZERO,
+    )

@@ -1,0 +1,172 @@
+"""Hidden checks of autoencoder.py: training (question 1-2) and sampling (1-3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from autograder.judging import Draw, Observation, Submission, check, expect
+
+from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...stand_ins import models
+from ..public import judge_calls as calls
+from ..public import judge_common as common
+from ..public import models_autoencoder as small
+from . import expected_sampling as sampling
+from . import expected_steps as steps
+from . import expected_training as training
+
+TRAIN = (
+    "train_autoencoder(model, loader, epochs, learning_rate, device='cpu'): one Adam for the whole run, training mode, "
+    "every batch flattened to (N, 1, 784), one step a batch; returns one float per iteration."
+)
+SAMPLE = (
+    "sample_images(model, num_samples, nz, device='cpu'): fresh z ~ N(0, I) of shape (num_samples, nz) at every call, "
+    "decoded by model.decoder, without a graph."
+)
+
+
+def _train(submission: Submission, draw: Draw) -> training.Run:
+    size = small.sizes(draw)
+    weights = small.weights(draw, size.nz, outputs=size.nz)
+    images, labels = draw.uniform(size.images, 1, 28, 28), draw.integers(0, 10, size.images)
+    seen = submission.ask(
+        "autoencoder.train_autoencoder",
+        weights=weights,
+        images=images,
+        labels=labels,
+        batch_size=size.batch,
+        epochs=size.epochs,
+        learning_rate=size.rate,
+        pass_device=True,
+    )
+    return training.Run(
+        seen=seen,
+        size=size,
+        images=images,
+        labels=labels,
+        make=lambda: models.AutoEncoderModel(weights).double(),
+        losses=steps.autoencoder_losses(),
+    )
+
+
+@check(
+    "1-2",
+    points=1,
+    title="Training takes one Adam step per batch, with the given learning rate",
+    asks=TRAIN,
+    rubric="The parameters after training",
+)
+def test_training_steps(submission: Submission, draw: Draw) -> None:
+    _train(submission, draw).expect_steps("train_autoencoder")
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="Training goes through every batch of every epoch, in training mode",
+    asks=TRAIN,
+    rubric="The batches and the mode of training",
+)
+def test_training_batches(submission: Submission, draw: Draw) -> None:
+    run = _train(submission, draw)
+    run.batches()
+    run.expect_mode()
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="The list holds the loss of every iteration",
+    asks=TRAIN,
+    rubric="The returned losses",
+)
+def test_training_history(submission: Submission, draw: Draw) -> None:
+    run = _train(submission, draw)
+    losses = run.seen.numbers(
+        "history",
+        run.size.iterations,
+        what="the list of losses",
+        mistakes=[HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)],
+    )
+    expect(
+        not run.seen.flag("graph"),
+        expected="plain floats",
+        seen="tensors that are still attached to their graphs",
+        hint=HISTORY_KEEPS_GRAPHS.hint,
+    )
+    run.expect_history("total", losses, "the losses of the first iterations")
+
+
+def _sample(submission: Submission, draw: Draw, count: int) -> tuple[Observation, dict[str, Tensor], int]:
+    nz = draw.integer(4, 9)
+    weights = small.weights(draw, nz, outputs=nz)
+    seen = submission.ask(
+        "autoencoder.sample_images", weights=weights, num_samples=count, nz=nz, pass_device=True
+    )
+    return seen, weights, nz
+
+
+def _images(seen: Observation, key: str, count: int) -> Tensor:
+    asked = (count, 1, 28, 28)
+    return seen.tensor(key, asked, what="the samples", mistakes=calls.misshapen(asked))
+
+
+@check(
+    "1-3",
+    points=0.5,
+    title="The codes are fresh draws from N(0, I)",
+    asks=SAMPLE,
+    rubric="The distribution of the codes",
+)
+def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(250, 300)
+    seen, weights, _ = _sample(submission, draw, count)
+    first, second = (
+        sampling.codes(weights, _images(seen, k, count), None, "the samples") for k in ("first", "second")
+    )
+    sampling.expect_prior_draws(first, second, "the codes")
+    common.expect_no_seed(seen.flag("seed_kept"), "sample_images")
+
+
+@check(
+    "1-3",
+    points=0.5,
+    title="Every sample has its own code",
+    asks=SAMPLE,
+    rubric="Independence of the codes",
+)
+def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(20, 40)
+    seen, weights, _ = _sample(submission, draw, count)
+    images = _images(seen, "first", count)
+    sampling.expect_own_draws(sampling.codes(weights, images, None, "the samples"), "the codes")
+
+
+@check(
+    "1-3",
+    points=0.5,
+    title="The samples are the decoder's output, without a graph",
+    asks=SAMPLE,
+    rubric="How codes become images, on any device",
+)
+def test_samples_are_decoded(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(3, 9)
+    seen, weights, _ = _sample(submission, draw, count)
+    images = _images(seen, "first", count)
+    sampling.codes(weights, images, None, "the samples")
+    expect(
+        not seen.flag("graph"),
+        expected="samples without a graph",
+        seen="a tensor that requires gradients",
+        mistake=SAMPLES_KEEP_GRAPH,
+    )
+    expect(
+        seen.flag("model_kept"),
+        expected="a model that is left as it is",
+        seen="changed parameters or gradients",
+    )
+    nz = draw.integer(4, 9)
+    weights = small.weights(draw, nz, outputs=nz)
+    seen = submission.ask("autoencoder.sample_elsewhere", weights=weights, num_samples=count, nz=nz)
+    common.expect_no_collision(seen, "sample_images")

@@ -1,0 +1,180 @@
+"""Hidden checks of cvae.py: question 1-8; those of idx2onehot and of sampling have files of their own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Draw, Observation, Submission, check, expect_equal
+
+from ...stand_ins import models
+from ...stand_ins.vae import mixed
+from ..public import judge_common as common
+from ..public import models_autoencoder as small
+from . import expected_vae as expected
+from . import judge_forward as forward
+from . import judge_loss as losses
+from .judge_conditional_layers import expect_part
+from .judge_reconstruction import expect_reconstruction
+from .judge_vae_training import expect_histories, train
+
+ENCODER = "CVAEEncoder(nz, input_size, conditional, num_labels): the layers of Encoder on [x, onehot(c)], or on x alone."
+DECODER = "CVAEDecoder(nz, output_size, conditional, num_labels): the layers of Decoder on [z, onehot(c)], or on z alone."
+CVAE = (
+    'CVAE(nz, beta=1.0, conditional=False, num_labels=0): forward(x, c=None) -> {"q", "rec", "c"}: encode with the labels, '
+    "sample z from q(z|x, c), decode with the labels."
+)
+LOSS = "CVAE.loss(x, outputs): as VAE.loss."
+RECONSTRUCT = "CVAE.reconstruct(x, c=None) -> (N, 28, 28) from the posterior mean, using c."
+TRAIN = (
+    'train_cvae(model, loader, epochs, learning_rate, device="cpu") -> as train_vae, labels passed when the model is '
+    "conditional."
+)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="The conditional encoder reads [x, onehot(c)], in this order",
+    asks=ENCODER,
+    rubric="The layers and inputs of CVAEEncoder",
+)
+def test_encoder_reads_x_and_label(submission: Submission, draw: Draw) -> None:
+    for conditional in (True, False):
+        expect_part(submission, draw, "CVAEEncoder", conditional)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="The conditional decoder reads [z, onehot(c)], in this order",
+    asks=DECODER,
+    rubric="The layers and inputs of CVAEDecoder",
+)
+def test_decoder_reads_z_and_label(submission: Submission, draw: Draw) -> None:
+    for conditional in (True, False):
+        expect_part(submission, draw, "CVAEDecoder", conditional)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="forward samples from q(z|x, c) and passes the labels to both networks",
+    asks=CVAE,
+    rubric="The code and the labels that CVAE.forward uses",
+)
+def test_forward_uses_labels(submission: Submission, draw: Draw) -> None:
+    n, nz, count = draw.integer(240, 300), draw.integer(5, 9), draw.integer(3, 12)
+    _expect_attributes(submission, draw, nz, count)
+    for labels in (count, 0):
+        weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
+        c = draw.integers(0, labels, n) if labels else None
+        seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, given_reparameterize=True)
+        also = [] if labels else [mixed(small.encoded(weights, x), 0.9, 0.4)]
+        forward.expect_posterior_sample(seen, weights, x, c, also)
+    x, c, weights = (
+        draw.uniform(n, 1, 784),
+        draw.integers(0, count, n),
+        small.weights(draw, nz, labels=count),
+    )
+    seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, given_reparameterize=False)
+    forward.expect_posterior_sample(seen, weights, x, c)
+    _expect_new_sample(seen, weights, x, c)
+    x, c = x[:5], c[:5]
+    seen = submission.ask("cvae.elsewhere", nz=nz, num_labels=count, x=x, c=c)
+    common.expect_no_collision(seen, "forward, loss and reconstruct of CVAE")
+
+
+def _expect_attributes(submission: Submission, draw: Draw, nz: int, count: int) -> None:
+    """The constructor keeps its arguments, and both parts work with labels."""
+    seen = submission.ask(
+        "cvae.construct",
+        nz=nz,
+        beta=0.3,
+        num_labels=count,
+        x=draw.uniform(4, 1, 784),
+        z=draw.normal(4, 1, nz),
+        c=draw.integers(0, count, 4),
+    )
+    code = seen.tensor("code", what="the encoder's output")
+    expect_equal(code.numel(), 4 * 2 * nz, what="numbers that the encoder returns for 4 images, 2 nz each")
+    seen.tensor("image", (4, 1, 784), what="the decoder's output for 4 codes")
+    for name, passed, default in [("beta", 0.3, 1.0), ("num_labels", float(count), 0.0)]:
+        expect_equal(seen.part("asked").number(name), passed, what=f"CVAE({nz}, 0.3, True, {count}).{name}")
+        expect_equal(seen.part("unasked").number(name), default, what=f"CVAE({nz}).{name}")
+    modes = [bool(seen.part(k).get("conditional")) for k in ("asked", "unasked")]
+    expect_equal(
+        modes, [True, False], what=f"conditional of CVAE({nz}, 0.3, True, {count}) and of CVAE({nz})"
+    )
+
+
+def _expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor) -> None:
+    """As for the VAE; a CVAE that uses the stand-in VAE's reparameterize decodes the same code each time."""
+    code = expected.reparameterized(*expected.halves(small.encoded(weights, x, c)))
+    rec = seen.part("outputs").tensor("rec", (len(x), 1, 784), what='outputs["rec"]')
+    z = small.codes_in(weights, rec, c)
+    if z is None or not torch.allclose(z, code, atol=2e-3):
+        forward.expect_new_sample(seen, weights, x, c)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="loss is the VAE's: rec_loss + beta * KL[q(z|x, c) || N(0, I)]",
+    asks=LOSS,
+    rubric="The value and the gradients of CVAE.loss",
+)
+def test_loss(submission: Submission, draw: Draw) -> None:
+    for labels in (draw.integer(3, 12), 0):
+        n = draw.integer(3, 9)
+        case = losses.loss_case(draw, n, draw.choice([torch.float32, torch.float64]))
+        c = draw.integers(0, labels, n) if labels else None
+        seen = submission.ask("cvae.loss", **case.inputs, num_labels=labels, c=c)
+        common.expect_any_batch_size(seen, n)
+        if losses.is_stand_ins_loss(seen, case):
+            continue
+        losses.expect_kl(seen, case)
+        losses.expect_total(seen, case)
+        losses.expect_loss_gradients(seen, case)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="reconstruct decodes the posterior mean, with the labels",
+    asks=RECONSTRUCT,
+    rubric="The code and the labels that CVAE.reconstruct uses",
+)
+def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
+    for labels in (draw.integer(3, 12), 0):
+        for n in (draw.integer(3, 9), 1):
+            nz = draw.integer(3, 9)
+            weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
+            c = draw.integers(0, labels, n) if labels else None
+            seen = submission.ask("cvae.reconstruct", weights=weights, x=x, c=c)
+            also = [] if labels else [mixed(small.encoded(weights, x), 0.8, 0.3)]
+            expect_reconstruction(seen, weights, x, c, also)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="train_cvae trains as train_vae does, with labels when conditional",
+    asks=TRAIN,
+    rubric="The steps and the histories of train_cvae",
+)
+def test_training(submission: Submission, draw: Draw) -> None:
+    for labels in (draw.integer(3, 10), 0):
+        run = train(submission, draw, "cvae.train_cvae", models.CVAEModel, draw.number(0.5, 2.0), labels)
+        run.expect_steps("train_cvae")
+        run.expect_mode()
+        expect_histories(run)
+    n, labels = draw.integer(7, 12), draw.integer(3, 10)
+    seen = submission.ask(
+        "cvae.train_elsewhere",
+        weights=small.weights(draw, draw.integer(3, 6), labels=labels),
+        images=draw.uniform(n, 1, 28, 28),
+        labels=draw.integers(0, labels, n),
+        batch_size=4,
+    )
+    common.expect_no_collision(seen, "train_cvae")

@@ -1,0 +1,115 @@
+"""Hidden checks of cvae.py: sampling (question 1-9)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Draw, Observation, Submission, check, expect, first_shown
+
+from ...mistakes.hidden.cvae import ONE_CODE_PER_CLASS
+from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
+from ..public import judge_calls as calls
+from ..public import judge_common as common
+from ..public import models_autoencoder as small
+from . import expected_sampling as sampling
+
+SAMPLE = "sample_conditional(model, labels, nz) -> (len(labels), 28, 28): one fresh z ~ N(0, I) per label, no graph attached."
+
+
+def _sample(
+    submission: Submission, draw: Draw, labels: Tensor, count: int
+) -> tuple[Observation, dict[str, Tensor]]:
+    nz = draw.integer(4, 9)
+    weights = small.weights(draw, nz, labels=count)
+    return submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz), weights
+
+
+def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tensor) -> Tensor:
+    asked = (len(labels), 28, 28)
+    images = seen.tensor(key, asked, what="the samples", mistakes=calls.misshapen(asked))
+    return sampling.codes(weights, images, labels, "the samples")
+
+
+@check(
+    "1-9",
+    points=1,
+    title="The codes are samples from N(0, I)",
+    asks=SAMPLE,
+    rubric="The distribution of the codes",
+)
+def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(3, 12)
+    labels = draw.integers(0, count, draw.integer(250, 300))
+    seen, weights = _sample(submission, draw, labels, count)
+    first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
+    sampling.expect_prior_draws(first, second, "the codes")
+
+
+@check(
+    "1-9",
+    points=1,
+    title="Every label has its own code",
+    asks=SAMPLE,
+    rubric="Independent codes",
+)
+def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(3, 7)
+    for labels in (draw.integers(0, count, draw.integer(20, 40)), torch.full((9,), draw.integer(0, count))):
+        seen, weights = _sample(submission, draw, labels, count)
+        z = _codes(seen, "first", weights, labels)
+        per_class = first_shown([ONE_CODE_PER_CLASS], z, labels)
+        expect(
+            per_class is None,
+            expected="the codes: one draw for every label",
+            seen="the same code for all labels of a class",
+            mistake=per_class,
+        )
+        sampling.expect_own_draws(z, "the codes")
+
+
+@check(
+    "1-9",
+    points=0.5,
+    title="The codes are new at every call",
+    asks=SAMPLE,
+    rubric="New codes at every call",
+)
+def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(3, 12)
+    labels = draw.integers(0, count, draw.integer(3, 9))
+    seen, weights = _sample(submission, draw, labels, count)
+    first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
+    sampling.expect_new_draws(first, second, "the codes")
+    common.expect_no_seed(seen.flag("seed_kept"), "sample_conditional")
+
+
+@check(
+    "1-9",
+    points=1,
+    title="The images are the decoder's output for codes and labels, any number of them",
+    asks=SAMPLE,
+    rubric="The images for any number of labels",
+)
+def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
+    for n in (1, draw.integer(3, 9), draw.integer(9, 70)):
+        count = draw.integer(3, 12)
+        labels = draw.integers(0, count, n)
+        seen, weights = _sample(submission, draw, labels, count)
+        _codes(seen, "first", weights, labels)
+        expect(
+            not seen.flag("graph"),
+            expected="images without a graph",
+            seen="a tensor that requires gradients",
+            mistake=SAMPLES_KEEP_GRAPH,
+        )
+        expect(
+            seen.flag("labels_kept"),
+            expected="unchanged labels",
+            seen="labels that were changed",
+        )
+        expect(
+            seen.flag("model_kept"),
+            expected="an unchanged model",
+            seen="changed parameters or gradients",
+        )

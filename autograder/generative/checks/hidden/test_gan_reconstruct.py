@@ -1,0 +1,208 @@
+"""Hidden checks of 2-4: the reconstruction loss, and the search for codes compared with the judge's own."""
+
+from __future__ import annotations
+
+import math
+
+from autograder.judging import Draw, NoAnswer, Submission, candidates, check, expect, expect_close, fail
+
+from ...mistakes.hidden import gan_reconstruct as mistakes
+from ...mistakes.public import gan_reconstruct as known
+from ..public.judge_gan import loss_number
+from ..public.judge_reconstruct import (
+    PROBE,
+    Search,
+    ask_fixed_search,
+    ask_search,
+    expect_searched,
+    expect_untouched,
+    makes_another_number,
+)
+from ..public.models_gan import generator_from, generator_state, reachable_images
+from .expected_reconstruction import ComparedSearch, distance, is_near, mean_loss, reached_by_search
+from .test_gan_loss import expect_graph
+
+ASKS = (
+    "reconstruct(samples) -> (loss, images): codes start at zero, exactly 500 Adam steps at vis_learning_rate on the codes "
+    "alone, the generator in evaluation mode."
+)
+
+
+@check(
+    "2-4",
+    points=1,
+    title="The reconstruction loss is the mean squared error, with its gradient",
+    asks="_reconstruction_loss(reconstruction, x): mean squared error, the mean over every element.",
+    rubric="Value and gradient of the reconstruction loss",
+)
+def test_reconstruction_loss_value(submission: Submission, draw: Draw) -> None:
+    a, b = draw.uniform(5, 3, 32, 32), draw.uniform(5, 3, 32, 32)
+    error = (a - b).double()
+    right = error.square().mean().item()
+    case = known.LossCase(a, b, right, absolute=error.abs().mean().item())
+    seen = submission.ask("gan.loss_value", name="_reconstruction_loss", first=a, second=b)
+    expect_close(
+        loss_number(seen, right, "the loss"),
+        right,
+        what="the loss",
+        mistakes=[
+            *candidates(
+                (
+                    known.ERROR_SUMMED,
+                    known.ERROR_SUMMED_PER_IMAGE,
+                    mistakes.ERROR_SUMMED_OVER_BATCH,
+                    known.ERROR_NOT_SQUARED,
+                    known.ERROR_HALVED,
+                    mistakes.CROSS_ENTROPY,
+                ),
+                case,
+            ),
+            known.ERROR_NOT_SQUARED.giving(math.sqrt(right)),
+        ],
+    )
+    expect_graph(seen)
+    what = "the loss's gradient with respect to the reconstruction"
+    expect_close(
+        seen.tensor("gradient", (5, 3, 32, 32), what=what),
+        2 * (a - b) / a.numel(),
+        what=what,
+        rtol=1e-3,
+        atol=1e-8,
+        hint="The loss must keep its graph: no item(), detach() or no_grad().",
+    )
+    expect(
+        seen.flag("unchanged"),
+        expected="both arguments left as they were",
+        seen="one of them changed in place",
+    )
+    double = submission.ask(
+        "gan.loss_value", name="_reconstruction_loss", first=a.double(), second=b.double()
+    )
+    what = "the loss in float64"
+    expect_close(double.number("loss", what=what), right, what=what, rtol=1e-5)
+
+
+@check(
+    "2-4",
+    points=3.5,
+    title="The images are those that 500 Adam steps from the zero codes lead to",
+    asks=ASKS,
+    rubric="The search for the codes",
+)
+def test_images_are_where_the_search_leads(submission: Submission, shared_draw: Draw) -> None:
+    found = ask_search(submission, shared_draw, 5)
+    _, images = found.returned()
+    right = reached_by_search(generator_from(found.state).eval(), found.samples)
+    if is_near(images, right):
+        return
+    case = ComparedSearch(found, images)
+    mistake = mistakes.mistake_of(case)
+    fail(
+        expected="the images that 500 Adam steps at learning rate 0.01 from the zero codes lead to, with the generator in "
+        "evaluation mode",
+        seen=f"images at a distance of {distance(images, right.images):.2g} from those (root mean square; the search itself "
+        f"moves them by {distance(found.start(), right.images):.2g}){mistakes.measured(case, mistake)}",
+        mistake=mistake,
+        hint="Count the steps, and look at where the codes start, the learning rate and the generator's mode.",
+    )
+
+
+@check(
+    "2-4",
+    points=1,
+    title="The returned loss is that of the final codes, and no graph is attached",
+    asks=ASKS + " The loss as a float and the images on the CPU, without a graph, at the final codes.",
+    rubric="What reconstruct returns",
+)
+def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -> None:
+    found = ask_search(submission, shared_draw, 5)
+    loss, images = found.returned()
+    expect(
+        not found.seen.flag("graph"),
+        expected="a float and images without a graph",
+        seen="a result that is still attached to its autograd graph",
+        mistake=mistakes.GRAPH_KEPT,
+    )
+    expect(
+        found.seen.flag("unchanged"),
+        expected="the samples left as they were",
+        seen="samples that were changed",
+        mistake=mistakes.SAMPLES_CHANGED,
+    )
+    right, at_zero = found.error(images), found.error(found.start())
+    # The loss from just before the last step lies within 1 % of the loss after it.
+    close_enough = abs(loss - right) <= 0.01 * right + 1e-6
+    mean = None if close_enough else mean_loss(generator_from(found.state).eval(), found.samples)
+    expect_close(
+        loss,
+        right,
+        what="the returned loss: the mean squared error of the returned images",
+        rtol=0.01,
+        atol=1e-6,
+        mistakes=[
+            known.RETURNS_FIRST_LOSS.giving(at_zero),
+            mistakes.RETURNS_MEAN_LOSS.giving(mean),
+            known.ERROR_SUMMED.giving(right * images.numel()),
+            mistakes.ERROR_SUMMED_OVER_BATCH.giving(right * found.count),
+        ],
+        hint="Return the loss after the last step, not the mean or the list of all.",
+    )
+    expect(
+        right < at_zero,
+        expected="a loss below that of the zero codes",
+        seen=f"{right:.4g}, where the zero codes have {at_zero:.4g}",
+    )
+
+
+@check(
+    "2-4",
+    points=1,
+    title="Whatever modes the networks are in, reconstruct leaves them there and leaves no gradient",
+    asks=ASKS + " The networks are untouched.",
+    rubric="The networks are untouched",
+)
+def test_modes_are_kept(submission: Submission, draw: Draw) -> None:
+    first = draw.choice([True, False])
+    found = ask_search(submission, draw, 2, training=[first, not first])
+    expect_untouched(found)
+    steps = found.seen.number("steps")
+    expect(
+        steps == 0,
+        expected="no step of optimizerG or optimizerD",
+        seen=f"{steps:.0f} steps",
+        mistake=mistakes.TRAINING_OPTIMISER,
+    )
+
+
+@check(
+    "2-4",
+    points=1,
+    title="Reconstruction works for any number of images",
+    asks=ASKS + " samples: images (N, 3, 32, 32), for any N.",
+    rubric="Other batch sizes",
+)
+def test_any_number_of_images(submission: Submission, draw: Draw) -> None:
+    count = draw.integer(7, 12)
+    state = generator_state(draw)
+    samples = reachable_images(state, draw, count)
+    expected = f"{count} images, as many as were given"
+    try:
+        found = Search(submission.ask_once(PROBE, samples=samples, generator=state), state, samples)
+    except NoAnswer as reason:
+        fixed = ask_fixed_search(submission, draw, state) if reason.status == "failed" else None
+        if fixed is None:
+            raise
+        fail(
+            expected=expected,
+            seen=f"{reason.seen}; it works for {fixed.count} images",
+            mistake=mistakes.NUMBER_FIXED,
+        )
+    if makes_another_number(found):
+        fixed = ask_fixed_search(submission, draw, state)
+        works = "" if fixed is None else f"; it works for {fixed.count} images"
+        fail(
+            expected=expected,
+            seen=f"another number of images{works}",
+            mistake=None if fixed is None else mistakes.NUMBER_FIXED,
+        )
+    expect_searched(found)

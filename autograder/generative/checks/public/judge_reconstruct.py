@@ -1,0 +1,147 @@
+"""How the checks of `reconstruct` ask for a search for codes, read its results, and judge what it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Draw, NoAnswer, Observation, Submission, expect, fail
+
+from ...mistakes.public import gan_reconstruct as mistakes
+from ...stand_ins.gan import CODE_SIZE
+from .models_gan import generator_from, generator_state, reachable_images
+
+PROBE = "gan_reconstruct.reconstruct"
+# Batch sizes that students write into their code in place of the batch's own: the handout's 64 images, and batch_size.
+FIXED = (64, 128)
+
+
+@dataclass
+class Search:
+    """One call of `reconstruct`: what was observed, the generator's weights, the images that were given."""
+
+    seen: Observation
+    state: dict[str, Tensor]
+    samples: Tensor
+
+    @property
+    def count(self) -> int:
+        return self.samples.shape[0]
+
+    def returned(self) -> tuple[float, Tensor]:
+        """Loss and images, as reconstruct returned them; raises Fault where they are not a number and images."""
+        return returned_pair(self.seen, self.count)
+
+    def images_of(self, codes: Tensor) -> Tensor:
+        """The generator's images of some codes, in evaluation mode."""
+        with torch.no_grad():
+            images: Tensor = generator_from(self.state).eval()(codes)
+        return images
+
+    def start(self) -> Tensor:
+        """The images of the zero codes."""
+        return self.images_of(torch.zeros(self.count, CODE_SIZE))
+
+    def error(self, images: Tensor) -> float:
+        """Mean squared difference from the given images."""
+        return (images - self.samples).double().square().mean().item()
+
+
+def ask_search(submission: Submission, draw: Draw, count: int, **inputs: Any) -> Search:
+    """A search with `count` images; with another number, where the code works for that number alone.
+
+    Only the check of the number of images takes points for that.
+    """
+    state = generator_state(draw)
+    samples = reachable_images(state, draw, count)
+    try:
+        found = Search(submission.ask_once(PROBE, samples=samples, generator=state, **inputs), state, samples)
+    except NoAnswer as reason:
+        other = ask_fixed_search(submission, draw, state, **inputs) if reason.status == "failed" else None
+        if other is None:
+            raise
+        return other
+    if makes_another_number(found):
+        return ask_fixed_search(submission, draw, state, **inputs) or found
+    return found
+
+
+def ask_fixed_search(
+    submission: Submission, draw: Draw, state: dict[str, Tensor], **inputs: Any
+) -> Search | None:
+    """A search with the first of the numbers FIXED for which the code works; None where it works for none of them."""
+    for count in FIXED:
+        samples = reachable_images(state, Draw(draw.seed), count)
+        try:
+            seen = submission.ask_once(PROBE, samples=samples, generator=state, **inputs)
+        except NoAnswer:
+            continue
+        if not makes_another_number(found := Search(seen, state, samples)):
+            return found
+    return None
+
+
+def makes_another_number(found: Search) -> bool:
+    """True when reconstruct returned images, but not as many as were given."""
+    pair = found.seen.get("returned")
+    images = pair[1] if isinstance(pair, (list, tuple)) and len(pair) == 2 else None
+    return isinstance(images, Tensor) and images.shape[1:] == (3, 32, 32) and images.shape[0] != found.count
+
+
+def returned_pair(seen: Observation, count: int) -> tuple[float, Tensor]:
+    """Loss and images, as reconstruct returned them; raises Fault where they are not a number and `count` images."""
+    pair = seen.list("returned", 2, what="what reconstruct returned")
+    results = Observation({"loss": pair[0], "images": pair[1]})
+    if isinstance(pair[0], Tensor) and pair[0].dim() > 0 and isinstance(pair[1], (int, float)):
+        fail(expected="(loss, images)", seen="(images, loss)", mistake=mistakes.RESULTS_SWAPPED)
+    if isinstance(pair[1], Tensor) and pair[1].shape == (count, CODE_SIZE):
+        fail(
+            expected=f"the returned images: a tensor of shape ({count}, 3, 32, 32)",
+            seen=f"a tensor of shape ({count}, {CODE_SIZE}), the shape of the codes",
+            mistake=mistakes.RETURNS_CODES,
+        )
+    loss = results.number("loss", what="the returned loss", hint="Return loss.item().")
+    return loss, results.tensor("images", (count, 3, 32, 32), what="the returned images")
+
+
+def expect_searched(found: Search) -> None:
+    """Raises Fault unless the last codes or the returned images are nearer to the given images than the zero codes are."""
+    at_zero = found.error(found.start())
+    reached = []
+    last = found.seen.get("last")
+    if isinstance(last, Tensor) and last.shape == (found.count, CODE_SIZE) and last.is_floating_point():
+        reached.append(found.error(found.images_of(last.float())))
+    pair = found.seen.get("returned")
+    if isinstance(pair, (list, tuple)):
+        reached += [found.error(v) for v in pair if isinstance(v, Tensor) and v.shape == found.samples.shape]
+    expect(
+        any(error < at_zero for error in reached),
+        expected=f"codes whose images are nearer to the given ones than those of the zero codes ({at_zero:.4f})",
+        seen=", ".join(f"a mean squared error of {error:.4f}" for error in reached)
+        or "no codes and no images",
+        hint="Let Adam change the codes so that _reconstruction_loss falls.",
+    )
+
+
+def expect_untouched(found: Search) -> None:
+    """Raises Fault when reconstruct changed a network, left gradients on it, or did not search at all."""
+    for network in ("generator", "discriminator"):
+        same = found.seen.part("same").part(network)
+        for part, (words, mistake) in mistakes.UNTOUCHED.items():
+            expect(
+                same.flag(part),
+                expected=f"{words.format(network)} as before the call",
+                seen="changed",
+                mistake=mistake,
+            )
+        largest = found.seen.part("gradients").get(network)
+        expect(
+            largest is None or largest == 0.0,
+            expected=f"no gradient left on the {network}",
+            seen="gradients on its parameters",
+            mistake=mistakes.GRADIENTS_LEFT,
+        )
+    expect_searched(found)

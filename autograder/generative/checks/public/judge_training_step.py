@@ -1,0 +1,97 @@
+"""How the checks of `training_step` ask for calls of it, and what they have in common in reading them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autograder.judging import NoAnswer, Observation, Submission, expect
+
+from ...mistakes.public.gan_training import LABELS_LACK_AXIS
+from ...stand_ins.gan import CODE_SIZE
+from .models_gan import State, discriminator_from, generator_from
+
+# The handout's batch size: code that works at no other fails one check (`test_any_batch_size`), and that one alone.
+BATCH = 128
+# Shapes of logits and labels that do not fit, as the stand-in of the loss and PyTorch's own losses report them.
+MISFITS = (
+    re.compile(r"logits of shape \((?P<logits>[\d, ]*)\).*these labels have shape \((?P<labels>[\d, ]*)\)"),
+    re.compile(
+        r"[Tt]arget size \(torch\.Size\(\[(?P<labels>[\d, ]*)\]\)\).*input size \(torch\.Size\(\[(?P<logits>[\d, ]*)\]\)\)"
+    ),
+)
+
+
+def ask_steps(
+    submission: Submission, batches: Sequence[Tensor], generator: State, discriminator: State, **how: bool
+) -> list[Observation]:
+    """The calls of training_step, one for each batch, on small networks with the given weights.
+
+    Raises NoAnswer, with the mistake's name if the code raised because of the labels' shape.
+    """
+    try:
+        seen = submission.ask(
+            "gan_training.steps",
+            batches=list(batches),
+            generator=generator,
+            discriminator=discriminator,
+            **how,
+        )
+    except NoAnswer as none:
+        if axis_is_missing(none.seen):
+            none.name(LABELS_LACK_AXIS)
+        raise
+    calls = seen.parts("calls")
+    expect(len(calls) == len(batches), expected=f"{len(batches)} calls", seen=f"{len(calls)}")
+    return calls
+
+
+def axis_is_missing(message: str) -> bool:
+    """Whether an exception reports labels (N,) for logits (N, 1)."""
+    for misfit in MISFITS:
+        if found := misfit.search(message):
+            logits, labels = (re.findall(r"\d+", found[part]) for part in ("logits", "labels"))
+            return len(logits) == 2 and logits[1] == "1" and labels == logits[:1]
+    return False
+
+
+def events(call: Observation, kind: str) -> list[Observation]:
+    """The events of one kind ("generator", "discriminator step", ...) in a call, in order."""
+    return [event for event in call.parts("events") if event.text("event") == kind]
+
+
+def order_of_steps(call: Observation) -> list[str]:
+    """Which network's optimiser took a step, in order."""
+    kinds = [event.text("event") for event in call.parts("events")]
+    return [kind.removesuffix(" step") for kind in kinds if kind.endswith(" step")]
+
+
+def expect_trained(call: Observation, generator: State, discriminator: State, real: Tensor) -> None:
+    """Raises a fault unless the discriminator has judged real images or the generator's fakes with the weights given.
+
+    Every attempt does this much, right or wrong; made-up answers cannot.
+    """
+    net, maker = discriminator_from(discriminator), generator_from(generator)
+    shown = [real]
+    with torch.no_grad():
+        for event in events(call, "generator")[:4]:
+            shown.append(maker.train()(event.tensor("noise", (None, CODE_SIZE), what="the codes")))
+        shown += [torch.cat([real, fakes]) for fakes in shown[1:]]
+        right = [net.train(mode)(images) for images in shown for mode in (True, False)]
+    judged = [event.get("logits") for event in events(call, "discriminator")]
+    expect(
+        any(
+            isinstance(seen, Tensor)
+            and seen.shape == logits.shape
+            and seen.dtype == logits.dtype
+            and torch.allclose(seen, logits, rtol=1e-3, atol=1e-4)
+            for seen in judged
+            for logits in right
+        ),
+        expected="self._discriminator judges the real images and the fakes that self._generator makes",
+        seen="other images" if judged else "a discriminator that was not called",
+        hint="Send the real batch, and fakes made by self._generator, through self._discriminator.",
+    )

@@ -1,0 +1,77 @@
+"""What the public checks of VAE and CVAE judge in the same way."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Mistake, Observation, expect, first_shown
+
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...mistakes.public.vae import RECONSTRUCT_SAMPLES
+from . import judge_calls as calls
+
+
+def expect_posterior_shape(q: Tensor, n: int, nz: int, *, what: str, mistake: Mistake) -> None:
+    """Raises a fault unless `q` holds a mean and a log sigma for each latent dimension: (N, 1, 2 nz) or (N, 2 nz).
+
+    mistake: named where `q` is half as wide.
+    """
+    expect(
+        q.shape in [(n, 1, 2 * nz), (n, 2 * nz)],
+        expected=f"{what}: shape ({n}, 1, {2 * nz}), the means and the log sigmas",
+        seen=f"shape {tuple(q.shape)}",
+        hint="The encoder has 2 nz outputs: one for each mean and one for each log sigma.",
+        mistake=first_shown([mistake], q.shape, n, nz),
+    )
+
+
+def part(seen: Observation, name: str) -> Tensor:
+    """A scalar of the parts that loss returned: "rec_loss" or "kl_loss"."""
+    parts = seen.part("parts", what="the second value that loss returned")
+    return parts.tensor(name, (), what=f'parts["{name}"]')
+
+
+def expect_deterministic(seen: Observation, n: int) -> Tensor:
+    """The images (N, 28, 28) of the first of two calls of reconstruct, after checking that the second gave the same."""
+    calls.expect_one_half(seen)
+    asked = (n, 28, 28)
+    first, second = (
+        seen.tensor(key, asked, what=f"reconstruct of {n} images{again}", mistakes=calls.misshapen(asked))
+        for key, again in (("first", ""), ("second", ", called again"))
+    )
+    expect(
+        torch.allclose(first, second, atol=1e-6),
+        expected="the same images at every call",
+        seen=f"images that differ by up to {float((first - second).abs().max()):.3g}",
+        mistake=RECONSTRUCT_SAMPLES,
+    )
+    return first
+
+
+def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
+    """Raises a fault unless there are two lists of plain floats, one entry per iteration, and rec_loss falls."""
+    calls.expect_flattened(seen)
+    history = seen.part("history", what="the value that the training returned")
+    losses, _ = (
+        history.numbers(
+            name,
+            epochs * per_epoch,
+            what=f'history["{name}"] of {epochs} epochs of {per_epoch} batches',
+            hint="Append both losses inside the inner loop, at every batch.",
+            mistakes=[HISTORY_ONE_ENTRY_PER_EPOCH.giving(epochs)],
+        )
+        for name in ("rec_loss", "kl_loss")
+    )
+    expect(
+        not seen.flag("graph"),
+        expected="plain floats",
+        seen="tensors with their autograd graphs",
+        mistake=HISTORY_KEEPS_GRAPHS,
+    )
+    expect(
+        losses[-1] < 0.98 * losses[0],
+        expected="a reconstruction loss that falls by several per cent in 8 epochs",
+        seen=f"{losses[0]:.4f} at the first iteration, {losses[-1]:.4f} at the last",
+        hint="In every iteration: forward pass, loss, zero_grad, backward on the total, optimiser step.",
+    )

@@ -1,0 +1,91 @@
+"""Weights of the small models that Problem 1's checks hand over, and the codes behind the images that they decode."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Draw
+
+PIXELS = 784
+
+
+def weights(draw: Draw, nz: int, *, outputs: int | None = None, labels: int = 0) -> dict[str, Tensor]:
+    """One linear layer each way: pixels -> `outputs` (2 nz when not given), nz -> pixels; label tables if asked.
+
+    For pixels in [0, 1], means are near N(0, 1) and log sigmas mostly between -1.5 and 0.7.
+    """
+    outputs = outputs or 2 * nz
+    rows = torch.full((outputs, 1), 0.06)
+    rows[nz:] = 0.025
+    bias = draw.normal(outputs, std=0.4)
+    bias[nz:] = -0.4 + 0.5 * bias[nz:]
+    made = {
+        "encoder_weight": draw.normal(outputs, PIXELS) * rows,
+        "encoder_bias": bias,
+        "decoder_weight": draw.normal(PIXELS, nz, std=0.3),
+        "decoder_bias": draw.normal(PIXELS, std=0.3),
+    }
+    if labels:
+        made["encoder_labels"] = draw.normal(labels, outputs, std=0.3)
+        made["decoder_labels"] = draw.normal(labels, PIXELS, std=0.5)
+    return made
+
+
+def encoded(given: dict[str, Tensor], x: Tensor, c: Tensor | None = None) -> Tensor:
+    """What the given encoder returns for x (N, 1, 784): (N, outputs), in float64."""
+    out = x.double().flatten(1) @ given["encoder_weight"].double().T + given["encoder_bias"].double()
+    return out if c is None else out + given["encoder_labels"].double()[c.flatten()]
+
+
+def decoded(given: dict[str, Tensor], z: Tensor, c: Tensor | None = None) -> Tensor:
+    """What the given decoder returns for z (N, nz): (N, 784), in float64."""
+    out = z.double() @ given["decoder_weight"].double().T + given["decoder_bias"].double()
+    return torch.sigmoid(out if c is None else out + given["decoder_labels"].double()[c.flatten()])
+
+
+def codes_in(given: dict[str, Tensor], images: Tensor, c: Tensor | None = None) -> Tensor | None:
+    """The codes (N, nz) that the given decoder turns into `images` (N, ...); None when there are none."""
+    pixels = images.double().flatten(1)
+    if pixels.shape[1] != PIXELS:
+        return None
+    logits = torch.logit(pixels.clamp(1e-7, 1 - 1e-7)) - given["decoder_bias"].double()
+    if c is not None:
+        logits = logits - given["decoder_labels"].double()[c.flatten()]
+    # Least squares. Pixels near 0 or 1 are rounded coarsely before the logit, so each is weighted by its precision.
+    slope = (pixels * (1 - pixels)).clamp(min=1e-6).square()
+    matrix = given["decoder_weight"].double()
+    normal = (matrix.T * slope[:, None, :]) @ matrix
+    z = torch.linalg.solve(normal, (slope * logits) @ matrix)
+    return z if torch.allclose(decoded(given, z, c), pixels, atol=2e-4) else None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a training run whose last batch is smaller than the others."""
+
+    nz: int
+    images: int
+    batch: int
+    epochs: int
+    rate: float
+
+    @property
+    def iterations(self) -> int:
+        return self.epochs * math.ceil(self.images / self.batch)
+
+
+def sizes(draw: Draw) -> Sizes:
+    """Sizes of a training run, drawn for each check."""
+    batch = draw.integer(4, 8)
+    full = draw.integer(2, 4)
+    return Sizes(
+        nz=draw.integer(3, 6),
+        images=full * batch + draw.integer(2, batch),
+        batch=batch,
+        epochs=draw.integer(2, 4),
+        rate=draw.choice([5e-4, 2e-3, 3e-3, 4e-3]),
+    )

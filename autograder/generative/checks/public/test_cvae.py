@@ -1,0 +1,147 @@
+"""Public checks of cvae.py: questions 1-8 and 1-9."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from autograder.judging import Draw, Submission, check, expect, expect_close, expect_equal
+
+from ...mistakes.public import cvae as mistakes
+from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
+from ...mistakes.public.labels import NEEDS_LABELS, NEVER_RUN
+from ...mistakes.public.vae import Q_OVERWRITTEN
+from . import judge_calls as calls
+from . import judge_common as common
+from . import judge_vae as judge
+from . import models_autoencoder as small
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="idx2onehot has one 1 in each row, at the label",
+    asks="idx2onehot(idx, n): integer labels (N,) or (N, 1), 0 <= idx < n -> (N, n) float32.",
+)
+def test_onehot_rows(submission: Submission, draw: Draw) -> None:
+    for n in (draw.integer(3, 10), draw.integer(11, 16)):
+        count = draw.integer(4, 20)
+        labels = draw.integers(0, n, count)
+        seen = submission.ask("cvae.idx2onehot", labels=[labels, labels[:, None]], n=n)
+        for value, shape in zip(seen.list("values", 2), [(count,), (count, 1)], strict=True):
+            calls.expect_onehot(value, labels.reshape(shape), n)
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="CVAE works with labels and without, and requires num_labels when conditional",
+    asks='CVAE(nz, beta=1.0, conditional=False, num_labels=0): forward(x, c=None) -> {"q", "rec", "c"}, reconstruct(x, '
+    "c=None) -> (N, 28, 28); conditional with num_labels < 1 raises ValueError.",
+)
+def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> None:
+    n, nz, count = draw.integer(2, 7), draw.integer(3, 12), draw.integer(3, 12)
+    x, c = draw.uniform(n, 1, 784), draw.integers(0, count, n)
+    for labels in (c, None):
+        how = "a conditional CVAE" if labels is not None else "an unconditional CVAE, called without labels"
+        inputs: dict[str, Any] = {"nz": nz, "x": x, "c": labels, "num_labels": 0 if labels is None else count}
+        if labels is None:
+            # The conditional model has just worked.
+            seen = calls.ask_naming(submission, "cvae.whole", NEEDS_LABELS, **inputs)
+        else:
+            seen = submission.ask("cvae.whole", **inputs)
+        common.expect_any_batch_size(seen, n)
+        outputs = seen.part("outputs", what=f"the value that forward of {how} returned")
+        q = outputs.tensor("q", what='outputs["q"]')
+        judge.expect_posterior_shape(q, n, nz, what=f'outputs["q"] of {how}', mistake=Q_OVERWRITTEN)
+        outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
+        calls.expect_gradient_flow(seen, how)
+        seen = calls.ask_naming(submission, "cvae.own_reconstruct", NEVER_RUN, **inputs)
+        calls.expect_one_half(seen)
+        asked = (n, 28, 28)
+        seen.tensor("first", asked, what=f"reconstruct of {how}", mistakes=calls.misshapen(asked))
+    raised = submission.ask("cvae.refused", nz=nz, counts=[1, 0, -1]).list("raised", 3)
+    expect_equal(
+        raised,
+        ["", "ValueError", "ValueError"],
+        what="the exceptions of CVAE(nz, conditional=True, num_labels=1, 0 and -1)",
+        mistakes=mistakes.refusals(),
+    )
+
+
+@check(
+    "1-8",
+    points=0.5,
+    title="train_cvae brings the losses down and returns both histories",
+    asks='train_cvae(model, loader, epochs, learning_rate, device="cpu") -> {"rec_loss": [float], "kl_loss": [float]}, with '
+    "labels passed when the model is conditional.",
+)
+def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> None:
+    size = small.sizes(draw)
+    for labels in (draw.integer(3, 10), 0):
+        seen = submission.ask(
+            "cvae.train_cvae",
+            weights=small.weights(draw, size.nz, labels=labels),
+            beta=0.001,
+            images=draw.uniform(size.images, 1, 28, 28, low=0.97),
+            labels=torch.arange(size.images) % max(labels, 1),
+            batch_size=size.batch,
+            epochs=8,
+            learning_rate=5e-3,
+        )
+        judge.expect_histories(seen, 8, size.iterations // size.epochs)
+
+
+@check(
+    "1-9",
+    points=1,
+    title="One image for each label, new at every call, without a graph",
+    asks="sample_conditional(model, labels, nz) -> (len(labels), 28, 28), no graph attached.",
+)
+def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
+    for n in (1, draw.integer(2, 9)):
+        nz, count = draw.integer(3, 9), draw.integer(3, 12)
+        seen = submission.ask(
+            "cvae.sample_conditional",
+            weights=small.weights(draw, nz, labels=count),
+            beta=1.0,
+            labels=draw.integers(0, count, n),
+            nz=nz,
+        )
+        first = seen.tensor(
+            "first",
+            (n, 28, 28),
+            what=f"sample_conditional with {n} labels",
+            mistakes=calls.misshapen((n, 28, 28)),
+        )
+        common.expect_other_images(first, seen.tensor("second", (n, 28, 28), what="the second call"))
+        expect(
+            not seen.flag("graph"),
+            expected="images without a graph",
+            seen="a tensor that requires gradients",
+            mistake=SAMPLES_KEEP_GRAPH,
+        )
+
+
+@check(
+    "1-9",
+    points=1,
+    title="Each image is decoded with its own label, in the order of the labels",
+    asks="sample_conditional(model, labels, nz) decodes one z per label, with that label.",
+)
+def test_labels_are_used_in_order(submission: Submission, draw: Draw) -> None:
+    nz, count, n = draw.integer(3, 9), draw.integer(4, 9), draw.integer(12, 20)
+    weights = small.weights(draw, nz, labels=count)
+    # The label alone decides the image: the code has next to no influence.
+    weights["decoder_weight"] = weights["decoder_weight"] * 1e-4
+    labels = draw.integers(0, count, n)
+    seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
+    first = seen.tensor("first", (n, 28, 28), what=f"sample_conditional with {n} labels")
+    expect_close(
+        first.flatten(1),
+        small.decoded(weights, torch.zeros(n, nz), labels).float(),
+        atol=5e-3,
+        what="images of a decoder that depends on the label alone",
+        hint="Pass the labels to model.decoder in their given order, one for each code.",
+    )

@@ -1,0 +1,146 @@
+"""Public checks of devices: code that would fail on a GPU is found on any machine, with its line."""
+
+from __future__ import annotations
+
+from autograder.judging import Draw, Fault, NoAnswer, Submission, check, expect
+
+from ...mistakes.public import common as mistakes
+from . import judge_common as common
+from . import models_autoencoder as small
+from .judge_reconstruct import FIXED, Search, expect_searched, makes_another_number
+from .judge_training_step import BATCH, expect_trained
+from .models_gan import discriminator_state, generator_state, reachable_images
+
+DEVICE = "{}: every tensor is made on the device of the model's parameters, whichever that is, not on the CPU only."
+
+
+@check(
+    "1-2",
+    points=0.5,
+    title="Batches are moved to the model's device",
+    asks=DEVICE.format("train_autoencoder"),
+)
+def test_autoencoder_training_on_another_device(submission: Submission, draw: Draw) -> None:
+    nz, n = draw.integer(3, 6), draw.integer(7, 12)
+    weights, images = small.weights(draw, nz, outputs=nz), draw.uniform(n, 1, 28, 28)
+    seen = submission.ask(
+        "autoencoder.train_elsewhere",
+        weights=weights,
+        images=images,
+        labels=draw.integers(0, 10, n),
+        batch_size=4,
+    )
+    common.expect_no_collision(seen, "train_autoencoder")
+    common.expect_encoded(seen, weights, images[:4], "train_autoencoder")
+
+
+@check("1-4", points=0.5, title="The VAE makes its tensors on the model's device", asks=DEVICE.format("VAE"))
+def test_vae_on_another_device(submission: Submission, draw: Draw) -> None:
+    weights, x = small.weights(draw, draw.integer(3, 9)), draw.uniform(draw.integer(3, 9), 1, 784)
+    seen = submission.ask("vae.elsewhere", weights=weights, x=x)
+    common.expect_no_collision(seen, "forward, loss and reconstruct")
+    common.expect_encoded(seen, weights, x, "forward")
+
+
+@check("1-5", points=0.5, title="Batches are moved to the model's device", asks=DEVICE.format("train_vae"))
+def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> None:
+    n = draw.integer(7, 12)
+    weights, images = small.weights(draw, draw.integer(3, 6)), draw.uniform(n, 1, 28, 28)
+    seen = submission.ask(
+        "vae.train_elsewhere",
+        weights=weights,
+        images=images,
+        labels=draw.integers(0, 10, n),
+        batch_size=4,
+    )
+    common.expect_no_collision(seen, "train_vae")
+    common.expect_encoded(seen, weights, images[:4], "train_vae")
+
+
+@check(
+    "1-9",
+    points=0.5,
+    title="The codes are drawn on the model's device",
+    asks=DEVICE.format("sample_conditional"),
+)
+def test_sampling_on_another_device(submission: Submission, draw: Draw) -> None:
+    nz, count = draw.integer(4, 9), draw.integer(3, 12)
+    weights, labels = small.weights(draw, nz, labels=count), draw.integers(0, count, 5)
+    seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
+    common.expect_no_collision(seen, "sample_conditional")
+    worked = common.rows_of(seen, small.PIXELS)
+    expect(
+        worked is not None
+        and len(worked) <= len(labels)
+        and any(
+            small.codes_in(weights, worked, None if c is None else c[: len(worked)]) is not None
+            for c in (labels, None, labels.flip(0), labels.sort().values)
+        ),
+        expected="sample_conditional: the model's decoder called with codes and labels",
+        seen="a decoder that was not called" if worked is None else "images that the decoder did not make",
+        hint="Draw the codes, and call model.decoder with them and the labels.",
+    )
+
+
+@check(
+    "2-1b",
+    points=0.5,
+    title="The training step works on the networks' device",
+    asks="training_step: noise and labels are made on the networks' device.",
+)
+def test_training_step_on_another_device(submission: Submission, draw: Draw) -> None:
+    generator, discriminator = generator_state(draw), discriminator_state(draw)
+    real = draw.uniform(BATCH, 3, 32, 32)
+    seen = submission.ask(
+        "gan_training.elsewhere", batch=real, generator=generator, discriminator=discriminator
+    )
+    expect(
+        seen.get("collision") is None,
+        expected="tensors made on the networks' device",
+        seen=f"with networks and batch on a GPU: {seen.text('collision')}",
+        mistake=mistakes.TENSOR_ON_CPU,
+    )
+    expect_trained(seen.part("here"), generator, discriminator, real)
+
+
+@check(
+    "2-4",
+    points=0.5,
+    title="Reconstruction works on the generator's device",
+    asks="reconstruct: codes and samples are on the generator's device, the images come back on the CPU.",
+)
+def test_reconstruct_on_another_device(submission: Submission, draw: Draw) -> None:
+    found = elsewhere(submission, draw, 2)
+    seen = found.seen
+    expect(
+        seen.get("collision") is None,
+        expected="codes and samples on the generator's device",
+        seen=f"with the networks on a GPU: {seen.text('collision')}",
+        mistake=mistakes.TENSOR_ON_CPU,
+    )
+    expect(
+        set(seen.list("devices")) <= {"cpu"},
+        expected="images on the CPU",
+        seen="images on the networks' device",
+        mistake=mistakes.IMAGES_ON_DEVICE,
+    )
+    expect_searched(found)
+
+
+def elsewhere(submission: Submission, draw: Draw, count: int) -> Search:
+    """The search on another device; with another number of images where the code works with one number only."""
+    state = generator_state(draw)
+    failed = None
+    for n in (count, *FIXED):
+        samples = reachable_images(state, draw, n)
+        try:
+            seen = submission.ask("gan_reconstruct.elsewhere", samples=samples, generator=state)
+        except NoAnswer as reason:
+            failed = failed or reason
+            if reason.status == "failed":
+                continue
+            raise
+        found = Search(seen, state, samples)
+        if not makes_another_number(found):
+            return found
+    raise failed or Fault(expected=f"{count} images, as many as were given", seen="another number of images")

@@ -1,0 +1,170 @@
+"""Public checks of gan.py: question 2-1a, the DCGAN's construction and its classification loss.
+
+They ask for shapes, ranges and facts that any right answer has.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from autograder.judging import (
+    Draw,
+    Submission,
+    candidates,
+    check,
+    close,
+    expect,
+    expect_close,
+    first_shown,
+)
+
+from ...mistakes.public import gan as mistakes
+from .judge_gan import ask_loss, loss_number, mistake_at_large_logits
+
+CONSTRUCTION = (
+    "DCGAN(spectral_norm=False, device=None) makes _generator, _discriminator, optimizerG and optimizerD on the device; its "
+    "constants keep the values given."
+)
+INIT = (
+    "_weight_initialization: every Conv and ConvTranspose weight ~ N(0, 0.02), every BatchNorm weight ~ N(1, 0.02) and bias "
+    "0, applied to both networks."
+)
+LOSS = "_classification_loss(logits, labels): sigmoid, then binary cross-entropy, the mean over the batch."
+
+CONSTANTS = {
+    "num_epoch": 25,
+    "batch_size": 128,
+    "log_step": 100,
+    "visualize_step": 2,
+    "code_size": 64,
+    "learning_rate": 2e-4,
+    "vis_learning_rate": 1e-2,
+}
+
+
+@check(
+    "2-1a",
+    points=0.5,
+    title="A DCGAN has two networks, two optimisers and its constants",
+    asks=CONSTRUCTION,
+)
+def test_networks_and_optimisers_are_made(submission: Submission, draw: Draw) -> None:
+    seen = submission.ask("gan.construct", codes=draw.normal(3, 64), images=draw.uniform(5, 3, 32, 32))
+    images = seen.tensor("generated", (3, 3, 32, 32), what="the output of _generator for codes (3, 64)")
+    expect(
+        bool(images.min() >= 0 and images.max() <= 1),
+        expected="images with values in [0, 1]",
+        seen=f"values from {images.min():.3g} to {images.max():.3g}",
+    )
+    logits = seen.tensor("logits", (5, 1), what="the output of _discriminator for images (5, 3, 32, 32)")
+    expect(
+        bool((images != images[:1]).any() and (logits != logits[:1]).any()),
+        expected="different images for different codes, and different logits for different images",
+        seen="the same for all",
+        hint="Use the given Generator and Discriminator.",
+    )
+    can_step = seen.part("can_step")
+    for name in ("optimizerG", "optimizerD"):
+        expect(
+            can_step.flag(name),
+            expected=f"{name}: an optimiser, with a method step()",
+            seen="an object without one",
+        )
+    devices = seen.list("devices")
+    expect(
+        devices == ["cpu"],
+        expected="DCGAN(device='cpu'): both networks on the CPU",
+        seen=f"parameters on {', '.join(str(d) for d in devices)}",
+    )
+    elsewhere = submission.ask("gan.construct_elsewhere")
+    left = [str(name) for name in elsewhere.list("elsewhere")]
+    networks_left = "_generator" in left or "_discriminator" in left
+    expect(
+        elsewhere.get("collision") is None and not left,
+        expected="DCGAN(device=...): networks and buffers on that device",
+        seen=f"on the CPU: {', '.join(left)}" if left else elsewhere.text("collision"),
+        mistake=mistakes.NETWORKS_NOT_MOVED if networks_left else None,
+    )
+    constants = submission.ask("gan.constants")
+    for name, value in CONSTANTS.items():
+        seen_value = constants.number(name, what=f"DCGAN.{name}")
+        expect(
+            close(seen_value, value, rtol=1e-6, atol=0),
+            expected=f"DCGAN.{name}: {value:g}",
+            seen=f"{seen_value:g}",
+            mistake=mistakes.CONSTANT_CHANGED,
+        )
+
+
+@check(
+    "2-1a",
+    points=0.5,
+    title="Convolutions start with small weights around 0, batch normalisations around 1",
+    asks=INIT,
+)
+def test_initial_weights_are_roughly_right(submission: Submission) -> None:
+    layers = submission.ask("gan.initial_weights").parts("layers")
+    convolutions = [layer.tensor("weight") for layer in layers if layer.text("kind") == "convolution"]
+    untouched = first_shown(mistakes.UNTOUCHED_CONVOLUTIONS, convolutions)
+    for layer in layers:
+        name = f"{layer.text('network')}, {layer.text('name')}"
+        if layer.text("kind") == "convolution":
+            deviation = layer.tensor("weight").std().item()
+            expect(
+                0.01 < deviation < 0.04,
+                expected=f"{name}: weights with a standard deviation of 0.02",
+                seen=f"{deviation:.4f}",
+                hint="A method that is never called initialises nothing; and both networks have convolutions.",
+                mistake=untouched,
+            )
+        if layer.text("kind") == "batch norm":
+            weight = layer.tensor("weight")
+            mean, deviation = weight.mean().item(), weight.std().item()
+            expect(
+                abs(mean - 1) < 0.03 and 0.005 < deviation < 0.06,
+                expected=f"{name}: weights around 1 with a standard deviation of 0.02",
+                seen=f"mean {mean:.4f}, standard deviation {deviation:.4f}",
+                hint="Batch normalisations start at exactly 1 in PyTorch; here their weights are drawn.",
+                mistake=first_shown([mistakes.BATCH_NORMS_MISSED], weight),
+            )
+    batch_norms = [layer for layer in layers if layer.text("kind") == "batch norm"]
+    expect(
+        len(convolutions) >= 6 and len(batch_norms) >= 5,
+        expected="the given generator and discriminator: six convolutions and five batch normalisations together",
+        seen=f"{len(convolutions)} convolutions and {len(batch_norms)} batch normalisations",
+        hint="Use the given Generator and Discriminator as they are.",
+    )
+
+
+@check(
+    "2-1a",
+    points=1,
+    title="The classification loss is ln 2 for an undecided discriminator, and finite for a very sure one",
+    asks=LOSS,
+)
+def test_classification_loss_has_known_values(submission: Submission, draw: Draw) -> None:
+    labels = (draw.uniform(6, 1) < 0.5).float()
+    undecided = torch.zeros(6, 1)
+    expect_close(
+        loss_number(ask_loss(submission, undecided, labels), math.log(2), "the loss at logits of 0"),
+        math.log(2),
+        what="the loss at logits of 0, where the probability is one half: ln 2",
+        mistakes=candidates(
+            mistakes.MISTAKES_AT_ZERO, mistakes.LossCase(undecided, labels, right=math.log(2))
+        ),
+    )
+    sure = torch.full((6, 1), 100.0)
+    right = ask_loss(submission, sure, torch.ones(6, 1))
+    wrong = ask_loss(submission, sure, torch.zeros(6, 1))
+    at_right = right.number("loss", what="the loss when the discriminator is sure and right", finite=False)
+    at_wrong = wrong.number("loss", what="the loss when the discriminator is sure and wrong", finite=False)
+    finite = math.isfinite(at_right) and math.isfinite(at_wrong)
+    expect(
+        finite and 0 <= at_right < 1e-3 and at_wrong > 5,
+        expected="close to 0 at logits of 100 and labels 1, and large (but finite) at logits of 100 and labels 0",
+        seen=f"{at_right:.4g} and {at_wrong:.4g}",
+        hint="The logits come first and the labels second.",
+        mistake=None if finite else mistake_at_large_logits(submission),
+    )

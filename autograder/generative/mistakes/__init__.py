@@ -1,0 +1,1 @@
+"""The catalogue of mistakes: each is declared once, by subject, and referred to by its id."""

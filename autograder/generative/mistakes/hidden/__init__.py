@@ -1,0 +1,1 @@
+"""Mistakes that only hidden checks recognise; releases leave this folder out."""

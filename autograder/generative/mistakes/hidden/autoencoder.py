@@ -1,0 +1,288 @@
+"""Mistakes in the auto-encoder's networks, data loader and loss, with the values that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.judging import Candidate, Mistake, candidates
+
+from ..public import autoencoder as shared
+
+Curve = Callable[[Tensor], Tensor]
+NETWORKS = ("1-1", "1-8")
+LOADER = ("1-1",)
+LOSS = ("1-2",)
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+# The networks: `gives` is the output, as a function of an Activations.
+
+
+@dataclass(frozen=True)
+class Activations:
+    """A network of three linear layers whose output can be computed for any activations.
+
+    run: the output with three activations. right: the required activations.
+    """
+
+    run: Callable[[Sequence[Curve]], Tensor]
+    right: Sequence[Curve]
+
+    def output(
+        self, first: Curve | None = None, second: Curve | None = None, last: Curve | None = None
+    ) -> Tensor:
+        """The output with some activations replaced."""
+        changed = (first, second, last)
+        return self.run([new or old for new, old in zip(changed, self.right, strict=True)])
+
+
+WRONG_WIDTHS = Mistake(
+    "hidden-layers-wrong-widths",
+    "The hidden layers have the wrong widths.",
+    hint="Compare the sizes of the layers, one by one, with those in the question.",
+    questions=NETWORKS,
+)
+COMPARE = "Compare the layers and the activations between them with those in the question."
+
+
+def _activations(id: str, sentence: str, gives: Callable[[Activations], Tensor]) -> Mistake:
+    return Mistake(id, sentence, hint=COMPARE, questions=NETWORKS, gives=gives)
+
+
+FIRST_RELU_MISSING = _activations(
+    "first-relu-missing",
+    "The ReLU after the first layer is missing.",
+    lambda layers: layers.output(first=identity),
+)
+SECOND_RELU_MISSING = _activations(
+    "second-relu-missing",
+    "The ReLU after the second layer is missing.",
+    lambda layers: layers.output(second=identity),
+)
+BOTH_RELUS_MISSING = _activations(
+    "both-relus-missing",
+    "Both ReLUs are missing: the layers together are a single linear map.",
+    lambda layers: layers.output(first=identity, second=identity),
+)
+
+
+def _in_place_of_relu(id: str, name: str, curve: Curve) -> Mistake:
+    sentence = f"The activation is {name} instead of ReLU."
+    return _activations(id, sentence, lambda layers: layers.output(first=curve, second=curve))
+
+
+HIDDEN_LAYERS = (
+    FIRST_RELU_MISSING,
+    SECOND_RELU_MISSING,
+    BOTH_RELUS_MISSING,
+    _in_place_of_relu("leaky-relu-not-relu", "LeakyReLU", F.leaky_relu),
+    _in_place_of_relu("tanh-not-relu", "tanh", torch.tanh),
+    _in_place_of_relu("sigmoid-not-relu", "a sigmoid", torch.sigmoid),
+    _in_place_of_relu("gelu-not-relu", "GELU", F.gelu),
+    _in_place_of_relu("elu-not-relu", "ELU", F.elu),
+    _in_place_of_relu("silu-not-relu", "SiLU", F.silu),
+)
+END_OF_ENCODER = (
+    _activations(
+        "encoder-ends-in-relu",
+        "There is a ReLU after the last layer, so a code can never be negative.",
+        lambda layers: layers.output(last=F.relu),
+    ),
+    _activations(
+        "encoder-ends-in-sigmoid",
+        "There is a sigmoid after the encoder's last layer.",
+        lambda layers: layers.output(last=torch.sigmoid),
+    ),
+    _activations(
+        "encoder-ends-in-tanh",
+        "There is a tanh after the encoder's last layer.",
+        lambda layers: layers.output(last=torch.tanh),
+    ),
+)
+DECODER_CUT_OFF = _activations(
+    "decoder-output-cut-off",
+    "The last layer's output is clipped (by a ReLU or a clamp) instead of passed through a sigmoid.",
+    lambda layers: layers.output(last=F.relu),
+)
+END_OF_DECODER = (
+    DECODER_CUT_OFF,
+    _activations(
+        "decoder-sigmoid-missing",
+        "The sigmoid at the end is missing.",
+        lambda layers: layers.output(last=identity),
+    ),
+    _activations(
+        "decoder-ends-in-tanh",
+        "There is a tanh at the end instead of a sigmoid.",
+        lambda layers: layers.output(last=torch.tanh),
+    ),
+    _activations(
+        "decoder-relu-before-sigmoid",
+        "There is a ReLU between the last layer and the sigmoid.",
+        lambda layers: layers.output(last=lambda v: F.relu(v).sigmoid()),
+    ),
+    _activations(
+        "decoder-sigmoid-twice",
+        "The sigmoid is applied twice.",
+        lambda layers: layers.output(last=lambda v: v.sigmoid().sigmoid()),
+    ),
+)
+
+
+def wrong_activations(layers: Activations, part: str) -> list[Candidate]:
+    """Known wrong activations of the encoder or the decoder (part), each with its output."""
+    if part == "encoder":
+        return candidates((*HIDDEN_LAYERS, *END_OF_ENCODER), layers)
+    clamped = DECODER_CUT_OFF.giving(layers.output(last=lambda v: v.clamp(0, 1)))
+    return [*candidates((*HIDDEN_LAYERS, *END_OF_DECODER), layers), clamped]
+
+
+# The loader.
+
+NOT_SHUFFLED = Mistake(
+    "loader-not-shuffled",
+    "The loader does not shuffle.",
+    hint="DataLoader has an argument for this.",
+    questions=LOADER,
+)
+SHUFFLED_ONCE = Mistake(
+    "loader-shuffled-once",
+    "The order is drawn once and kept for all epochs.",
+    hint="Let the DataLoader shuffle; do not shuffle the data set once beforehand.",
+    questions=LOADER,
+)
+DRAWN_WITH_REPLACEMENT = Mistake(
+    "loader-draws-with-replacement",
+    "Images are drawn with replacement: some appear several times in an epoch.",
+    hint="Let the DataLoader shuffle.",
+    questions=LOADER,
+)
+WRONG_DEFAULT_BATCH_SIZE = Mistake(
+    "loader-wrong-default-batch-size",
+    "The default of batch_size is not 64.",
+    hint="Write batch_size=64 in the function's signature.",
+    questions=LOADER,
+)
+WORKERS_NOT_PASSED = Mistake(
+    "loader-workers-not-passed",
+    "num_workers is not passed to the DataLoader.",
+    hint="Pass num_workers to the DataLoader.",
+    questions=LOADER,
+)
+
+# The loss: `gives` is its value, as a function of a LossCase.
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A prediction x_hat and its originals x, (N, 1, 784) each."""
+
+    x_hat: Tensor
+    x: Tensor
+
+    @property
+    def n(self) -> int:
+        return len(self.x_hat)
+
+    @property
+    def right(self) -> Tensor:
+        return F.binary_cross_entropy(self.x_hat, self.x)
+
+    @property
+    def all_pairs(self) -> tuple[Tensor, Tensor]:
+        """Every prediction with every image."""
+        x_hat, x = torch.broadcast_tensors(self.x_hat, self.x.reshape(1, self.n, -1))
+        return x_hat, x
+
+
+MEAN = "Take the mean over every element."
+CROSS_ENTROPY = "Use the binary cross-entropy."
+WRONG_LOSSES = (
+    Mistake(
+        "reconstruction-loss-summed-over-batch",
+        "The reconstruction loss is summed over the batch.",
+        hint=MEAN,
+        questions=LOSS,
+        gives=lambda case: case.right * case.n,
+    ),
+    Mistake(
+        "reconstruction-loss-divided-twice",
+        "The reconstruction loss is divided by the batch size twice.",
+        hint=MEAN,
+        questions=LOSS,
+        gives=lambda case: case.right / case.n,
+    ),
+    Mistake(
+        "reconstruction-loss-wrong-sign",
+        "The reconstruction loss has the wrong sign: a cross-entropy is positive.",
+        hint="Take the mean of -[x log(x_hat) + (1 - x) log(1 - x_hat)].",
+        questions=LOSS,
+        gives=lambda case: -case.right,
+    ),
+    Mistake(
+        "reconstruction-loss-squared-error",
+        "The reconstruction loss is the mean squared error.",
+        hint=CROSS_ENTROPY,
+        questions=shared.LOSS,
+        gives=lambda case: F.mse_loss(case.x_hat, case.x),
+    ),
+    Mistake(
+        "reconstruction-loss-absolute-error",
+        "The reconstruction loss is the mean absolute error.",
+        hint=CROSS_ENTROPY,
+        questions=LOSS,
+        gives=lambda case: F.l1_loss(case.x_hat, case.x),
+    ),
+    Mistake(
+        "reconstruction-loss-second-term-missing",
+        "The second term of the cross-entropy, (1 - x) log(1 - x_hat), is missing.",
+        hint="Add it: grey pixels need both terms.",
+        questions=LOSS,
+        gives=lambda case: -(case.x * case.x_hat.log()).mean(),
+    ),
+    Mistake(
+        "reconstruction-loss-in-bits",
+        "The reconstruction loss is in bits, not in nats.",
+        hint="Use the natural logarithm.",
+        questions=LOSS,
+        gives=lambda case: case.right / torch.tensor(2.0).log(),
+    ),
+    Mistake(
+        "reconstruction-loss-broadcast",
+        "Shapes are broadcast: every prediction is compared with every image.",
+        hint="Reshape x to the shape of x_hat first.",
+        questions=LOSS,
+        gives=lambda case: F.binary_cross_entropy(*case.all_pairs),
+    ),
+)
+LOSS_CHANGES_ARGUMENTS = Mistake(
+    "reconstruction-loss-changes-arguments",
+    "The loss changes its arguments in place.",
+    hint="Functions whose names end in _ work in place: use those without the _.",
+    questions=LOSS,
+)
+LOGARITHM_OF_ZERO = Mistake(
+    "reconstruction-loss-logarithm-of-zero",
+    "The logarithm of 0 is taken: it is minus infinity, and 0 times that is NaN.",
+    hint="Use PyTorch's own function, which avoids both, or clamp the logarithm's argument.",
+    questions=LOSS,
+)
+
+
+def wrong_losses(case: LossCase) -> list[Candidate]:
+    """Known wrong reconstruction losses, each with its value."""
+    return [
+        shared.LOSS_ARGUMENTS_SWAPPED.giving(F.binary_cross_entropy(case.x, case.x_hat)),
+        shared.LOSS_SUMMED_OVER_PIXELS.giving(case.right * 784),
+        shared.LOSS_SUMMED.giving(case.right * case.n * 784),
+        shared.LOSS_OF_LOGITS.giving(F.binary_cross_entropy_with_logits(case.x_hat, case.x)),
+        *candidates(WRONG_LOSSES, case),
+    ]

@@ -1,0 +1,210 @@
+"""Mistakes in `DCGAN.reconstruct` that are recognised by comparison with the judge's own search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
+
+from autograder.judging import Mistake, first_shown
+
+from ..public.gan_reconstruct import IN_TRAINING_MODE
+
+Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
+
+
+class SearchCase(Protocol):
+    """What a recogniser may ask of one search.
+
+    first, last: the codes of the generator's first and last call, None if there were no calls.
+    steps: the number of right steps that lead to the returned images; None when no number does.
+    """
+
+    first: Tensor | None
+    last: Tensor | None
+
+    @property
+    def steps(self) -> int | None: ...
+
+    def samples_changed(self) -> bool:
+        """Whether the call changed its argument."""
+
+    def hardly_moved(self) -> bool:
+        """Whether the images are where plain gradient descent at the same rate leads."""
+
+    def fits(self, make: Optimiser | None = None, *, cleared: bool = True, training: bool = False) -> bool:
+        """Whether a search with this optimiser leads to the images; cleared: whether it clears old gradients;
+        training: whether the generator is in training mode."""
+
+
+def adam(rate: float = 1e-2, **settings: Any) -> Optimiser:
+    """Makes an Adam over the codes."""
+    return lambda codes: torch.optim.Adam(codes, lr=rate, **settings)
+
+
+def adam_w(codes: list[Tensor]) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(codes, lr=1e-2)
+
+
+DECAYS: tuple[Optimiser, ...] = (*(adam(weight_decay=w) for w in (1e-2, 1e-3, 1e-4, 1e-5)), adam_w)
+
+
+def bound(codes: Tensor | None) -> float | None:
+    """The magnitude that codes are clamped to: the largest one, where more than two codes have it; else None."""
+    if codes is None or codes.numel() == 0:
+        return None
+    largest = codes.abs().max()
+    return largest.item() if largest > 0.1 and int((codes.abs() == largest).sum()) > 2 else None
+
+
+ERROR_SUMMED_OVER_BATCH = Mistake(
+    "squared-error-summed-over-batch",
+    "The squared error is summed over the batch instead of averaged.",
+    hint="Take the mean over every element.",
+    questions=("2-4",),
+    gives=lambda case: case.right * len(case.x),
+)
+CROSS_ENTROPY = Mistake(
+    "squared-error-is-cross-entropy",
+    "The binary cross-entropy is used instead of the squared error.",
+    hint="Take the mean squared error.",
+    questions=("2-4",),
+    gives=lambda case: binary_cross_entropy(case.reconstruction, case.x).item(),
+)
+RETURNS_MEAN_LOSS = Mistake(
+    "search-returns-mean-loss",
+    "The mean loss of all steps is returned.",
+    hint="Return the loss after the last step.",
+    questions=("2-4",),
+)
+GRAPH_KEPT = Mistake(
+    "search-keeps-graph",
+    "The results are still attached to their autograd graph, which keeps the computation in memory.",
+    hint="Return loss.item(), and generate the images under torch.no_grad() or detach them.",
+    questions=("2-4",),
+)
+TRAINING_OPTIMISER = Mistake(
+    "search-steps-training-optimiser",
+    "reconstruct calls step() on optimizerG or optimizerD, which changes a network instead of the codes.",
+    hint="Make a new Adam for the codes.",
+    questions=("2-4",),
+)
+NUMBER_FIXED = Mistake(
+    "search-number-of-images-fixed",
+    "The number of images is hard-coded: reconstruct works for that number only.",
+    hint="Make one code for each image: len(samples) codes.",
+    questions=("2-4",),
+)
+
+SAMPLES_CHANGED = Mistake(
+    "search-changes-samples",
+    "The samples are changed in place.",
+    hint="Work on a copy of the samples, or leave them as they are.",
+    questions=("2-4",),
+    shows=lambda case: case.samples_changed(),
+)
+RANDOM_START = Mistake(
+    "search-starts-at-random",
+    "The codes start at random values.",
+    hint="Start at torch.zeros, so that the result is the same every time.",
+    questions=("2-4",),
+    shows=lambda case: case.first is not None and bool(case.first.abs().max() > 0.05),
+)
+GRADIENT_DESCENT = Mistake(
+    "search-by-gradient-descent",
+    "Plain gradient descent is used instead of Adam: the codes hardly move.",
+    hint="Make a torch.optim.Adam for the codes.",
+    questions=("2-4",),
+    shows=lambda case: case.hardly_moved(),
+)
+CODES_NEVER_MOVE = Mistake(
+    "search-codes-never-move",
+    "The images are those of the zero codes: the codes never move, or the first images are returned.",
+    hint="Give the codes to Adam, and generate the images from the codes after the last step.",
+    questions=("2-4",),
+    shows=lambda case: case.steps == 0,
+)
+STEPS_NOT_500 = Mistake(
+    "search-steps-not-500",
+    "The number of steps is not exactly 500.",
+    hint="Take 500 steps, whatever the loss is.",
+    questions=("2-4",),
+    shows=lambda case: case.steps not in (None, 499, 500),
+)
+CODES_CLAMPED = Mistake(
+    "search-clamps-codes",
+    "The codes are clamped to an interval.",
+    hint="Do not limit the codes: Adam may move them wherever the loss falls.",
+    questions=("2-4",),
+    shows=lambda case: bound(case.last) is not None,
+)
+RATE_OF_TRAINING = Mistake(
+    "search-rate-of-training",
+    "The codes are optimised with the learning rate of the training.",
+    hint="Use self.vis_learning_rate.",
+    questions=("2-4",),
+    shows=lambda case: case.fits(adam(2e-4)),
+)
+RATE_LEFT_OUT = Mistake(
+    "search-rate-left-out",
+    "Adam's learning rate is left out, so it is the default, 1e-3.",
+    hint="Use self.vis_learning_rate.",
+    questions=("2-4",),
+    shows=lambda case: case.fits(adam(1e-3)),
+)
+BETAS_OF_TRAINING = Mistake(
+    "search-betas-of-training",
+    "Adam has the betas of the training, (0.5, 0.999), instead of its default betas.",
+    hint="Leave out the betas here.",
+    questions=("2-4",),
+    shows=lambda case: case.fits(adam(betas=(0.5, 0.999))),
+)
+WEIGHT_DECAY = Mistake(
+    "search-weight-decay",
+    "Adam has weight decay (AdamW has it by default), which pulls the codes back to 0.",
+    hint="Make a plain Adam.",
+    questions=("2-4",),
+    shows=lambda case: any(case.fits(make) for make in DECAYS),
+)
+GRADIENTS_NOT_CLEARED = Mistake(
+    "search-gradients-not-cleared",
+    "The codes' gradients are not cleared between the steps.",
+    hint="Call zero_grad() on the codes' optimiser in every step.",
+    questions=("2-4",),
+    shows=lambda case: case.fits(cleared=False),
+)
+# In the order in which they are tried: first those with an unmistakable sign, last those that need another search.
+SEARCH = (
+    SAMPLES_CHANGED,
+    RANDOM_START,
+    GRADIENT_DESCENT,
+    CODES_NEVER_MOVE,
+    STEPS_NOT_500,
+    CODES_CLAMPED,
+    RATE_OF_TRAINING,
+    RATE_LEFT_OUT,
+    BETAS_OF_TRAINING,
+    WEIGHT_DECAY,
+    GRADIENTS_NOT_CLEARED,
+)
+
+
+def mistake_of(case: SearchCase) -> Mistake | None:
+    """The mistake that leads to the images of a search, if a known one does."""
+    if (found := first_shown(SEARCH, case)) is not None:
+        return found
+    return IN_TRAINING_MODE if case.fits(training=True) else None
+
+
+def measured(case: SearchCase, mistake: Mistake | None) -> str:
+    """What the recogniser of a mistake measured, to be added to what was seen; "" for the other mistakes."""
+    if mistake is STEPS_NOT_500:
+        return f"; they are those after {case.steps} steps"
+    if mistake is CODES_CLAMPED:
+        return f"; the last codes lie between -{bound(case.last):.3g} and {bound(case.last):.3g}"
+    if mistake is RANDOM_START and case.first is not None:
+        return f"; the first codes lie between {case.first.min():.3g} and {case.first.max():.3g}"
+    return ""

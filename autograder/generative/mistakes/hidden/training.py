@@ -1,0 +1,187 @@
+"""Mistakes in the training loops of Problem 1, and how a simulated loop makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autograder.judging import Candidate, Mistake, candidates
+
+from ..public.training import LOOPS
+
+LABELLED = ("1-8",)
+TERMS = ("1-5", "1-8")  # losses of several terms
+
+# The model's inputs.
+ONE_EPOCH = Mistake(
+    "training-one-epoch",
+    "The loop goes through the loader only once, whatever `epochs` is.",
+    hint="Go through the loader once in every epoch.",
+    questions=LOOPS,
+)
+ONE_STEP_PER_EPOCH = Mistake(
+    "training-one-step-per-epoch",
+    "There is one step per epoch, not one per batch.",
+    hint="Take the step inside the loop over the batches.",
+    questions=LOOPS,
+)
+LABELS_NOT_PASSED = Mistake(
+    "training-labels-not-passed",
+    "The labels are not passed: the CVAE is trained as if it were the plain VAE.",
+    hint="Call model(x, labels) when model.conditional is true.",
+    questions=LABELLED,
+)
+LABELS_SHUFFLED = Mistake(
+    "training-labels-shuffled",
+    "The labels no longer match their images: they are in a different order.",
+    hint="Pass the labels of the batch in the loader's order.",
+    questions=LABELLED,
+)
+NOT_IN_TRAINING_MODE = Mistake(
+    "training-mode-not-set",
+    "The model is not switched to training mode.",
+    hint="Call model.train() before the first step.",
+    questions=LOOPS,
+)
+
+# Steps: each with the settings of `simulate` (checks/hidden/expected_steps.py) that make the mistake.
+RATE_LEFT_OUT = Mistake(
+    "training-rate-left-out",
+    "Adam's learning rate is left out: it trains with the default, 1e-3.",
+    hint="Use Adam(..., lr=learning_rate).",
+    questions=LOOPS,
+)
+NOT_CLEARED = Mistake(
+    "training-gradients-not-cleared",
+    "The gradients are not cleared: those of earlier batches are added to them.",
+    hint="Call optimizer.zero_grad() once in every iteration.",
+    questions=LOOPS,
+)
+ADAM_EVERY_EPOCH = Mistake(
+    "training-adam-every-epoch",
+    "A new Adam is made every epoch, so its state is lost.",
+    hint="Make the optimiser once, before the loops.",
+    questions=LOOPS,
+)
+ADAM_EVERY_BATCH = Mistake(
+    "training-adam-every-batch",
+    "A new Adam is made for every batch, so its state is lost.",
+    hint="Make the optimiser once, before the loops.",
+    questions=LOOPS,
+)
+SGD = Mistake(
+    "training-sgd",
+    "The optimiser is plain gradient descent (SGD), not Adam.",
+    hint="Use torch.optim.Adam.",
+    questions=LOOPS,
+)
+ADAMW = Mistake(
+    "training-adamw",
+    "The optimiser is AdamW, which decays the weights.",
+    hint="Use torch.optim.Adam.",
+    questions=LOOPS,
+)
+NO_STEP = Mistake(
+    "training-no-step",
+    "No step is taken, or the gradients are cleared between backward and step.",
+    hint="The order is zero_grad, backward, step.",
+    questions=LOOPS,
+)
+DECODER_ALONE = Mistake(
+    "training-decoder-alone",
+    "Only the decoder is trained.",
+    hint="Pass model.parameters() to the optimiser.",
+    questions=LOOPS,
+)
+ENCODER_ALONE = Mistake(
+    "training-encoder-alone",
+    "Only the encoder is trained.",
+    hint="Pass model.parameters() to the optimiser.",
+    questions=LOOPS,
+)
+WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
+    (RATE_LEFT_OUT, {"rate": 1e-3}),
+    (NOT_CLEARED, {"clear": False}),
+    (ADAM_EVERY_EPOCH, {"renew": "epoch"}),
+    (ADAM_EVERY_BATCH, {"renew": "step"}),
+    (SGD, {"kind": "SGD"}),
+    (ADAMW, {"kind": "AdamW"}),
+    (NO_STEP, {"kind": "none"}),
+    (DECODER_ALONE, {"only": "decoder"}),
+    (ENCODER_ALONE, {"only": "encoder"}),
+)
+RATE_CHANGES = Mistake(
+    "training-rate-changes",
+    "The learning rate changes during training.",
+    hint="Keep the learning rate constant.",
+    questions=LOOPS,
+)
+
+# Totals: `gives` is what is minimised, as a function of the losses by name.
+REC_ALONE = Mistake(
+    "training-minimises-rec-loss-alone",
+    "Only rec_loss is minimised; the KL term is left out.",
+    hint="Minimise the total that model.loss returns.",
+    questions=TERMS,
+    gives=lambda losses: losses["rec_loss"],
+)
+WITHOUT_BETA = Mistake(
+    "training-minimises-total-without-beta",
+    "rec_loss + kl_loss is minimised, without beta.",
+    hint="Minimise the total that model.loss returns.",
+    questions=TERMS,
+    gives=lambda losses: losses["rec_loss"] + losses["kl_loss"],
+)
+WRONG_TOTALS = (REC_ALONE, WITHOUT_BETA)
+
+# The history: `gives` is the list of entries, as a function of the right ones and of the batches' lengths.
+RIGHT_ENTRY = "Record the loss of the batch that the step is taken on."
+HISTORY_SUMMED_OVER_BATCH = Mistake(
+    "history-summed-over-batch",
+    "The recorded loss is summed over the batch.",
+    hint=RIGHT_ENTRY,
+    questions=LOOPS,
+    gives=lambda right, lengths: [r * n for r, n in zip(right, lengths, strict=True)],
+)
+HISTORY_SUMMED_OVER_PIXELS = Mistake(
+    "history-summed-over-pixels",
+    "The recorded loss is summed over pixels.",
+    hint=RIGHT_ENTRY,
+    questions=LOOPS,
+    gives=lambda right, lengths: [r * 784 for r in right],
+)
+HISTORY_RUNNING_MEANS = Mistake(
+    "history-running-means",
+    "The entries are running means.",
+    hint=RIGHT_ENTRY,
+    questions=LOOPS,
+    gives=lambda right, lengths: [sum(right[: i + 1]) / (i + 1) for i in range(len(right))],
+)
+WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS, HISTORY_RUNNING_MEANS)
+HISTORY_TOTAL_FOR_PART = Mistake(
+    "history-total-for-part",
+    "The total is recorded instead of one of its parts.",
+    hint="Record rec_loss and kl_loss, each under its own name.",
+    questions=TERMS,
+)
+HISTORY_PARTS_SWAPPED = Mistake(
+    "history-parts-swapped",
+    "One part of the loss is recorded instead of the other: rec_loss for kl_loss, or the reverse.",
+    hint="Record rec_loss and kl_loss, each under its own name.",
+    questions=TERMS,
+)
+
+
+def wrong_histories(
+    name: str, losses: Sequence[Mapping[str, float]], lengths: Sequence[int]
+) -> list[Candidate]:
+    """Known wrong entries for the losses called `name`. losses: those at each step; lengths: of the batches."""
+    right = [entry[name] for entry in losses]
+    others = [
+        (HISTORY_TOTAL_FOR_PART if other == "total" else HISTORY_PARTS_SWAPPED).giving(
+            [entry[other] for entry in losses]
+        )
+        for other in losses[0]
+        if other != name
+    ]
+    return [*candidates(WRONG_ENTRIES, right, lengths), *others]

@@ -1,0 +1,260 @@
+"""Mistakes of vae.py (questions 1-4 to 1-6) that only hidden checks recognise; a CVAE can have most of them as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.judging import Candidate, Mistake, candidates
+
+from ...stand_ins import autoencoder as stand_in
+from ..public import vae as public
+from ..public.autoencoder import LOSS_ARGUMENTS_SWAPPED, LOSS_SUMMED, LOSS_SUMMED_OVER_PIXELS
+from ..public.vae import MEAN_OF_KL, VAES, Posterior
+
+# reparameterize: `gives` is the factor of the noise, as a function of log_sigma
+
+SIGMA_INVERTED = Mistake(
+    "sigma-inverted",
+    "The noise is scaled by 1 / sigma.",
+    hint=public.READ_AS,
+    questions=VAES,
+    gives=lambda log_sigma: torch.exp(-log_sigma),
+)
+SIGMA_FROM_SOFTPLUS = Mistake(
+    "sigma-from-softplus",
+    "log_sigma is passed through a softplus instead of being exponentiated.",
+    hint=public.READ_AS,
+    questions=VAES,
+    gives=F.softplus,
+)
+SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS)
+WITHOUT_NOISE = Mistake(
+    "reparameterize-without-noise",
+    "No noise is drawn: z is the mean.",
+    hint="Use z = mu + exp(log_sigma) * eps, with eps = torch.randn_like(mu).",
+    questions=VAES,
+    shows=lambda noise: bool((noise.abs() <= 1e-6).all()),
+)
+Z_CUT_OFF = Mistake(
+    "reparameterize-z-cut-off",
+    "z is detached from mu or log_sigma, so the encoder cannot learn through it.",
+    hint="sample() of torch.distributions detaches z, and so do detach() and no_grad(); rsample() does not.",
+    questions=VAES,
+)
+
+# forward: `gives` is the code that is decoded, for the posterior of the images
+
+CHUNK = "Split q with mu, log_sigma = q.chunk(2, dim=-1), then draw z with reparameterize."
+FORWARD_DECODES_MEAN = Mistake(
+    "forward-decodes-mean",
+    "The posterior mean is decoded; nothing is sampled.",
+    hint=CHUNK,
+    questions=VAES,
+    gives=lambda posterior: posterior.mu,
+)
+FORWARD_DECODES_LOG_SIGMA = Mistake(
+    "forward-decodes-log-sigma",
+    "log sigma is decoded instead of a sample.",
+    hint=CHUNK,
+    questions=VAES,
+    gives=lambda posterior: posterior.log_sigma,
+)
+HALVES_SWAPPED = Mistake(
+    "halves-of-q-swapped",
+    "The two halves of q are swapped; the mean should come first, log sigma second.",
+    hint="Use mu, log_sigma = q.chunk(2, dim=-1).",
+    questions=VAES,
+)
+
+
+def decoded_codes(
+    posterior: Posterior, reparameterized: Callable[[Tensor, Tensor], Tensor]
+) -> list[Candidate]:
+    """Codes that are not a sample of the posterior; reparameterized: the given function that stands in for the draw."""
+    return [
+        *candidates([FORWARD_DECODES_MEAN, FORWARD_DECODES_LOG_SIGMA], posterior),
+        HALVES_SWAPPED.giving(reparameterized(posterior.log_sigma, posterior.mu)),
+    ]
+
+
+# kl_loss: `gives` is its value for a posterior
+
+KL_OF_LOG_VARIANCE = Mistake(
+    "kl-of-log-variance",
+    "The second half of q is read as the log of the variance.",
+    hint="It is log sigma, the log of the standard deviation.",
+    questions=VAES,
+    gives=lambda posterior: Posterior(posterior.mu, posterior.log_sigma / 2).kl.mean(),
+)
+KL_PER_PIXEL = Mistake(
+    "kl-divided-by-pixels",
+    "The KL divergence is divided by the number of pixels.",
+    hint=MEAN_OF_KL,
+    questions=VAES,
+    gives=lambda posterior: posterior.kl.sum(-1).mean() / 784,
+)
+KL_NEGATED = Mistake(
+    "kl-negated",
+    "The KL divergence has the wrong sign.",
+    hint="It is never negative.",
+    questions=VAES,
+    gives=lambda posterior: -posterior.kl.mean(),
+)
+KL_DOUBLED = Mistake(
+    "kl-doubled",
+    "The KL divergence lacks the factor 1/2.",
+    questions=VAES,
+    gives=lambda posterior: 2 * posterior.kl.mean(),
+)
+KL_WEIGHED = Mistake(
+    "kl-loss-times-beta",
+    "kl_loss is multiplied by beta before it is returned.",
+    hint="beta belongs in the total only.",
+    questions=VAES,
+)
+KL = (*public.KL, KL_OF_LOG_VARIANCE, KL_PER_PIXEL, KL_NEGATED, KL_DOUBLED)
+
+
+def kl_losses(posterior: Posterior, beta: float) -> list[Candidate]:
+    """Known wrong values of kl_loss."""
+    return [
+        *candidates(KL, posterior),
+        HALVES_SWAPPED.giving(Posterior(posterior.log_sigma, posterior.mu).kl.mean()),
+        KL_WEIGHED.giving(beta * posterior.kl.mean()),
+    ]
+
+
+# rec_loss
+
+REC_SQUARED_ERROR = Mistake(
+    "rec-loss-squared-error",
+    "rec_loss is the mean squared error.",
+    hint='Call reconstruction_loss(outputs["rec"], x).',
+    questions=VAES,
+)
+
+
+def rec_losses(rec: Tensor, x: Tensor) -> list[Candidate]:
+    """Known wrong values of rec_loss, for rec and x of one shape: with the real reconstruction loss and the stand-in's."""
+    wrong = [REC_SQUARED_ERROR.giving(F.mse_loss(rec, x))]
+    for loss in (F.binary_cross_entropy, stand_in.reconstruction_loss):
+        wrong += [
+            LOSS_ARGUMENTS_SWAPPED.giving(loss(x, rec)),
+            LOSS_SUMMED_OVER_PIXELS.giving(loss(rec, x) * 784),
+            LOSS_SUMMED.giving(loss(rec, x) * rec.numel()),
+        ]
+    return wrong
+
+
+# The total: `gives` is its value
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of the total, and the weight of the KL term."""
+
+    rec: Tensor
+    kl: Tensor
+    beta: float
+
+
+BETA_LEFT_OUT = Mistake(
+    "total-without-beta",
+    "beta is left out of the total, or is not stored by __init__.",
+    hint="Return rec_loss + self.beta * kl_loss, with self.beta = beta in __init__.",
+    questions=VAES,
+    gives=lambda terms: terms.rec + terms.kl,
+)
+BETA_AT_REC = Mistake(
+    "total-beta-at-rec-loss",
+    "beta multiplies the reconstruction loss, not the KL term.",
+    questions=VAES,
+    gives=lambda terms: terms.beta * terms.rec + terms.kl,
+)
+BETA_AT_BOTH = Mistake(
+    "total-beta-at-both-terms",
+    "beta multiplies both terms, not only the KL term.",
+    questions=VAES,
+    gives=lambda terms: terms.beta * (terms.rec + terms.kl),
+)
+KL_SUBTRACTED = Mistake(
+    "total-kl-subtracted",
+    "The KL term is subtracted.",
+    hint="The total is minimised: both terms are added.",
+    questions=VAES,
+    gives=lambda terms: terms.rec - terms.beta * terms.kl,
+)
+TOTAL_NEGATED = Mistake(
+    "total-negated",
+    "The total has the wrong sign: it is minimised, so both terms are added.",
+    questions=VAES,
+    gives=lambda terms: -(terms.rec + terms.beta * terms.kl),
+)
+KL_LEFT_OUT = Mistake(
+    "total-without-kl",
+    "The KL term is left out of the total.",
+    questions=VAES,
+    gives=lambda terms: terms.rec,
+)
+BETA_TWICE = Mistake(
+    "total-beta-twice",
+    "beta is applied twice.",
+    questions=VAES,
+    gives=lambda terms: terms.rec + terms.beta**2 * terms.kl,
+)
+TOTALS = (BETA_LEFT_OUT, BETA_AT_REC, BETA_AT_BOTH, KL_SUBTRACTED, TOTAL_NEGATED, KL_LEFT_OUT, BETA_TWICE)
+
+LOSS_CHANGES_ARGUMENTS = Mistake(
+    "loss-changes-arguments",
+    "loss changes its arguments, outputs or x, in place.",
+    hint="Assign results to new names: outputs belongs to the caller.",
+    questions=VAES,
+)
+TOTAL_CUT_OFF = Mistake(
+    "total-cut-off",
+    "The total is detached from q or rec (by detach, item or no_grad), so nothing can be learned.",
+    questions=VAES,
+)
+
+# reconstruct: `gives` is the images, for the posterior and a function that decodes codes
+
+RECONSTRUCT_DECODES_LOG_SIGMA = Mistake(
+    "reconstruct-decodes-log-sigma",
+    "log sigma, the second half of q, is decoded instead of the mean.",
+    hint="The mean is the first half of the encoder's output.",
+    questions=VAES,
+    gives=lambda posterior, decode: decode(posterior.log_sigma),
+)
+RECONSTRUCT_DECODES_SIGMA = Mistake(
+    "reconstruct-decodes-sigma",
+    "sigma is decoded instead of the mean.",
+    hint="The mean is the first half of the encoder's output.",
+    questions=VAES,
+    gives=lambda posterior, decode: decode(posterior.log_sigma.exp()),
+)
+RECONSTRUCT_ADDS_SIGMA = Mistake(
+    "reconstruct-adds-sigma",
+    "mean + sigma is decoded instead of the mean.",
+    hint="Decode the mean without noise.",
+    questions=VAES,
+    gives=lambda posterior, decode: decode(posterior.mu + posterior.log_sigma.exp()),
+)
+RECONSTRUCTIONS = (RECONSTRUCT_DECODES_LOG_SIGMA, RECONSTRUCT_DECODES_SIGMA, RECONSTRUCT_ADDS_SIGMA)
+
+# BETA
+
+BETA_TOO_SMALL = Mistake(
+    "beta-too-small",
+    "BETA is too small: the posterior is hardly pulled towards the prior, so samples are poor.",
+    questions=("1-6",),
+)
+BETA_TOO_LARGE = Mistake(
+    "beta-too-large",
+    "BETA is too large: the posterior is pulled onto the prior, so reconstructions are poor.",
+    questions=("1-6",),
+)

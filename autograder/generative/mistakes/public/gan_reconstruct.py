@@ -1,0 +1,110 @@
+"""Mistakes in `DCGAN._reconstruction_loss` and `DCGAN.reconstruct`, the search for latent codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from autograder.judging import Mistake
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """One call of `_reconstruction_loss`.
+
+    reconstruction, x: its arguments, (N, 3, 32, 32). right: what it must return. absolute: the mean absolute difference.
+    """
+
+    reconstruction: Tensor
+    x: Tensor
+    right: float
+    absolute: float
+
+
+ERROR_SUMMED = Mistake(
+    "squared-error-summed",
+    "The squared error is summed over all elements instead of averaged.",
+    hint="Take the mean over every element.",
+    questions=("2-4",),
+    gives=lambda case: case.right * case.x.numel(),
+)
+ERROR_SUMMED_PER_IMAGE = Mistake(
+    "squared-error-summed-per-image",
+    "The squared error is summed over the pixels of each image instead of averaged over all elements.",
+    hint="Take the mean over batch, channels and pixels.",
+    questions=("2-4",),
+    gives=lambda case: case.right * case.x[0].numel(),
+)
+ERROR_NOT_SQUARED = Mistake(
+    "squared-error-not-squared",
+    "The differences are not squared, or the square root of their mean is taken.",
+    hint="Take the mean of the squared differences, without a root.",
+    questions=("2-4",),
+    gives=lambda case: case.absolute,
+)
+ERROR_HALVED = Mistake(
+    "squared-error-halved",
+    "The squared error is halved.",
+    hint="Leave out the factor 1/2.",
+    questions=("2-4",),
+    gives=lambda case: case.right / 2,
+)
+
+RETURNS_FIRST_LOSS = Mistake(
+    "search-returns-first-loss",
+    "The loss of the first step is returned.",
+    hint="Return the loss after the last step.",
+    questions=("2-4",),
+)
+RESULTS_SWAPPED = Mistake(
+    "search-results-swapped",
+    "The two results are returned in the wrong order.",
+    hint="Return the loss first, then the images.",
+    questions=("2-4",),
+)
+RETURNS_CODES = Mistake(
+    "search-returns-codes",
+    "The codes are returned instead of their images.",
+    hint="Return self._generator(codes), without a graph.",
+    questions=("2-4",),
+)
+
+NETWORKS_MOVED = Mistake(
+    "search-moves-networks",
+    "The optimiser changes the parameters of a network, not only the codes.",
+    hint="Give the optimiser only the codes.",
+    questions=("2-4",),
+)
+IN_TRAINING_MODE = Mistake(
+    "search-in-training-mode",
+    "A network is in training mode during the search: batch normalisation uses the batch's statistics and updates its "
+    "running averages.",
+    hint="Call eval() on the generator before the first step, and restore its mode after the last.",
+    questions=("2-4",),
+)
+MODES_CHANGED = Mistake(
+    "search-leaves-other-modes",
+    "The networks are not returned to the mode (training or evaluation) that they were in before the call.",
+    hint="Remember the modes at the start and restore them at the end.",
+    questions=("2-4",),
+)
+NETWORKS_FROZEN = Mistake(
+    "search-leaves-networks-frozen",
+    "A network is left frozen: its parameters no longer require gradients, so it can no longer be trained.",
+    hint="Restore requires_grad at the end.",
+    questions=("2-4",),
+)
+GRADIENTS_LEFT = Mistake(
+    "search-leaves-gradients",
+    "backward() on the loss also fills the networks' gradients, which stay there after the search.",
+    hint="Use torch.autograd.grad for the codes only, or clear the networks' gradients at the end.",
+    questions=("2-4",),
+)
+# The parts of a network that must not change, by the probe's key: the name in messages, and the mistake that changes it.
+UNTOUCHED = {
+    "parameters": ("the parameters of the {}", NETWORKS_MOVED),
+    "buffers": ("the running averages of batch normalisation in the {}", IN_TRAINING_MODE),
+    "modes": ("the mode (training or evaluation) of the {}", MODES_CHANGED),
+    "trainable": ("requires_grad of the parameters of the {}", NETWORKS_FROZEN),
+}

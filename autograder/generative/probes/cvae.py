@@ -1,0 +1,218 @@
+"""Probes of cvae.py: questions 1-8 and 1-9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.sandbox.kit import attempt, attribute, need, observed, parameters, same, snapshot, watching
+from autograder.sandbox.posing import mixing
+
+from ..stand_ins import models
+from . import training, variational
+
+
+def with_label_rows(probe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Replaces idx2onehot by a stand-in while the probe runs."""
+
+    @wraps(probe)
+    def run(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        with training.replaced("cvae", "idx2onehot", models.label_rows):
+            return probe(*args, **kwargs)
+
+    return run
+
+
+def idx2onehot(labels: list[Tensor], n: int) -> dict[str, Any]:
+    """idx2onehot(idx, n) of several label tensors, and whether they are unchanged."""
+    function = need("cvae", "idx2onehot")
+    before = snapshot(labels)
+    return {"values": [snapshot(function(idx, n)) for idx in labels], "kept": same(before, labels)}
+
+
+def idx2onehot_elsewhere(idx: Tensor, n: int) -> dict[str, Any]:
+    """idx2onehot of labels on a device other than the CPU: do devices mix, and is the result on the CPU?"""
+    function = need("cvae", "idx2onehot")
+    function(idx, n)  # raises here if it does not work on the CPU either
+    found: list[str] = []
+
+    def run(device: torch.device) -> None:
+        found.append(function(idx.to(device), n).device.type)
+
+    return {"collision": mixing(run), "left": found == ["cpu"]}
+
+
+def idx2onehot_refused(good: Tensor, bad: list[Tensor], n: int) -> dict[str, Any]:
+    """idx2onehot of good labels, then of each of `bad`: its value, or the type of the exception."""
+    function = need("cvae", "idx2onehot")
+    return {"good": snapshot(function(good, n)), "bad": [attempt(function, idx, n) for idx in bad]}
+
+
+@with_label_rows
+def part(
+    name: str,
+    width: int,
+    size: int,
+    conditional: bool,
+    num_labels: int,
+    inputs: list[Tensor],
+    c: Tensor | None,
+) -> dict[str, Any]:
+    """`CVAEEncoder` or `CVAEDecoder` (name): its parameters, and its output for each of `inputs` with the labels c."""
+    model = need("cvae", name)(width, size, conditional, num_labels)
+    labels = [] if c is None else [c]
+    answers = [attempt(model, x, *labels) for x in inputs]
+    if all("raised" in answer for answer in answers):
+        model(inputs[0], *labels)  # raises again, so that the message shows the student's own line
+    return {"parameters": parameters(model), "answers": answers}
+
+
+@with_label_rows
+def construct(nz: int, beta: float, num_labels: int, x: Tensor, z: Tensor, c: Tensor) -> dict[str, Any]:
+    """CVAE(nz, beta, True, num_labels) and CVAE(nz): attributes, and the outputs of the conditional one's parts."""
+    cls = need("cvae", "CVAE")
+    model, plain = cls(nz, beta, True, num_labels), cls(nz)
+    names = ("beta", "conditional", "num_labels")
+    return {
+        "asked": {n: snapshot(attribute(model, n, "CVAE(nz, beta, conditional, num_labels)")) for n in names},
+        "unasked": {n: snapshot(attribute(plain, n, "CVAE(nz)")) for n in names},
+        "code": snapshot(attribute(model, "encoder", "CVAE(...)")(x, c)),
+        "image": variational.decoded(model, z, c),
+    }
+
+
+def refused(nz: int, counts: list[int]) -> dict[str, Any]:
+    """CVAE(nz, conditional=True, num_labels=n) for each n, after a valid one: the types of the exceptions."""
+    cls = need("cvae", "CVAE")
+    cls(nz, conditional=True, num_labels=3)
+    raised: list[str] = []
+    for n in counts:
+        try:
+            cls(nz, conditional=True, num_labels=n)
+        except ValueError:
+            raised.append("ValueError")
+        except Exception as error:
+            raised.append(type(error).__name__)
+        else:
+            raised.append("")
+    return {"raised": raised}
+
+
+@with_label_rows
+def whole(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
+    """A CVAE as constructed (conditional when there are labels): forward, and backward passes."""
+    model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
+    labels = () if c is None else (c,)
+    answer = variational.forward_twice(model, x, *labels)
+    if answer.get("only_64"):
+        return answer
+    return answer | variational.backward_pass(model, x, *labels)
+
+
+@with_label_rows
+def own_reconstruct(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, Any]:
+    """A CVAE as constructed (conditional when there are labels): reconstruct, twice."""
+    model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
+    return variational.reconstruct_twice(model, nz, x, *([] if c is None else [c]))
+
+
+def forward(
+    weights: dict[str, Tensor], x: Tensor, c: Tensor | None, given_reparameterize: bool
+) -> dict[str, Any]:
+    """CVAE.forward, twice, between given one-layer networks; with `given_reparameterize`, reparameterize is replaced too."""
+    return variational.forward_twice(_overlaid(weights, given_reparameterize), x, *([] if c is None else [c]))
+
+
+def reconstruct(weights: dict[str, Tensor], x: Tensor, c: Tensor | None) -> dict[str, Any]:
+    """CVAE.reconstruct, twice, between given one-layer networks."""
+    nz = weights["decoder_weight"].shape[1]
+    return variational.reconstruct_twice(_overlaid(weights, False), nz, x, *([] if c is None else [c]))
+
+
+def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:
+    """CVAE.reparameterize, twice, and the gradients of sum(z * pull) at the first."""
+    model = variational.made(need("cvae", "CVAE"), mu.shape[-1], conditional=False, num_labels=0)
+    return variational.draw_twice(model, mu, log_sigma, pull)
+
+
+def loss(
+    nz: int, beta: float, num_labels: int, x: Tensor, c: Tensor | None, q: Tensor, rec: Tensor
+) -> dict[str, Any]:
+    """CVAE.loss(x, {"q": q, "rec": rec})."""
+    settings = {"conditional": c is not None, "num_labels": num_labels}
+    model = variational.made(need("cvae", "CVAE"), nz, beta, **settings)
+    return variational.lose(model, x, q, rec, *([] if c is None else [c]))
+
+
+def _overlaid(weights: dict[str, Tensor], given_reparameterize: bool) -> Any:
+    table = weights.get("encoder_labels")
+    settings = {"conditional": table is not None, "num_labels": 0 if table is None else len(table)}
+    nz = weights["decoder_weight"].shape[1]
+    return variational.overlaid(
+        variational.made(need("cvae", "CVAE"), nz, **settings), weights, given_reparameterize
+    )
+
+
+@with_label_rows
+def elsewhere(nz: int, num_labels: int, x: Tensor, c: Tensor) -> dict[str, Any]:
+    """A conditional CVAE as constructed, on a device other than the CPU: do devices mix?"""
+    model = need("cvae", "CVAE")(nz, 1.0, True, num_labels)
+    return variational.collision(model, x, c)
+
+
+def train_elsewhere(
+    weights: dict[str, Tensor], images: Tensor, labels: Tensor, batch_size: int
+) -> dict[str, Any]:
+    """train_cvae with the model on a device other than the CPU: do devices mix?"""
+    function = need("cvae", "train_cvae")
+    return training.collision(function, models.CVAEModel(weights, 0.5), images, labels, batch_size)
+
+
+def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dict[str, Any]:
+    """sample_conditional with model and labels on a device other than the CPU: do devices mix?
+
+    worked: the decoder's output for the codes, on the CPU.
+    """
+    function = need("cvae", "sample_conditional")
+    model = models.CVAEModel(weights, 0.5)
+    with watching(model.decoder) as calls:
+        function(model, labels, nz)  # raises here if it does not work on the CPU either
+    collision = mixing(lambda device: function(model.to(device), labels.to(device), nz))
+    return {"collision": collision, "worked": calls[0]["output"] if calls else None}
+
+
+def train_cvae(
+    weights: dict[str, Tensor],
+    beta: float,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    epochs: int,
+    learning_rate: float,
+    pass_device: bool = False,
+) -> dict[str, Any]:
+    """train_cvae on a given model of one layer each way, which is conditional when the weights hold label tables."""
+    function = need("cvae", "train_cvae")
+    model = models.CVAEModel(weights, beta)
+    return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+
+
+def sample_conditional(weights: dict[str, Tensor], beta: float, labels: Tensor, nz: int) -> dict[str, Any]:
+    """sample_conditional, twice, on a given conditional model of one layer each way."""
+    function = need("cvae", "sample_conditional")
+    model = models.CVAEModel(weights, beta)
+    before, kept = parameters(model), snapshot(labels)
+    seed = torch.initial_seed()
+    first, second = (observed(function(model, labels, nz)) for _ in range(2))
+    return {
+        "first": first["value"],
+        "second": second["value"],
+        "graph": first["graph"] or second["graph"],
+        "seed_kept": torch.initial_seed() == seed,
+        "labels_kept": same(kept, labels),
+        "model_kept": same(before, parameters(model)),
+    }

@@ -1,0 +1,191 @@
+"""Probes of the DCGAN's construction and of its two loss functions."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autograder.sandbox.kit import attribute, has_graph, need, same, snapshot
+from autograder.sandbox.posing import mixing
+
+CONSTANTS = (
+    "num_epoch",
+    "batch_size",
+    "log_step",
+    "visualize_step",
+    "code_size",
+    "learning_rate",
+    "vis_learning_rate",
+)
+CPU = torch.device("cpu")
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+# How many entries of each parameter are reported when all would be too many.
+ENTRIES = 300
+
+
+def blank_model(device: torch.device = CPU) -> Any:
+    """A DCGAN to attach stand-ins to: the student's own, with the attributes that its constructor fails to set filled in."""
+    cls = need("gan", "DCGAN")
+    model = cls.__new__(cls)
+    with suppress(Exception):
+        cls.__init__(model, device=device)
+    if isinstance(model, nn.Module) and "_modules" not in vars(model):
+        nn.Module.__init__(model)
+    if not isinstance(getattr(model, "tracked_noise", None), Tensor):
+        model.tracked_noise = torch.randn(64, 64, device=device)
+    if not hasattr(model, "_actmax_label"):
+        model._actmax_label = torch.ones(1, 1, device=device)
+    if not hasattr(model, "device"):
+        model.device = device
+    return model
+
+
+def plain(value: Any) -> Any:
+    """`value` with numpy's numbers and arrays as Python's numbers and tensors."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return torch.from_numpy(np.ascontiguousarray(value).copy())
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
+
+
+def networks_of(model: Any) -> dict[str, nn.Module]:
+    return {name: attribute(model, f"_{name}", "DCGAN()") for name in ("generator", "discriminator")}
+
+
+def constants() -> dict[str, Any]:
+    """The class's constants, if a DCGAN can be made."""
+    cls = need("gan", "DCGAN")
+    model = cls(device="cpu")
+    return {name: plain(snapshot(getattr(model, name, None))) for name in CONSTANTS}
+
+
+def construct(codes: Tensor, images: Tensor) -> dict[str, Any]:
+    """Makes a DCGAN and sends codes and images through its networks."""
+    model = need("gan", "DCGAN")(device="cpu")
+    networks = networks_of(model)
+    optimisers = {name: attribute(model, name, "DCGAN()") for name in ("optimizerG", "optimizerD")}
+    with torch.no_grad():
+        generated, logits = networks["generator"](codes), networks["discriminator"](images)
+    return {
+        "generated": snapshot(generated),
+        "logits": snapshot(logits),
+        "devices": sorted({p.device.type for net in networks.values() for p in net.parameters()}),
+        "can_step": {
+            name: callable(getattr(optimiser, "step", None)) for name, optimiser in optimisers.items()
+        },
+        "registered": isinstance(model, nn.Module)
+        and all(any(m is net for m in model.modules()) for net in networks.values()),
+    }
+
+
+def construct_elsewhere() -> dict[str, Any]:
+    """Makes a DCGAN on a device other than the CPU: which tensors collide, and which are left on the CPU."""
+    elsewhere: list[str] = []
+
+    def run(device: torch.device) -> None:
+        model = need("gan", "DCGAN")(device=device)
+        tensors = {f"buffer {name}": b for name, b in model.named_buffers(recurse=False)}
+        for network, module in networks_of(model).items():
+            tensors |= {f"_{network}": next(iter(module.parameters()))}
+        elsewhere.extend(name for name, tensor in tensors.items() if tensor.device.type != device.type)
+
+    return {"collision": mixing(run), "elsewhere": elsewhere}
+
+
+def initial_weights(repeats: int = 1) -> dict[str, Any]:
+    """Weights of a new DCGAN's layers, and of the batch normalisations of `repeats` more, which have few values each."""
+    make = need("gan", "DCGAN")
+    layers = describe(networks_of(make(device="cpu")))
+    more = []
+    for _ in range(repeats):
+        found = describe(networks_of(make(device="cpu")))
+        more.append([layer for layer in found if layer["kind"] == "batch norm"])
+    return {"layers": layers, "more": more}
+
+
+def describe(networks: dict[str, nn.Module]) -> list[dict[str, Any]]:
+    """Network, kind, name, weight and bias of every layer that has a weight."""
+    found = []
+    for network, net in networks.items():
+        for layer in net.modules():
+            kind = (
+                "convolution"
+                if isinstance(layer, CONVOLUTIONS)
+                else "batch norm"
+                if isinstance(layer, nn.BatchNorm2d)
+                else "linear"
+                if isinstance(layer, nn.Linear)
+                else ""
+            )
+            if kind and isinstance(getattr(layer, "weight", None), Tensor):
+                found.append(
+                    {
+                        "network": network,
+                        "kind": kind,
+                        "name": str(layer).splitlines()[0][:120],
+                        "weight": snapshot(layer.weight),
+                        "bias": snapshot(layer.bias),
+                    }
+                )
+    return found
+
+
+def pattern(like: Tensor, angle: float, offset: float, scale: float) -> Tensor:
+    """A gradient that can be computed again anywhere: a sine over the entries, and exactly 0 at every seventh."""
+    index = torch.arange(like.numel(), dtype=torch.float64)
+    values = torch.sin(index * angle + offset) * scale
+    values[3::7] = 0
+    return values.reshape(like.shape).to(like)
+
+
+def optimiser_steps(optimiser: str, waves: list[list[float]]) -> dict[str, Any]:
+    """For each wave, gives every parameter of both networks a gradient and lets one optimiser take a step."""
+    model = need("gan", "DCGAN")(device="cpu")
+    chosen = attribute(model, optimiser, "DCGAN()")
+    named = [
+        (net, name, p) for net, module in networks_of(model).items() for name, p in module.named_parameters()
+    ]
+    before = [snapshot(p) for _, _, p in named]
+    for angle, offset, scale in waves:
+        for _, _, p in named:
+            p.grad = pattern(p.detach(), angle, offset, scale)
+        chosen.step()
+    groups = getattr(chosen, "param_groups", [])
+    return {
+        "type": type(chosen).__name__,
+        "amsgrad": any(isinstance(group, dict) and group.get("amsgrad") is True for group in groups),
+        "parameters": [
+            {
+                "network": net,
+                "name": name,
+                "size": p.numel(),
+                "before": was.flatten()[:ENTRIES],
+                "after": snapshot(p).flatten()[:ENTRIES],
+                "moved": not same(was, p),
+            }
+            for (net, name, p), was in zip(named, before, strict=True)
+        ],
+    }
+
+
+def loss_value(name: str, first: Tensor, second: Tensor) -> dict[str, Any]:
+    """Calls one of the two losses: its value, its gradient with respect to the first argument, whether it changed either."""
+    function = attribute(blank_model(), name, "DCGAN()")
+    leaf = first.clone().requires_grad_()
+    target = second.clone()
+    loss = function(leaf, target)
+    gradient = None
+    if isinstance(loss, Tensor) and has_graph(loss) and loss.dim() == 0:
+        (gradient,) = torch.autograd.grad(loss, leaf, allow_unused=True)
+    return {
+        "loss": plain(snapshot(loss)),
+        "gradient": snapshot(gradient),
+        "unchanged": same(first, leaf) and same(second, target),
+    }

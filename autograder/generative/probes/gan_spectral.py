@@ -1,0 +1,146 @@
+"""Probes of the discriminator with spectral normalisation: the linear maps that its convolutions compute.
+
+The weights are read when a convolution is executed, so it does not matter which layer calls it and how its parameters
+are named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from autograder.sandbox.kit import need, snapshot
+
+from .gan import CONVOLUTIONS, attribute
+
+NONLINEAR = ("leaky_relu", "batch_norm")
+
+
+class Operations(TorchDispatchMode):
+    """Records every convolution's weight and settings, and the factor between its output and the next layer's input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, Any]] = []
+        self.pending: list[tuple[dict[str, Any], Tensor]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func)
+        if any(part in name for part in NONLINEAR) and "backward" not in name:
+            # Compare before the operation runs, since it may work in place.
+            for entry, output in self.pending:
+                entry["scale"] = scale_between(output, args[0].detach())
+            self.pending = []
+            leaky = "leaky_relu" in name
+            slope = float(args[1]) if leaky and len(args) > 1 else 0.01
+            self.found.append({"kind": "leaky relu", "slope": slope} if leaky else {"kind": "batch norm"})
+        result = func(*args, **(kwargs or {}))
+        if "aten.convolution." in name:
+            entry = {
+                "kind": "convolution",
+                "weight": snapshot(args[1]),
+                "shape": list(args[1].shape),
+                "stride": list(args[3]),
+                "padding": list(args[4]),
+                "input": list(args[0].shape[1:]),
+                "scale": 1.0,
+            }
+            self.found.append(entry)
+            self.pending = [(entry, result.detach().clone())]
+        return result
+
+
+def scale_between(output: Tensor, following: Tensor) -> float:
+    """The factor between a convolution's output and the next layer's input, whatever is added to each channel."""
+    if output.shape != following.shape or torch.equal(output, following):
+        return 1.0
+    axes = (0, 2, 3)
+    a = (output - output.mean(axes, keepdim=True)).double()
+    b = (following - following.mean(axes, keepdim=True)).double()
+    return float((a * b).sum() / a.square().sum().clamp_min(1e-30))
+
+
+def operations(network: nn.Module, images: Tensor) -> tuple[list[dict[str, Any]], Tensor]:
+    """The operations of one forward pass, in order, and its logits."""
+    recorder = Operations()
+    with torch.no_grad(), recorder:
+        logits = network(images)
+    return recorder.found, logits
+
+
+def make(which: str) -> nn.Module:
+    """The class itself ("class"), or the discriminator of a DCGAN made with ("true") or without ("false") the flag."""
+    if which == "class":
+        made = need("gan", "SpectralNormDiscriminator")()
+    else:
+        cls = need("gan", "DCGAN")
+        model = cls.__new__(cls)
+        try:
+            cls.__init__(model, spectral_norm=which == "true", device="cpu")
+        except Exception:
+            # A constructor that fails later, in the initialisation for example, has already chosen its discriminator.
+            if not isinstance(getattr(model, "_discriminator", None), nn.Module):
+                raise
+        made = attribute(model, "_discriminator", "DCGAN()")
+    network: nn.Module = made
+    return network.train()
+
+
+def kernels(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters from which the convolutions' weights are computed: those with four dimensions."""
+    return [p for p in network.parameters() if p.dim() == 4]
+
+
+def effective_weights(
+    which: str, images: Tensor, factors: list[float], forwards: int, training: bool = True
+) -> dict[str, Any]:
+    """The operations of a forward pass, after the convolutions' parameters were multiplied by `factors` (a change as
+    training makes them) and after `forwards` passes in training mode.
+
+    training: whether the observed pass is in training mode, or in evaluation mode.
+    """
+    network = make(which)
+    with torch.no_grad():
+        for parameter, factor in zip(kernels(network), factors, strict=False):
+            parameter.mul_(factor)
+        for _ in range(forwards):
+            network(images)
+    found, _ = operations(network.train(training), images)
+    return {"operations": found}
+
+
+def same_class() -> dict[str, Any]:
+    """Whether a DCGAN's discriminator has the same class with the flag and without it."""
+    return {"same": type(make("true")) is type(make("false"))}
+
+
+def initial_kernels(which: str) -> dict[str, Any]:
+    """The parameters behind the convolutions' weights, and the batch normalisations' weights, in a new network."""
+    network = make(which)
+    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    return {"kernels": [snapshot(p) for p in kernels(network)], "norms": [snapshot(m.weight) for m in layers]}
+
+
+def architecture(images: Tensor) -> dict[str, Any]:
+    """Operations of both discriminators; logits of the one with spectral normalisation, and gradients of their sum."""
+    plain_found, plain_logits = operations(need("gan", "Discriminator")().train(), images)
+    network = make("class")
+    found, _ = operations(network, images)
+    logits = network(images)
+    if isinstance(logits, Tensor) and logits.requires_grad:
+        logits.sum().backward()
+    bare = [{k: v for k, v in entry.items() if k not in ("weight", "scale")} for entry in found]
+    plain = [{k: v for k, v in entry.items() if k not in ("weight", "scale")} for entry in plain_found]
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    return {
+        "operations": bare,
+        "plain": plain,
+        "logits": snapshot(logits),
+        "shape": list(plain_logits.shape),
+        "convolutions": sum(isinstance(m, CONVOLUTIONS) for m in network.modules()),
+        "gradients": [None if p.grad is None else float(p.grad.abs().max()) for p in kernels(network)],
+        "trainable": len(trainable),
+    }

@@ -1,0 +1,121 @@
+"""Probes of vae.py: questions 1-4 to 1-7."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.sandbox.kit import attribute, need, snapshot
+
+from ..stand_ins import models
+from . import training, variational
+
+
+def construct(nz: int, beta: float, x: Tensor, z: Tensor) -> dict[str, Any]:
+    """VAE(nz, beta): its attributes, and the outputs of its own two parts."""
+    cls = need("vae", "VAE")
+    model = cls(nz, beta)
+    return {
+        "beta": snapshot(attribute(model, "beta", "VAE(nz, beta)")),
+        "beta_unasked": snapshot(attribute(cls(nz), "beta", "VAE(nz)")),
+        "code": snapshot(attribute(model, "encoder", "VAE(nz, beta)")(x)),
+        "image": variational.decoded(model, z),
+    }
+
+
+def whole(nz: int, beta: float, x: Tensor) -> dict[str, Any]:
+    """VAE(nz, beta) as constructed: forward, its own encoder's output for x, and backward passes."""
+    model = need("vae", "VAE")(nz, beta)
+    with torch.no_grad():
+        code = snapshot(model.encoder(x))
+    return {"code": code, **variational.forward_twice(model, x), **variational.backward_pass(model, x)}
+
+
+def own_forward(nz: int, x: Tensor) -> dict[str, Any]:
+    """VAE(nz) as constructed: forward, twice."""
+    return variational.forward_twice(need("vae", "VAE")(nz), x)
+
+
+def own_reconstruct(nz: int, x: Tensor) -> dict[str, Any]:
+    """VAE(nz) as constructed: reconstruct, twice."""
+    return variational.reconstruct_twice(need("vae", "VAE")(nz), nz, x)
+
+
+def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:
+    """VAE.reparameterize, twice, and the gradients of sum(z * pull) at the first."""
+    model = variational.made(need("vae", "VAE"), mu.shape[-1])
+    return variational.draw_twice(model, mu, log_sigma, pull)
+
+
+def forward(weights: dict[str, Tensor], x: Tensor, given_reparameterize: bool) -> dict[str, Any]:
+    """VAE.forward, twice, between given one-layer networks; with `given_reparameterize`, reparameterize is replaced too."""
+    nz = weights["decoder_weight"].shape[1]
+    model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights, given_reparameterize)
+    return variational.forward_twice(model, x)
+
+
+def loss(nz: int, beta: float, x: Tensor, q: Tensor, rec: Tensor) -> dict[str, Any]:
+    """VAE(nz, beta).loss(x, {"q": q, "rec": rec})."""
+    return variational.lose(variational.made(need("vae", "VAE"), nz, beta), x, q, rec)
+
+
+def reconstruct(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:
+    """VAE.reconstruct, twice, between given one-layer networks."""
+    nz = weights["decoder_weight"].shape[1]
+    model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights)
+    return variational.reconstruct_twice(model, nz, x)
+
+
+def elsewhere(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:
+    """The VAE's methods between given networks on a device other than the CPU: do devices mix?"""
+    nz = weights["decoder_weight"].shape[1]
+    model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights)
+    return variational.collision(model, x)
+
+
+def train_elsewhere(
+    weights: dict[str, Tensor], images: Tensor, labels: Tensor, batch_size: int
+) -> dict[str, Any]:
+    """train_vae with the model on a device other than the CPU: do devices mix?"""
+    function = need("vae", "train_vae")
+    return training.collision(function, models.VAEModel(weights, 0.5), images, labels, batch_size)
+
+
+def train_vae(
+    weights: dict[str, Tensor],
+    beta: float,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    epochs: int,
+    learning_rate: float,
+    pass_device: bool = False,
+) -> dict[str, Any]:
+    """train_vae on a given model of one layer each way."""
+    function = need("vae", "train_vae")
+    model = models.VAEModel(weights, beta)
+    return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+
+
+def beta() -> dict[str, Any]:
+    """BETA: its type, and its value when that is a plain number."""
+    value = need("vae", "BETA")
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return {"beta": float(value)}
+    return {"beta": snapshot(value)}
+
+
+def interpolations() -> dict[str, Any]:
+    """INTERPOLATIONS, with tuples as lists and integers of any type as int."""
+    return {"pairs": _plain(need("vae", "INTERPOLATIONS"))}
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, (list, tuple)) and depth < 3:
+        return [_plain(v, depth + 1) for v in value[:10]]
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    return snapshot(value)

@@ -1,0 +1,131 @@
+"""Tiny networks and optimisers that take the place of a DCGAN's own while its training step and `reconstruct` are graded.
+
+They have the right shapes and a batch normalisation each, which shows whether a network is in training or evaluation
+mode and whether real and generated batches are kept apart; they answer no question. Each records what happens to it on a
+shared `Tape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autograder.sandbox.kit import snapshot
+
+CODE_SIZE = 64
+
+
+class Tape(list[dict[str, Any]]):
+    """The events of one call, in order. A copy of a network records on the same tape as the network itself."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tape:
+        return self
+
+
+class SmallGenerator(nn.Module):
+    """Codes (N, 64) -> images (N, 3, 32, 32) in [0, 1]."""
+
+    def __init__(self, tape: Tape | None = None) -> None:
+        super().__init__()
+        self.tape = Tape() if tape is None else tape
+        self.fc = nn.Linear(CODE_SIZE, 64)
+        self.upsample_and_generate = nn.Sequential(
+            nn.BatchNorm2d(4),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(64, 3072),
+            nn.Sigmoid(),
+            nn.Unflatten(1, (3, 32, 32)),
+        )
+
+    def forward(self, codes: Tensor) -> Tensor:
+        rows = codes.reshape(-1, CODE_SIZE)
+        images: Tensor = self.upsample_and_generate(self.fc(rows).reshape(-1, 4, 4, 4))
+        self.tape.append(
+            {
+                "event": "generator",
+                "noise": snapshot(rows),
+                "training": self.training,
+                "grad": torch.is_grad_enabled(),
+            }
+        )
+        return images
+
+
+class SmallDiscriminator(nn.Module):
+    """Images (N, 3, 32, 32) -> logits (N, 1)."""
+
+    def __init__(self, tape: Tape | None = None) -> None:
+        super().__init__()
+        self.tape = Tape() if tape is None else tape
+        self.downsample = nn.Sequential(
+            # A non-linear layer before the batch normalisation, which would otherwise undo any change of scale.
+            nn.Conv2d(3, 5, kernel_size=8, stride=8),
+            nn.Tanh(),
+            nn.BatchNorm2d(5),
+            nn.LeakyReLU(0.2),
+        )
+        self.fc = nn.Linear(80, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.downsample(images).flatten(1))
+        self.tape.append(
+            {
+                "event": "discriminator",
+                "images": images.shape[0],
+                "logits": snapshot(logits),
+                "training": self.training,
+                "grad": torch.is_grad_enabled(),
+            }
+        )
+        return logits
+
+
+class RecordingAdam(torch.optim.Adam):
+    """Adam that records every step on the tape: both networks' weights and gradients just before it."""
+
+    def __init__(self, name: str, own: nn.Module, networks: dict[str, nn.Module], tape: Tape) -> None:
+        super().__init__(own.parameters(), lr=2e-3, betas=(0.5, 0.999))
+        self.name = name
+        self.networks = networks
+        self.tape = tape
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        event: dict[str, Any] = {"event": self.name}
+        for name, network in self.networks.items():
+            event[name] = weights(network)
+            event[f"{name} gradients"] = gradients(network)
+        self.tape.append(event)
+        super().step()
+        event["after"] = {name: weights(network) for name, network in self.networks.items()}
+        return loss
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """Copies of the parameters, by name."""
+    return {name: snapshot(p) for name, p in network.named_parameters()}
+
+
+def gradients(network: nn.Module) -> dict[str, Tensor | None]:
+    """Copies of the gradients, by the parameter's name; None for a parameter without one."""
+    return {name: None if p.grad is None else snapshot(p.grad) for name, p in network.named_parameters()}
+
+
+def stand_in_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Stands in for `_classification_loss`: a smooth function of both arguments that differs from any real loss.
+
+    As strict about shapes and types as PyTorch's own losses are.
+    """
+    if logits.shape != labels.shape or not labels.is_floating_point():
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} need float labels of the same shape; these labels have shape "
+            f"{tuple(labels.shape)} and type {labels.dtype}"
+        )
+    return (0.25 * (logits - 3 * labels + 1) ** 2).mean()

@@ -1,0 +1,1 @@
+"""Grading: one submission, many on this machine, many on a cluster."""

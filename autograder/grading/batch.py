@@ -1,0 +1,93 @@
+"""Grading many submissions, in this process or in a pool of judge processes; results are yielded as they are ready.
+
+In this module and its callers `queue` is the list of jobs to grade, and `jobs` the number of judges that work at the same time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+
+from autograder.grading.judge import grade_job, ungraded
+from autograder.grading.options import GradingOptions, Job
+from autograder.model.verdicts import Result
+from autograder.support import interrupts
+
+log = logging.getLogger("autograder")
+
+
+def run(
+    queue: Sequence[Job], jobs: int, options: GradingOptions | None = None
+) -> Generator[tuple[Job, Result], None, None]:
+    """Grades the queue with `jobs` judges and yields each job with its result, in the order in which they finish.
+
+    Closing the generator early ends the judges. Raises cluster.ClusterError when `options.cluster` cannot be used.
+    """
+    options = options or GradingOptions()
+    if options.cluster is not None:
+        from autograder.grading import (
+            cluster,
+        )  # imported here: Dask is slow to import, and not installed for students
+
+        yield from cluster.run(queue, options.cluster, options)
+        return
+    if jobs <= 1 or len(queue) <= 1:
+        for job in queue:
+            yield job, grade_job(job, options)
+        return
+    left = list(queue)
+    with _pool(min(jobs, len(queue))) as pool, interrupts.ending_children():
+        waiting: dict[Future[Result], Job] = {pool.submit(grade_job, job, options): job for job in queue}
+        try:
+            for future in as_completed(waiting):
+                result = future.result()
+                left.remove(waiting[future])
+                yield waiting[future], result
+        except BrokenProcessPool:
+            pool.shutdown(wait=False, cancel_futures=True)
+            log.error("a judge process ended unexpectedly; the remaining submissions are graded one by one")
+    for job in left:
+        yield job, _alone(job, options)
+
+
+def _pool(size: int) -> ProcessPoolExecutor:
+    """Judges that share nothing with this process (no thread, lock or half-drawn progress bar) and do not outlive it."""
+    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=begin_in_pool)
+
+
+def begin_in_pool() -> None:
+    """Prepares a pool's process: it ends when its parent is gone (a killed parent cannot end it), and ignores Ctrl-C.
+
+    Ctrl-C in a terminal reaches all processes; the parent ends its pool itself.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _alone(job: Job, options: GradingOptions) -> Result:
+    """Grades one job in a judge of its own, so that a submission that ends its judge affects no other."""
+    try:
+        with _pool(1) as pool, interrupts.ending_children():
+            return pool.submit(grade_job, job, options).result()
+    except BrokenProcessPool:
+        log.error("%s: the judge process ended while grading it", job.path)
+        return ungraded(job)
+
+
+def default_jobs() -> int:
+    """One judge for each core that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

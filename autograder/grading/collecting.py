@@ -1,0 +1,122 @@
+"""Collecting an assignment's checks with pytest: their marks, and the pytest run itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pytest
+
+from autograder.model.assignment import Assignment
+from autograder.model.verdicts import Verdict, Visibility, tidy
+from autograder.support import interrupts
+
+
+@dataclass(frozen=True)
+class Check:
+    """A collected check: the content of its mark, and the pytest item that runs it."""
+
+    id: str
+    question: str
+    title: str
+    asks: str
+    points: float
+    visibility: Visibility
+    rubric: str
+    item: pytest.Function
+
+    def verdict(self, **found: Any) -> Verdict:
+        """A verdict of this check; found: its status, score, feedback, mistake and grader_fault."""
+        return Verdict(
+            id=self.id,
+            question=self.question,
+            title=self.title,
+            visibility=self.visibility,
+            max_score=tidy(self.points),
+            rubric=self.rubric,
+            **found,
+        )
+
+
+def read_check(item: pytest.Function, assignment: Assignment) -> Check:
+    """Reads a check's mark. Raises pytest.UsageError when it has none, or names a question that is not auto-graded."""
+    mark = item.get_closest_marker("check")
+    if mark is None:
+        raise pytest.UsageError(f"{item.nodeid} is not a check: decorate it with @check(...)")
+    content = mark.kwargs
+    if content["question"] not in {q.id for q in assignment.rubric.auto}:
+        raise pytest.UsageError(
+            f"{item.nodeid}: the rubric has no auto-graded question {content['question']}"
+        )
+    hidden = item.path.is_relative_to(assignment.checks / "hidden")
+    return Check(
+        id=f"{content['question']}:{item.name.removeprefix('test_')}",
+        question=content["question"],
+        title=content["title"],
+        asks=content["asks"],
+        points=content["points"],
+        visibility="hidden" if hidden else "public",
+        rubric=content["rubric"],
+        item=item,
+    )
+
+
+class Plugin(Protocol):
+    """A pytest plugin that keeps the errors of collecting."""
+
+    errors: list[str]
+
+
+def run_pytest(plugin: Plugin, assignment: Assignment, visibilities: Sequence[Visibility]) -> None:
+    """Has pytest collect and run the checks with `plugin`.
+
+    Raises RuntimeError when they cannot be collected, and KeyboardInterrupt on Ctrl-C.
+    """
+    folders = [assignment.checks / v for v in visibilities]
+    arguments = [
+        *[str(folder) for folder in folders if folder.is_dir()],
+        f"--rootdir={assignment.checks}",
+        f"--confcutdir={assignment.checks}",
+        f"--config-file={os.devnull}",
+        "--noconftest",
+        "--import-mode=importlib",
+        "-oconsider_namespace_packages=true",
+        "--assert=plain",
+        "--capture=no",
+        "-pno:cacheprovider",
+        "-pno:terminal",
+        "-pno:faulthandler",
+        "-pno:unraisableexception",
+        "-pno:logging",
+    ]
+    with interrupts.kept(), _quiet_pytest() as output:
+        status = pytest.main(arguments, plugins=[plugin])
+        interrupts.raise_if_came()
+    if not plugin.errors and status == pytest.ExitCode.INTERRUPTED:  # pytest turns Ctrl-C into a status
+        raise KeyboardInterrupt
+    if plugin.errors or status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        details = "\n".join(plugin.errors) or output.getvalue() or f"pytest ended with {status!r}"
+        raise RuntimeError(f"the checks under {assignment.checks} cannot be run:\n{details}")
+
+
+@contextlib.contextmanager
+def _quiet_pytest() -> Iterator[io.StringIO]:
+    """Runs pytest without other installed plugins and PYTEST_ADDOPTS; yields its error output instead of printing it."""
+    kept = {k: os.environ.pop(k) for k in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if k in os.environ}
+    before = os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    current = os.environ.get("PYTEST_CURRENT_TEST")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(output):
+            yield output
+    finally:
+        os.environ.update(kept)
+        if before is None:
+            os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
+        if current is not None:
+            os.environ["PYTEST_CURRENT_TEST"] = current

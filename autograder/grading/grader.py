@@ -1,0 +1,282 @@
+"""Grading one submission: runs its checks with pytest and turns their outcomes into verdicts.
+
+Checks run here, in the judge; student code runs in the sandbox behind `SandboxedSubmission`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from autograder.grading.collecting import Check, read_check, run_pytest
+from autograder.grading.sandboxed import SandboxedSubmission
+from autograder.judging.draw import Draw, seed_from
+from autograder.judging.outcome import Fault, NoAnswer
+from autograder.model.assignment import Assignment
+from autograder.model.feedback import LONGEST, Feedback
+from autograder.model.rubric import Question
+from autograder.model.verdicts import GRADER_FAULT, Result, Verdict, Visibility, tidy
+from autograder.sandbox.box import Box
+from autograder.sandbox.launch import Isolation, Launcher, Limits
+from autograder.submissions.intake import Submission, empty
+from autograder.support import interrupts
+from autograder.support.text import plain
+
+log = logging.getLogger("autograder")
+
+NOT_RUN = Feedback(note="This check has not run yet.")
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """How one submission is judged.
+
+    secret: the course secret; with the submission's content it seeds the inputs of checks.
+    visibilities: which checks run; for students, only the public ones.
+    questions: ids of the questions to grade; None for all.
+    device: "cuda" looks for tensors on the wrong device on a real GPU; "cpu" simulates a second device.
+    """
+
+    secret: str
+    visibilities: tuple[Visibility, ...] = ("public", "hidden")
+    questions: tuple[str, ...] | None = None
+    device: str = "cpu"
+    limits: Limits = field(default_factory=Limits)
+
+
+class Grader:
+    """The pytest plugin that grades: orders checks by question, provides their fixtures, and keeps their verdicts."""
+
+    def __init__(
+        self,
+        submission: Submission,
+        assignment: Assignment,
+        launcher: Launcher,
+        options: JudgeOptions,
+        progress: Callable[[Result], None],
+    ) -> None:
+        self._submission, self._assignment, self._options = submission, assignment, options
+        self._sandboxed = SandboxedSubmission(
+            submission.files, assignment, launcher, options.limits, options.device
+        )
+        self._progress, self._isolation = progress, launcher.isolation
+        self._checks: list[Check] = []
+        self._verdicts: dict[str, Verdict] = {}
+        self._printed: dict[str, str] = {}
+        self._began = time.monotonic()
+        self.errors: list[str] = []
+
+    @pytest.fixture
+    def submission(self) -> SandboxedSubmission:
+        """The submission, which checks ask through probes."""
+        return self._sandboxed
+
+    @pytest.fixture
+    def draw(self, request: pytest.FixtureRequest) -> Draw:
+        """Repeatable random inputs for this check and this submission."""
+        return Draw(self._seed(next(c for c in self._checks if c.item is request.node)))
+
+    @pytest.fixture
+    def shared_draw(self, request: pytest.FixtureRequest) -> Draw:
+        """As `draw`, but the same for all checks of a question, so that with `ask_once` they examine one answer."""
+        question = next(c for c in self._checks if c.item is request.node).question
+        return Draw(seed_from(self._options.secret, self._submission.sha256, question))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.errors.append(report.longreprtext)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        order = {q.id: i for i, q in enumerate(self._assignment.rubric.auto)}
+        checks = [read_check(i, self._assignment) for i in items if isinstance(i, pytest.Function)]
+        wanted = [
+            c
+            for c in checks
+            if c.visibility in self._options.visibilities
+            and (self._options.questions is None or c.question in self._options.questions)
+        ]
+        wanted.sort(key=lambda c: (order[c.question], c.visibility != "public"))
+        names = [c.id for c in wanted]
+        if len(set(names)) != len(names):
+            raise pytest.UsageError(
+                f"two checks have the same id: {sorted({n for n in names if names.count(n) > 1})}"
+            )
+        self._checks = wanted
+        items[:] = [c.item for c in wanted]
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if self.errors:
+            return True
+        self._report()
+        for question in self._assignment.rubric.auto:
+            checks = [c for c in self._checks if c.question == question.id]
+            if checks:
+                self._grade_question(question, checks, session)
+        return True
+
+    def _grade_question(self, question: Question, checks: Sequence[Check], session: pytest.Session) -> None:
+        try:
+            self._sandboxed.begin(question)
+            for check, following in zip(checks, [*checks[1:], None], strict=True):
+                interrupts.raise_if_came()
+                next_item = following.item if following else None
+                session.config.hook.pytest_runtest_protocol(item=check.item, nextitem=next_item)
+                last_public = following is None or following.visibility != "public"
+                if check.visibility == "public" and last_public:
+                    self._keep_printed(question)
+        finally:
+            self._sandboxed.end()
+        self._report()
+
+    def _keep_printed(self, question: Question) -> None:
+        """Keeps the output of public checks for the code's author; hidden checks run after them."""
+        if printed := self._sandboxed.printed():
+            self._printed[question.id] = printed
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        check = next(c for c in self._checks if c.item is pyfuncitem)
+        names = pyfuncitem._fixtureinfo.argnames
+        arguments = {name: pyfuncitem.funcargs[name] for name in names}
+        self._verdicts[check.id] = self._judge(check, pyfuncitem.obj, arguments)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Logs a check whose function was never called because a fixture failed: a fault in the grader."""
+        if report.failed:
+            log.error("%s\n%s", report.nodeid, report.longreprtext)
+
+    def _judge(self, check: Check, function: Callable[..., None], arguments: dict[str, Any]) -> Verdict:
+        """Judges with stand-ins first, then with the student's own modules where that can differ; the better result counts."""
+        question = self._assignment.rubric.question(check.question)
+        first = self._try(check, function, arguments, "stand-ins")
+        if first.status in ("passed", "timeout") or not self._sandboxed.has_own_mode(question):
+            return first
+        if first.feedback.todo is not None:
+            return first
+        second = self._try(check, function, arguments, "own")
+        return second if second.status == "passed" else first
+
+    def _try(
+        self, check: Check, function: Callable[..., None], arguments: dict[str, Any], mode: str
+    ) -> Verdict:
+        seed = self._seed(check)
+        self._sandboxed.start_check(seed, mode)
+        for value in arguments.values():
+            if isinstance(value, Draw):
+                value.restart()
+        try:
+            function(**arguments)
+        except Fault as fault:
+            return check.verdict(
+                status="failed", score=0, mistake=fault.mistake, feedback=_feedback(check, fault)
+            )
+        except NoAnswer as none:
+            return check.verdict(
+                status=none.status, score=0, mistake=none.mistake, feedback=_feedback(check, none)
+            )
+        except Exception:
+            log.exception("%s, submission %s: the check itself failed", check.id, self._submission.name)
+            return check.verdict(status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
+        return check.verdict(status="passed", score=tidy(check.points))
+
+    def _seed(self, check: Check) -> int:
+        return seed_from(self._options.secret, self._submission.sha256, check.id)
+
+    def _report(self) -> None:
+        self._progress(self.result())
+
+    def result(self) -> Result:
+        """The result so far; a check that has not run is an error whose feedback says so."""
+        verdicts = tuple(
+            self._verdicts.get(c.id) or c.verdict(status="error", score=0, feedback=NOT_RUN)
+            for c in self._checks
+        )
+        points = tuple(
+            (q.id, sum(c.points for c in self._checks if c.question == q.id))
+            for q in self._assignment.rubric.auto
+            if any(c.question == q.id for c in self._checks)
+        )
+        return Result(
+            submission=self._submission.name,
+            sha256=self._submission.sha256,
+            isolation=self._isolation,
+            seconds=time.monotonic() - self._began,
+            checks=verdicts,
+            points=points,
+            complete=len(self._verdicts) == len(self._checks),
+            notes=self._submission.notes,
+            printed=self._printed,
+        )
+
+
+def _feedback(check: Check, found: Fault | NoAnswer) -> Feedback:
+    """The feedback of a check that did not pass. It may quote student code, so each text is made safe to show."""
+    none = found if isinstance(found, NoAnswer) else None
+    return Feedback(
+        asked=check.asks,
+        expected=plain(found.expected, LONGEST) if isinstance(found, Fault) else "",
+        seen=plain(found.seen, LONGEST),
+        diagnosis=plain(found.diagnosis or "", LONGEST),
+        hint=plain(found.hint, LONGEST),
+        location=none.location if none else None,
+        todo=none.todo if none else None,
+    )
+
+
+def grade(
+    submission: Submission,
+    assignment: Assignment,
+    launcher: Launcher,
+    options: JudgeOptions,
+    progress: Callable[[Result], None] = lambda result: None,
+) -> Result:
+    """Grades one submission; `progress` receives the result so far, before the first question and after each.
+
+    Raises RuntimeError when the check files themselves cannot be collected, and KeyboardInterrupt on Ctrl-C.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    assignment.make_importable()
+    grader = Grader(submission, assignment, launcher, options, progress)
+    run_pytest(grader, assignment, options.visibilities)
+    return grader.result()
+
+
+class _Lister(Grader):
+    """Collects checks without running them."""
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        return True
+
+
+class _NoLauncher:
+    """The launcher of a grader that runs no student code."""
+
+    isolation: Isolation = "process"
+    unable: Sequence[str] = ()
+    same_user = True
+
+    def box(self, limits: Limits) -> Box:
+        raise RuntimeError("listing checks runs no student code")
+
+    def close(self) -> None:
+        pass
+
+
+def checks_of(assignment: Assignment) -> tuple[Verdict, ...]:
+    """All checks of an assignment in their order, as verdicts of an ungraded submission.
+
+    Raises RuntimeError when the check files cannot be collected.
+    """
+    options = JudgeOptions("")
+    lister = _Lister(empty("", ""), assignment, _NoLauncher(), options, lambda result: None)
+    assignment.make_importable()
+    run_pytest(lister, assignment, options.visibilities)
+    return lister.result().checks

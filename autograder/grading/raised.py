@@ -1,0 +1,120 @@
+"""Reasons for having no answer: what student code raised, or that it did not finish, as a NoAnswer with a hint.
+
+What the sandbox reports about an exception (`kind`, `type`, `message`, `lines`) is untrusted: each text is bounded, made safe to
+show, and only ever quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autograder.judging.outcome import NoAnswer
+from autograder.model.feedback import Location
+from autograder.model.rubric import Question
+from autograder.support.text import plain
+
+
+def location(raised: Mapping[str, Any]) -> Location | None:
+    """The student's innermost line."""
+    lines = raised.get("lines")
+    if not isinstance(lines, list) or not lines or not isinstance(lines[-1], dict):
+        return None
+    line = lines[-1]
+    number = line.get("line")
+    return Location(
+        plain(str(line.get("file", "?")), 80),
+        number if isinstance(number, int) else 0,
+        plain(str(line.get("code", "")).strip(), 200),
+    )
+
+
+def while_running(raised: Mapping[str, Any]) -> NoAnswer:
+    """The reason when a probe raised."""
+    kind, type_ = raised.get("kind"), plain(str(raised.get("type", "an exception")), 80)
+    message, where = plain(str(raised.get("message", "")).strip()), location(raised)
+    if kind == "todo":
+        seen = f"not written yet ({message})" if message else "not written yet"
+        return NoAnswer("missing", seen, "", own_words=True, todo=message)
+    if kind == "missing":
+        return NoAnswer("missing", message, "Keep the names that the assignment gives.")
+    if kind == "too large":
+        return NoAnswer("failed", f"the result is too large to be checked: {message}", "Check its shape.")
+    quoted = f"{type_}: {message}" if message else type_
+    if type_ in ("SystemExit", "KeyboardInterrupt"):
+        return NoAnswer(
+            "error",
+            f"the code asked the interpreter to stop ({quoted})" + ("" if where else " at import"),
+            "Remove exit().",
+            location=where,
+        )
+    if kind == "unexpected":
+        return NoAnswer("failed", f"the result could not be used as asked: {quoted}", "", own_words=True)
+    return NoAnswer("failed", f"the code raised {quoted}", "", own_words=True, location=where)
+
+
+def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
+    """The reason when the question's module raised while it was imported."""
+    name = f"{question.module}.py"
+    type_, message = plain(str(raised.get("type", "")), 80), plain(str(raised.get("message", "")).strip())
+    where = location(raised)
+    if type_ in ("SyntaxError", "IndentationError", "TabError"):
+        return NoAnswer(
+            "error", f"{name} is not valid Python: {message}", "Fix that line first.", location=where
+        )
+    if type_ == "ModuleNotFoundError":
+        return NoAnswer(
+            "error",
+            f"{name} could not be imported: {message}",
+            "Import only the standard library, torch, numpy and the assignment's modules.",
+        )
+    return NoAnswer(
+        "error",
+        f"{name} could not be imported: {type_}: {message}",
+        f"Run `python -c 'import {question.module}'` in your folder and fix what it reports.",
+        own_words=True,
+        location=where,
+    )
+
+
+def too_slow(seconds: float, hang: Mapping[str, Any], question: Question, importing: bool) -> NoAnswer:
+    """The reason when the code did not finish within `seconds`. hang: what the sandbox reports of the line it was at."""
+    if importing:
+        hint = (
+            "Look for a loop that does not end, or training that runs when the module is imported: put it under"
+            " `if __name__ == '__main__':`."
+        )
+    else:
+        hint = (
+            "Look for a loop that does not end; the inputs here are tiny, so this takes well under a second."
+        )
+    seen = f"{running(question, importing)} did not finish within {seconds:.0f} s"
+    return NoAnswer("timeout", seen, hint, location=location(hang))
+
+
+def time_used_up(question: Question) -> NoAnswer:
+    """The reason when earlier checks have used all of the question's time."""
+    return NoAnswer(
+        "timeout",
+        f"the question's time ({question.seconds:g} s for all its checks) is used up",
+        "Look for loops that do not end, and for work that grows with the data.",
+    )
+
+
+def died(death: Exception, question: Question, importing: bool) -> NoAnswer:
+    """The reason when the sandbox's process ended by itself."""
+    return NoAnswer(
+        "error",
+        f"{running(question, importing)} ended the Python process: {death}",
+        "Look for exit(), os._exit(), sys.exit(), code that crashes the interpreter, and very large tensors.",
+    )
+
+
+def unreadable(error: Exception | None = None) -> NoAnswer:
+    """The reason when the bytes that the sandbox sent are not a valid answer."""
+    seen = "the answer could not be read" + (f": {error}" if error else "")
+    return NoAnswer("error", seen, "Return plain tensors and numbers of moderate size.")
+
+
+def running(question: Question, importing: bool) -> str:
+    return f"importing {question.module}.py" if importing else "your code"

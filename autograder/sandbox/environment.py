@@ -1,0 +1,42 @@
+"""What a sandboxed interpreter is started with: environment variables, and where Python's packages are."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+SANDBOX = Path(__file__).parent
+NEEDED = ("torch", "torchvision", "numpy", "safetensors")  # what children import, wherever it is installed
+
+
+def clean_environment(folder: str) -> dict[str, str]:
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k.upper() in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH")
+    }
+    return {**kept, "HOME": folder, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def python_prefixes() -> list[str]:
+    """The folders that hold Python and its installed packages."""
+    found = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    for name in NEEDED:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin:
+            found.add(str(Path(spec.origin).parent.parent))
+    return sorted({path for folder in found for path in (os.path.abspath(folder), os.path.realpath(folder))})
+
+
+def import_paths() -> list[str]:
+    """The entries of sys.path that hold installed packages: not the grader's own folder, nor the working directory."""
+    prefixes = [Path(p) for p in python_prefixes()]
+    own = {SANDBOX.parent.parent.resolve(), Path.cwd().resolve()}
+    paths = [Path(p).absolute() for p in sys.path if p]
+    return [
+        str(p)
+        for p in paths
+        if p.resolve() not in own and any(p.is_relative_to(prefix) for prefix in prefixes)
+    ]

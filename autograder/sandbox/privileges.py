@@ -1,0 +1,70 @@
+"""What every sandboxed child gives up, and how much it may use. Loaded by file path in the fork server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+PROCESSES = 48  # processes and threads of a submission at one time
+DESCRIPTORS = 256
+
+
+def give_up_privileges(user: int | None, linux: ModuleType) -> None:
+    """Becomes `user` (None: keeps its user) without groups, capabilities or a way to gain any."""
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+    linux.bound_capabilities()
+    if user is not None:
+        os.setresuid(user, user, user)
+    linux.drop_capabilities()
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def limit(amounts: dict[str, int]) -> None:
+    """Sets this process's limits; memory is counted beyond what torch has mapped already."""
+    # The kernel limits address space, not resident memory.
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: amounts["file_size"],
+        resource.RLIMIT_AS: used + amounts["memory"],
+    }
+    # When memory runs out, the kernel should end this process and not the judge.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if "processes" in amounts:
+        wanted[resource.RLIMIT_NPROC] = amounts["processes"]
+    if "descriptors" in amounts:
+        wanted[resource.RLIMIT_NOFILE] = amounts["descriptors"]
+    for what, amount in wanted.items():
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (amount, amount))
+
+
+def use(members: Sequence[str], interesting: int) -> int:
+    """Bytes of memory that processes use together; exact only where the rough count exceeds `interesting`."""
+    # Pages shared with the fork server must not count once per process; exact counting is slow, so only when it matters.
+    pages = sum(_pages(p) for p in members) * resource.getpagesize()
+    return sum(_share(p) for p in members) if pages > interesting else pages
+
+
+def _pages(pid: str) -> int:
+    """Resident pages, shared ones included; cheap to read."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+
+
+def _share(pid: str) -> int:
+    """Bytes of memory of a process, each page divided by the number of processes that share it."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))

@@ -1,0 +1,173 @@
+"""Children at the level `process`: a process group each, and limits. Loaded by file path in the fork server.
+
+This does not stop hostile code; it keeps honest mistakes (loops, crashes, memory, daemons) from harming others. Where the
+grader is root but may not make namespaces (in most containers), children also run as another user, without privileges,
+network or access to other processes, so they cannot reach what only root may read or write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+ORPHANS_SECONDS = 2.0
+PUBLIC = ("/tmp", "/var/tmp", "/dev/shm")  # folders that every user may write to
+
+
+class ProcessGroups:
+    """Makes children of the fork server, and ends them with everything they started.
+
+    users: the ids that children use in turn, so that one cannot reach the next; empty where they run under the fork
+        server's own.
+    """
+
+    def __init__(
+        self, privileges: ModuleType, linux: ModuleType, syscalls: ModuleType, users: Sequence[int]
+    ) -> None:
+        self._privileges, self._linux, self._syscalls = privileges, linux, syscalls
+        self._children: dict[int, int | None] = {}
+        self._users, self._count = users, 0
+        # What a child leaves running becomes this process's child and can be found there.
+        with contextlib.suppress(OSError):
+            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+
+    def fork(self) -> int:
+        self._count += 1
+        pid = os.fork()
+        if pid:
+            self._children[pid] = self._user()
+        return pid
+
+    def _user(self) -> int | None:
+        return self._users[self._count % len(self._users)] if self._users else None
+
+    def end(self, child: int) -> None:
+        """Ends the child's group, every process of its user, and every orphan that the fork server inherited."""
+        user = self._children.pop(child, None)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)
+        deadline = time.monotonic() + ORPHANS_SECONDS
+        if user is not None:
+            while any(_processes_of(user)) and time.monotonic() < deadline:
+                self._end_user(user)
+        while (orphans := self._orphans()) and time.monotonic() < deadline:
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+        if user is not None:
+            _sweep(user)
+
+    def lock(self, limits: dict[str, int]) -> str:
+        """In the child: sets limits, and changes to another user if there is one. Returns the working folder."""
+        privileges, linux, user = self._privileges, self._linux, self._user()
+        with contextlib.suppress(OSError):
+            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        folder = str(limits["folder"])
+        os.chdir(folder)
+        if user is None:
+            privileges.limit(limits)
+            return folder
+        os.chown(folder, user, user)
+        privileges.limit({**limits, "descriptors": privileges.DESCRIPTORS, "processes": privileges.PROCESSES})
+        privileges.give_up_privileges(user, linux)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # changing the user clears it
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)  # no process may read its memory, not even one of that user
+        self._syscalls.install()
+        return folder
+
+    def exceeds(self, child: int, memory: int) -> bool:
+        """True when all processes of the child's user use more than `memory` bytes; False where it has no user of its own."""
+        user = self._children.get(child)
+        if user is None:
+            return False
+        members = list(_processes_of(user))
+        return self._privileges.use(members, memory) > memory
+
+    def _end_user(self, user: int) -> None:
+        """Ends every process of a user: a process of that user can signal all of them and no other."""
+        helper = os.fork()
+        if helper == 0:
+            with contextlib.suppress(BaseException):
+                os.setresuid(user, user, user)
+                os.kill(-1, signal.SIGKILL)
+            os._exit(0)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(helper, 0)
+        time.sleep(0.005)
+
+    def _orphans(self) -> list[int]:
+        own = os.getpid()
+        listed = Path(f"/proc/self/task/{own}/children")
+        try:
+            return [int(pid) for pid in listed.read_text().split() if int(pid) not in self._children]
+        except OSError:
+            return []
+
+
+def another_user(users: Sequence[int], needed: list[str], privileges: ModuleType, linux: ModuleType) -> str:
+    """Tests whether a child can work as another user: read the files `needed`, and write into its own folder.
+
+    Returns what prevents that, or "".
+    """
+    if os.geteuid() != 0:
+        return "only root can change to another user"
+    if len(users) < 2:  # `nobody` may own processes and files of others, which must not be ended or removed
+        return "there are too few user ids here"
+    first = users[0]
+    folder = tempfile.mkdtemp(prefix="box-")
+    read_end, write_end = os.pipe()
+    helper = os.fork()
+    if helper == 0:
+        trouble = "the attempt failed"
+        try:
+            os.chown(folder, first, first)
+            privileges.give_up_privileges(first, linux)
+            unreadable = [path for path in needed if not os.access(path, os.R_OK)]
+            trouble = f"another user cannot read {unreadable[0]}" if unreadable else ""
+            if not trouble:
+                Path(folder, "file").write_text("")
+        except OSError as error:
+            trouble = f"another user cannot work here ({error.strerror})"
+        finally:
+            os.write(write_end, trouble.encode()[:500])
+            os._exit(0)
+    os.close(write_end)
+    trouble = os.read(read_end, 500).decode("utf-8", "replace")
+    os.close(read_end)
+    os.waitpid(helper, 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    return trouble
+
+
+def _processes_of(user: int) -> Iterator[str]:
+    """The running processes of a user."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                lines = Path(f"/proc/{name}/status").read_text().splitlines()
+                fields = dict(line.split(":", 1) for line in lines if ":" in line)
+                if int(fields["Uid"].split()[0]) == user and fields["State"].split()[0] not in ("Z", "X"):
+                    yield name
+
+
+def _sweep(user: int) -> None:
+    """Removes the files of a user from the folders that every user may write to."""
+    for folder in PUBLIC:
+        with contextlib.suppress(OSError):
+            for entry in list(os.scandir(folder)):
+                with contextlib.suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_uid != user:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    else:
+                        os.unlink(entry.path)

@@ -1,1 +1,0 @@
-"""The reference, trained: figures, tables and the study of beta (`python -m autograder figures`, `python -m autograder sweep`)."""

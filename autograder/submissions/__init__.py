@@ -1,0 +1,1 @@
+"""What students hand in: reading uploads of every kind, and packing one."""

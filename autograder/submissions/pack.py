@@ -1,0 +1,206 @@
+"""Packing what a student hands in: one zip of the modules, the notebooks, and the written answers to be read by hand.
+
+`python -m autograder submit`, `make submit` and the notebook's `grader.export()` all use this module. No student code is
+executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autograder.model.assignment import assignment
+from autograder.model.rubric import Rubric
+from autograder.submissions import intake, written
+from autograder.submissions.handed_out import HandedOut, handed_out
+from autograder.support.archive import write_zip
+
+TOP = "submission"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The contents of a student's folder.
+
+    files: what is to be packed, by name. problems: what prevents handing in; warnings: what its author should know.
+    answers: the written answers, by question.
+    """
+
+    folder: Path
+    files: dict[str, bytes]
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    answers: dict[str, written.Answer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The zip, the names and sizes of its files, and why there is no PDF ("" if there is one)."""
+
+    path: Path
+    sizes: Mapping[str, int]
+    no_pdf: str = ""
+
+
+def read(folder: Path, rubric: Rubric | None = None, given: HandedOut | None = None) -> Reading:
+    """Reads a folder to hand in. Raises intake.UnusableSubmission if it is not one."""
+    rubric, given = rubric or assignment().rubric, given or handed_out()
+    names = [f"{module}.py" for module in rubric.modules]
+    if not folder.is_dir():
+        what = "it is a file" if folder.exists() else "there is no such folder"
+        raise intake.UnusableSubmission(f"{folder}: {what}; give the folder that holds {', '.join(names)}")
+    if not any((folder / name).is_file() for name in [*names, *rubric.notebooks]):
+        raise intake.UnusableSubmission(
+            f"{folder}: holds none of {', '.join(names)}; give the folder that holds them"
+        )
+    submission = intake.read(folder, rubric, depth=1)
+    reading = Reading(folder, dict(submission.files), warnings=list(submission.notes))
+    for name in names:
+        _look_at_module(reading, name, given)
+    for name in rubric.notebooks:
+        _look_at_notebook(reading, name, given)
+    for question in rubric.written:
+        if answer := reading.answers.get(question.id):
+            reading.warnings.extend(answer.remarks(question.words))
+        elif (home := given.homes.get(question.id)) and home in reading.files:
+            mark = f"<!-- question {question.id} -->"
+            reading.warnings.append(
+                f"{question.id}: its line {mark} is missing from {home}; put it back above the prompt"
+            )
+    return reading
+
+
+def _look_at_module(reading: Reading, name: str, given: HandedOut) -> None:
+    data = reading.files.get(name)
+    if data is None:
+        if not (reading.folder / name).is_file():  # otherwise intake has reported why it was left out
+            reading.problems.append(f"{name} is missing from {reading.folder.name}/")
+        else:
+            reading.problems.append(f"{name} cannot be packed (see the notes)")
+    elif given.untouched(name, data):
+        reading.problems.append(f"{name} is untouched: it is as it was handed out")
+    elif fault := _not_python(data):
+        reading.problems.append(f"{name}{fault}")
+
+
+def _not_python(data: bytes) -> str:
+    """Where and why a module is not valid Python; "" if it is. It is parsed, never run."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(data)
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        return f"{where}: not valid Python ({error.msg})"
+    except (ValueError, RecursionError, MemoryError):
+        return ": not valid Python; save it as UTF-8 text"
+    return ""
+
+
+def _look_at_notebook(reading: Reading, name: str, given: HandedOut) -> None:
+    path = reading.folder / name
+    if not path.is_file() or path.is_symlink():
+        reading.problems.append(
+            f"{name} is missing from {reading.folder.name}/ (it holds your written answers)"
+        )
+        return
+    try:
+        if path.stat().st_size > written.MAX_NOTEBOOK:
+            raise written.NotebookError(
+                f"{name} is larger than {written.MAX_NOTEBOOK >> 20} MiB; clear the outputs of cells and save it again"
+            )
+        data = path.read_bytes()
+        reading.files[name] = data
+        reading.answers.update(written.answers_in(data, name, given.prompts))
+    except OSError as error:
+        reading.problems.append(f"{name} cannot be read ({error.strerror})")
+        return
+    except written.NotebookError as error:
+        reading.problems.append(str(error))
+        return
+    if given.untouched(name, data):
+        reading.problems.append(f"{name} is untouched: it is as it was handed out (have you saved it?)")
+
+
+def zip_name() -> str:
+    """The name of the zip that students hand in."""
+    return f"{assignment().name}-submission.zip"
+
+
+def default_path(folder: Path) -> Path:
+    """The zip's default path: next to the folder, or inside it if the folder is the root of a disk."""
+    whole = folder.resolve()
+    return (whole if whole.parent == Path(whole.anchor) else whole.parent) / zip_name()
+
+
+def pack(reading: Reading, out: Path | None = None, pdf: bool = True, rubric: Rubric | None = None) -> Packed:
+    """Writes the zip, with the written answers as HTML and, if this machine can make one, as PDF; then reads it back.
+
+    The same folder gives the same bytes. Raises OSError if the file cannot be written, and RuntimeError if what is read back
+    differs from what was packed.
+    """
+    from autograder.submissions.pages import Written, page
+    from autograder.submissions.pdf import pdf_of
+
+    rubric = rubric or assignment().rubric
+    out = out or default_path(reading.folder)
+    files = dict(reading.files)
+    items = [Written(q, reading.answers.get(q.id), reading.folder) for q in rubric.written]
+    html = page(items)
+    files["written.html"] = html.encode("utf-8", "replace")
+    printed, reason = pdf_of(html) if pdf else (None, "it was switched off")
+    if printed is not None:
+        files["written.pdf"] = printed
+    write_zip(out, {f"{TOP}/{name}": data for name, data in files.items()})
+    modules = {name: data for name, data in reading.files.items() if name.endswith(".py")}
+    if intake.read(out, rubric).sha256 != intake.digest(modules):
+        raise RuntimeError(f"{out}: the zip does not hold the same modules as {reading.folder}; try again")
+    return Packed(out, {name: len(files[name]) for name in sorted(files)}, reason)
+
+
+def report(reading: Reading, packed: Packed | None, partial: bool) -> list[str]:
+    """The report to the author, in lines: problems, warnings, and the result."""
+    lines = [f"{'Note' if partial else 'Problem'}: {problem}" for problem in reading.problems]
+    lines += [f"Note: {warning}" for warning in reading.warnings]
+    if packed is None:
+        count = len(reading.problems)
+        return [
+            *lines,
+            f"Nothing was packed: fix the {'problem' if count == 1 else f'{count} problems'} above,"
+            " or hand in what you have with --partial (make submit PARTIAL=1; grader.export(partial=True)).",
+        ]
+    lines += [f"  {name:<20} {_size(size)}" for name, size in packed.sizes.items()]
+    if packed.no_pdf:
+        lines.append(f"No PDF was made ({packed.no_pdf}); the HTML has the same content.")
+    return [
+        *lines,
+        f"Packed: {packed.path}",
+        "Hand in this file. `make check` shows the results of its public checks.",
+    ]
+
+
+def _size(size: int) -> str:
+    return f"{size:>10,} bytes"
+
+
+def submit(
+    folder: Path, out: Path | None = None, partial: bool = False, pdf: bool = True
+) -> tuple[Packed | None, list[str]]:
+    """Reads the folder, packs it unless there are problems (`partial`: even then), and returns the zip and the report.
+
+    Raises intake.UnusableSubmission if the folder, or the path for the zip, cannot be used.
+    """
+    reading = read(folder)
+    if reading.problems and not partial:
+        return None, report(reading, None, partial)
+    try:
+        packed = pack(reading, out, pdf)
+    except OSError as error:
+        place = out or default_path(folder)
+        raise intake.UnusableSubmission(
+            f"{place}: the zip cannot be written there ({error.strerror}); close it, or choose another place with --out"
+        ) from None
+    return packed, report(reading, packed, partial)

@@ -1,0 +1,1 @@
+"""General-purpose helpers: atomic files, zips, markup, Ctrl-C."""

@@ -1,0 +1,65 @@
+"""Result files, written completely or not at all; file names and table cells that are safe on every system."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import unicodedata
+from pathlib import Path
+
+from autograder.model.verdicts import Result
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+RESERVED = ("grades", "report", "con", "nul", "aux", "prn")  # files of our own, and devices of Windows
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces `path` by a file with `text` in one step: a reader, or a crash, sees either the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        # A lone surrogate is written as an escape sequence; it must not prevent writing the file.
+        with os.fdopen(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the unfinished files of a run that was killed while writing."""
+    for path in folder.glob(".*.*"):
+        if re.fullmatch(r"\..+\.(json|csv|html)\.\w{8}", path.name):
+            path.unlink(missing_ok=True)
+
+
+def write_result(path: Path, result: Result) -> None:
+    write_atomically(path, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def cell(text: str) -> str:
+    """`text` in a form that no spreadsheet reads as a formula."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def file_name(name: str, taken: set[str], suffix: str = "") -> str:
+    """A file name made from `name` and `suffix` that is safe on every system and differs from those in `taken` (added to it).
+
+    Names that differ only in case or in Unicode form are the same name on some systems, so they count as equal here.
+    """
+    base = "".join(c if c.isalnum() or c in "._- " else "_" for c in unicodedata.normalize("NFC", name))
+    base = base.strip(" .")[: 100 - len(suffix)] or "submission"
+    if base.startswith("-") or (not suffix and base.lower() in RESERVED):
+        base = f"_{base}"
+    candidate, number = f"{base}{suffix}", 1
+    while unicodedata.normalize("NFKC", candidate).casefold() in taken:
+        number += 1
+        candidate = f"{base}-{number}{suffix}"
+    taken.add(unicodedata.normalize("NFKC", candidate).casefold())
+    return candidate

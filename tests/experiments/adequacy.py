@@ -1,0 +1,153 @@
+"""How good the autograder is as a classifier, measured on the corpora: `make adequacy`.
+
+Grades every wheat, chaff, combination and half-finished submission, and writes into a folder (adequacy/ by default):
+matrix.csv    one row per check, one column per chaff: the points that the chaff loses there ("-" if the check passed)
+report.md     wheats at full marks, chaffs caught, points lost elsewhere, right, wrong and missing diagnoses, checks that
+              no chaff needs, points that each fault costs
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import Progress
+
+from autograder.grading import batch
+from autograder.model.assignment import assignment
+from autograder.model.verdicts import Result, Verdict
+from autograder.support.files import write_atomically
+from tests import corpus
+
+Graded = tuple[corpus.Entry, Result]
+
+
+@dataclass(frozen=True)
+class Diagnoses:
+    """What was recognised in a chaff.
+
+    right: whether its own mistake was. wrong: the ids of other mistakes that were.
+    """
+
+    right: bool
+    wrong: list[str]
+
+
+def diagnoses(entry: corpus.Entry, result: Result) -> Diagnoses:
+    recognised = {v.mistake or v.diagnosis or "" for v in result.checks if v.diagnosis}
+    own = set(entry.mistakes)
+    return Diagnoses(bool(own & recognised), sorted(recognised - own))
+
+
+def failed(result: Result) -> list[Verdict]:
+    return [v for v in result.checks if v.status != "passed"]
+
+
+def all_checks(graded: Sequence[Graded]) -> list[Verdict]:
+    """A verdict of every check, in the rubric's order (an entry is graded only on the questions that its edits can affect)."""
+    order = [q.id for q in assignment().rubric.auto]
+    found = {v.id: v for _, r in graded for v in r.checks}
+    return sorted(found.values(), key=lambda v: (order.index(v.question), v.visibility != "public"))
+
+
+def matrix(graded: Sequence[Graded]) -> str:
+    """The matrix of checks by chaffs, as CSV."""
+    chaffs = [(e, {v.id: v for v in r.checks}) for e, r in graded if e.kind == "chaff"]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["check", "points", *(e.name for e, _ in chaffs)])
+    for verdict in all_checks(graded):
+        found = [by_id.get(verdict.id) for _, by_id in chaffs]
+        cells = ["-" if v is None or v.status == "passed" else f"{v.max_score - v.score:g}" for v in found]
+        writer.writerow([verdict.id, verdict.max_score, *cells])
+    return table.getvalue()
+
+
+def report(graded: Sequence[Graded]) -> str:
+    """The report, as Markdown."""
+    wheats = [(e, r) for e, r in graded if e.kind == "wheat"]
+    chaffs = [(e, r) for e, r in graded if e.kind == "chaff"]
+    complaints = [(e, corpus.complaints(e, r)) for e, r in graded]
+    caught = [(e, r) for e, r in chaffs if r.score_of(e.questions[0]) < dict(r.points)[e.questions[0]]]
+    named = {e.name: diagnoses(e, r) for e, r in chaffs}
+    points_lost = [r.max_score - r.score for _, r in chaffs]
+    alone = {failed(r)[0].id for _, r in chaffs if len(failed(r)) == 1}
+    ever = {v.id for _, r in chaffs for v in failed(r)}
+    checks = all_checks(graded)
+    lines = [
+        "# Adequacy of the checks",
+        "",
+        "| what | figure |",
+        "|---|---|",
+        f"| wheats at full marks | {sum(r.score == r.max_score for _, r in wheats)} of {len(wheats)} |",
+        f"| chaffs caught on their own question | {len(caught)} of {len(chaffs)} |",
+        f"| chaffs that lose points elsewhere | {sum(_elsewhere(e, r) for e, r in chaffs)} |",
+        f"| chaffs with the right diagnosis | {sum(d.right for d in named.values())} of {len(chaffs)} |",
+        f"| chaffs with a wrong diagnosis | {sum(bool(d.wrong) for d in named.values())} |",
+        f"| chaffs without a diagnosis | {sum(not d.right and not d.wrong for d in named.values())} |",
+    ]
+    for kind in ("combination", "unfinished"):
+        own = [c for e, c in complaints if e.kind == kind]
+        lines.append(f"| {kind}: every verdict right | {sum(not c for c in own)} of {len(own)} |")
+    lines += [
+        f"| points lost per fault: least, median, most | {min(points_lost):g}, {statistics.median(points_lost):g}, "
+        f"{max(points_lost):g} |",
+        "",
+        "## Checks that no chaff needs",
+        "",
+        "A chaff needs a check when no other check catches it. A check that fails on no chaff at all is worse.",
+        "",
+    ]
+    for verdict in checks:
+        if verdict.id not in alone:
+            state = "fails on some" if verdict.id in ever else "FAILS ON NONE"
+            lines.append(f"- {verdict.id} ({verdict.max_score:g} points, {verdict.visibility}): {state}")
+    lines += ["", "## Wrong verdicts", ""]
+    lines += [f"- {e.kind} {e.name}: {text}" for e, texts in complaints for text in texts] or ["Nothing."]
+    lines += ["", "## Chaffs without a diagnosis", ""]
+    lines += [f"- {e.name} ({e.questions[0]}): {e.says}" for e, _ in chaffs if not named[e.name].right]
+    lines += ["", "## Points lost", "", "| chaff | question | points | caught by |", "|---|---|---|---|"]
+    for entry, result in chaffs:
+        by = ", ".join(v.id.partition(":")[2] for v in failed(result))
+        lines.append(f"| {entry.name} | {entry.questions[0]} | {result.max_score - result.score:g} | {by} |")
+    return "\n".join(lines) + "\n"
+
+
+def _elsewhere(entry: corpus.Entry, result: Result) -> bool:
+    return any(result.score_of(id) < points for id, points in result.points if id not in entry.questions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("adequacy"))
+    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    options = parser.parse_args()
+    entries = [entry for make in corpus.KINDS.values() for entry in make()]
+    order = {entry.name: i for i, entry in enumerate(entries)}
+    graded: list[Graded] = []
+    with Progress(disable=not sys.stdout.isatty()) as progress:
+        for pair in progress.track(
+            corpus.grade(entries, options.jobs), total=len(entries), description="Grading"
+        ):
+            graded.append(pair)
+    graded.sort(key=lambda pair: order[pair[0].name])
+    write_atomically(options.out / "matrix.csv", matrix(graded))
+    write_atomically(options.out / "report.md", report(graded))
+    print(report(graded).partition("## Checks")[0].strip())
+    wrong = [(e, text) for e, r in graded for text in corpus.complaints(e, r)]
+    for entry, text in wrong:
+        print(f"{entry.kind} {entry.name}: {text}")
+    print(f"Details: {options.out}/report.md and matrix.csv.")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
