@@ -87,7 +87,9 @@ def _expect_label_used(flat: Tensor, seen: Observation, part: Part) -> None:
     out = layers.stand_in_outputs(seen, inputs, part.outputs, flat, part.kind)
     if found is not None:
         out = found.run(flat, layers.RIGHT[part.kind])
-    for answer in seen.parts("answers") if out is not None else ():
+    if out is None:
+        return
+    for answer in seen.parts("answers"):
         value = answer.get("value")
         expect(
             not isinstance(value, Tensor)
