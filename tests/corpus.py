@@ -274,13 +274,18 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-m", "--module", help="only this file's entries (vae)")
-    parser.add_argument("-k", "--name", default="", help="only entries whose name contains this")
+    parser.add_argument(
+        "-k", "--name", default="", help="only entries whose name contains one of these (a,b)"
+    )
     parser.add_argument("--kind", choices=list(KINDS))
     parser.add_argument("--jobs", type=int, default=batch.default_jobs())
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing check's feedback")
     options = parser.parse_args(choose(sys.argv[1:]))
     entries = [e for kind, make in KINDS.items() if options.kind in (None, kind) for e in make()]
-    entries = [e for e in entries if options.module in (None, e.module) and options.name in e.name]
+    parts = options.name.split(",")
+    entries = [
+        e for e in entries if options.module in (None, e.module) and any(part in e.name for part in parts)
+    ]
     wrong = diagnosed = chaffs = 0
     for entry, result in grade(entries, options.jobs):
         problems = complaints(entry, result)
