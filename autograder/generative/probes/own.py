@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from autograder.sandbox.kit import need, standing_in
 
@@ -48,6 +49,21 @@ def cvae(weights: models.Weights, beta: float, quiet: bool = False) -> Any:
     )
     fill(model, weights, quiet)
     return model
+
+
+class NoNoise(TorchDispatchMode):
+    """Normal draws return their mean, so that a training run of a student's own model can be worked out."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.name().removeprefix("aten::")
+        if name.startswith("randn"):
+            return result.zero_()
+        if name.startswith("normal_"):
+            return result.fill_(args[1] if len(args) > 1 else 0.0)
+        if name.startswith("normal.") and isinstance(result, Tensor):
+            return result.copy_(args[0]) if isinstance(args[0], Tensor) else result.fill_(args[0])
+        return result
 
 
 def fill(model: Any, weights: models.Weights, quiet: bool = False) -> None:

@@ -55,6 +55,8 @@ def watch(
         codes, decoded = (stack.enter_context(entering(part)) for part in (model.encoder, model.decoder))
         # The student's own model may flatten the images itself, so its own inputs count.
         whole = stack.enter_context(entering(model)) if own.parts() else []
+        if own.parts():
+            stack.enter_context(own.NoNoise())
         rates = stack.enter_context(watching_rates())
         try:
             returned = function(model, loader, epochs, learning_rate, **more)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 Weights = Mapping[str, Tensor]
 WIDTHS = {"encoder": (256, 64), "decoder": (64, 256)}  # of the hidden layers, as the stubs ask for them
-# Own encoders get log sigmas that are smaller by this: their noise is too small to matter, so that training with it can be
-# worked out.
+# Own encoders get log sigmas that are smaller by this: noise that does not come from PyTorch is too small to matter, so that
+# training can be worked out.
 QUIET = 40.0
 
 

@@ -224,7 +224,8 @@ class Run:
     def _fits(self, parameters: Parameters) -> bool:
         """True when (nearly all) observed parameters are these."""
         share = [self._off(name, value) for name, value in parameters.items()]
-        return sum(off * n for off, n in share) <= PARAMETERS_OFF * sum(n for _, n in share)
+        compared = sum(n for _, n in share)
+        return compared > 0 and sum(off * n for off, n in share) <= PARAMETERS_OFF * compared
 
     def _off(self, name: str, value: Tensor) -> tuple[float, int]:
         """The share of a parameter's entries that differ from `value`, and the number of entries."""
