@@ -143,6 +143,7 @@ def expect_one_half(seen: Observation) -> None:
             expected="the decoder called with the posterior mean, nz numbers for each image",
             seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
             mistake=posterior.BOTH_HALVES_DECODED,
+            form=True,
         )
 
 

@@ -27,6 +27,7 @@ def expect_posterior_shape(q: Tensor, n: int, nz: int, *, what: str, mistake: Mi
         seen=f"shape {tuple(q.shape)}",
         hint="The encoder has 2 nz outputs: one for each mean and one for each log sigma.",
         mistake=first_shown([mistake], q.shape, n, nz),
+        form=True,
     )
 
 
