@@ -165,7 +165,7 @@ class Grader:
         """
         question = self._assignment.rubric.question(check.question)
         first = self._try(check, function, arguments, "stand-ins")
-        misfit = self._misfit
+        misfit = self._misfit and not self._fully_explained
         if self._fully_explained:
             self._explained.add(check.id)
         if first.status in ("passed", "timeout") or first.feedback.todo is not None:
