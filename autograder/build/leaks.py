@@ -206,7 +206,9 @@ def _readings(name: str, data: bytes) -> tuple[str, str]:
 def _text(name: str, data: bytes) -> str:
     """What a file says: of tensors, the names and notes in front of the numbers."""
     if name.endswith(BINARY):
-        data = data[8 : 8 + int.from_bytes(data[:8], "little")]  # safetensors: the header's length, then the header
+        data = data[
+            8 : 8 + int.from_bytes(data[:8], "little")
+        ]  # safetensors: the header's length, then the header
     return data.decode("utf-8", "replace")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from .gan_training import equip
 
 
 def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict[str, Any]:
-    """Calls `reconstruct` on images (N, 3, 32, 32), on the grader's device.
+    """Calls `reconstruct` on images (N, 3, 32, 32), on the grader's device; on the CPU where that fails elsewhere.
 
     copies: how often the images are repeated, for code that works with one number of images only. The repetitions are
     not generated again, so that they take no time.
@@ -24,9 +25,9 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
     images: the first result that has the shape of images, if there is one; of the repetitions only the first. codes: those
     from which the generator made these images, or the most similar ones; without images, the last codes. calls: of the generator.
     """
-    device, count = torch.device(kit.device), len(samples)
+    count = len(samples)
 
-    def run(given: Any) -> dict[str, Any]:
+    def run(given: Any, device: torch.device) -> dict[str, Any]:
         model = blank_model(device)
         equip(model, device=device)
         generator = TrainedGenerator(weights, distinct=count).to(device)
@@ -40,7 +41,11 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
         codes = generator.made.codes_of(images.float())
         return {"images": images, "codes": codes, "calls": generator.made.total}
 
-    return in_either_form(run, samples.repeat(copies, 1, 1, 1))
+    repeated = samples.repeat(copies, 1, 1, 1)
+    if kit.device != "cpu":
+        with suppress(Exception):  # the check of devices reports it
+            return in_either_form(lambda given: run(given, torch.device(kit.device)), repeated)
+    return in_either_form(lambda given: run(given, torch.device("cpu")), repeated)
 
 
 def _is_images(value: Any) -> bool:

@@ -32,8 +32,8 @@ def images() -> Tensor:
     """The images (n, 3, 32, 32), uint8: means over the pixels of each square of the photograph."""
     from matplotlib import cbook, image
 
-    with cbook.get_sample_data(PHOTOGRAPH) as file:
-        photograph = torch.from_numpy(np.array(image.imread(file, format="jpg"))).permute(2, 0, 1).float()
+    path: Any = cbook.get_sample_data(PHOTOGRAPH, asfileobj=False)
+    photograph = torch.from_numpy(np.array(image.imread(path))).permute(2, 0, 1).float()
     squares = [photograph[:, top : top + side, left : left + side] for top, left, side in SQUARES]
     return torch.stack([F.adaptive_avg_pool2d(s, SIZE) for s in squares]).round().to(torch.uint8)
 
@@ -42,7 +42,9 @@ def write(generator: torch.nn.Module, notes: Mapping[str, str], folder: Path) ->
     """Writes the file into a folder and returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE.name
-    about_images = f"squares of matplotlib's {PHOTOGRAPH} (public domain, United States Navy), reduced to 32 x 32"
+    about_images = (
+        f"squares of matplotlib's {PHOTOGRAPH} (public domain, United States Navy), reduced to 32 x 32"
+    )
     path.write_bytes(packed(generator.state_dict(), images(), {**notes, "images": about_images}))
     return path
 

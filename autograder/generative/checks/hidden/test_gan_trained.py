@@ -42,7 +42,9 @@ def test_trained_generator_reaches_the_threshold(submission: Submission) -> None
     given = trained()
     samples = given.images
     seen = ask_search(submission, given)
-    codes = seen.tensor("codes", (len(samples), CODE_SIZE), what="the codes that the generator was called with")
+    codes = seen.tensor(
+        "codes", (len(samples), CODE_SIZE), what="the codes that the generator was called with"
+    )
     made = images_of(given, codes.float())
     if seen.get("images") is not None:
         images = seen.tensor("images", tuple(samples.shape), what="the returned images")
@@ -88,7 +90,9 @@ def ask_search(submission: Submission, given: Trained) -> Observation:
         images = seen.get("images")
         if not isinstance(images, Tensor) or images.shape[:1] == given.images.shape[:1]:
             return seen
-    raise first or Fault(expected=f"{len(given.images)} images, as many as were given", seen="another number of images")
+    raise first or Fault(
+        expected=f"{len(given.images)} images, as many as were given", seen="another number of images"
+    )
 
 
 def images_of(given: Trained, codes: Tensor) -> tuple[Tensor, ...]:
