@@ -1,6 +1,6 @@
 """The file `data/trained_generator.safetensors`: a generator trained by the solutions, and real images to reconstruct with it.
 
-    python -m autograder figures --only generator --epochs 50 --data ROOT
+    python -m autograder figures --only generator --data ROOT
 
 The images are squares of the photograph of Grace Hopper that comes with matplotlib, which is in the public domain (United
 States Navy), reduced to 32 x 32.
@@ -59,9 +59,8 @@ def packed(weights: Mapping[str, Tensor], pixels: Tensor, notes: Mapping[str, st
 
 
 def losses(path: Path = FILE, seeds: Sequence[int] = UNTRAINED_SEEDS) -> dict[str, list[float]]:
-    """The mean squared error of each image of a file: after the search with the trained generator, with untrained ones, ...
-
-    ... at code zero of the trained generator, and of flat grey, by name.
+    """The mean squared errors of the images of a file, by name: after the search with the trained generator and with
+    untrained ones, at code zero, and of flat images.
     """
     trained = load_trained(path)
     given = modules().gan
@@ -74,6 +73,7 @@ def losses(path: Path = FILE, seeds: Sequence[int] = UNTRAINED_SEEDS) -> dict[st
         "trained": each(dcgan.reconstruct(trained.images)[1]),
         "trained, code zero": each(dcgan.generate(torch.zeros(len(trained.images), dcgan.code_size))),
         "grey": each(torch.full_like(trained.images, 0.5)),
+        "each image's mean colour": each(trained.images.mean((2, 3), keepdim=True)),
     }
     for seed in seeds:
         torch.manual_seed(seed)

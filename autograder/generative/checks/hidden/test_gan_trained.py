@@ -1,9 +1,13 @@
 """Hidden check of 2-4: with a trained generator, the search reaches a loss that training alone makes possible.
 
-The handout asks for a loss below 0.145, which flat grey and an untrained generator reach as well. Mean squared errors on
-the images of data/trained_generator.safetensors (`figures --only generator` prints them):
+The handout asks for a loss below 0.145, which flat grey and an untrained generator reach as well. Mean squared errors of
+the two images that are used (`figures --only generator` prints those of all four):
 
-    NUMBERS
+    trained generator, 500 steps                          0.043
+    flat, in each image's mean colour                     0.070
+    untrained generators, five seeds, 500 steps           0.110 to 0.123
+    flat grey, 0.5                                        0.117
+    trained generator, at code zero                       0.525
 """
 
 from __future__ import annotations
@@ -21,11 +25,14 @@ from ...stand_ins.gan_trained import TrainedGenerator
 from ...trained import Trained, load_trained
 from ..public.judge_reconstruct import FIXED
 
-BAR = 0.07
+BAR = 0.06
 # The root of the mean squared difference between what a GPU and a CPU make of the same codes stays far below this, and
 # random images, grey and the given ones are at 0.1 and more.
 SAME = 0.02
+PROBE = "gan_trained.search"
 SECONDS = 30.0
+# Of the file's images: a search for two, four or eight takes 1.1, 1.4 and 2.2 seconds of one core, and separates equally well.
+COUNT = 2
 
 trained = cache(load_trained)
 
@@ -40,8 +47,8 @@ trained = cache(load_trained)
 )
 def test_trained_generator_reaches_the_threshold(submission: Submission) -> None:
     given = trained()
-    samples = given.images
-    seen = ask_search(submission, given)
+    samples = given.images[:COUNT]
+    seen = ask_search(submission, given, samples)
     codes = seen.tensor(
         "codes", (len(samples), CODE_SIZE), what="the codes that the generator was called with"
     )
@@ -67,20 +74,17 @@ def test_trained_generator_reaches_the_threshold(submission: Submission) -> None
     )
 
 
-def ask_search(submission: Submission, given: Trained) -> Observation:
+def ask_search(submission: Submission, given: Trained, samples: Tensor) -> Observation:
     """What the probe saw; with copies of the images where the code works with another number of them only.
 
     Only the check of the number of images takes points for that.
     """
     first: NoAnswer | None = None
-    for number in (len(given.images), *FIXED):
+    for number in (len(samples), *FIXED):
+        copies = number // len(samples)
         try:
             seen = submission.ask(
-                "gan_trained.search",
-                seconds=SECONDS,
-                samples=given.images,
-                weights=given.weights,
-                copies=number // len(given.images),
+                PROBE, seconds=SECONDS, samples=samples, weights=given.weights, copies=copies
             )
         except NoAnswer as reason:
             first = first or reason
@@ -88,10 +92,10 @@ def ask_search(submission: Submission, given: Trained) -> Observation:
                 break
             continue
         images = seen.get("images")
-        if not isinstance(images, Tensor) or images.shape[:1] == given.images.shape[:1]:
+        if not isinstance(images, Tensor) or images.shape[:1] == samples.shape[:1]:
             return seen
     raise first or Fault(
-        expected=f"{len(given.images)} images, as many as were given", seen="another number of images"
+        expected=f"{len(samples)} images, as many as were given", seen="another number of images"
     )
 
 
