@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from autograder.build import gradescope, leaks, release
 from autograder.generative.checks.hidden import test_gan_trained as threshold
 from autograder.generative.stand_ins.gan_trained import TrainedGenerator
-from autograder.generative.study import shipped
+from autograder.generative.study import commands, shipped
 from autograder.generative.study.reference import modules
 from autograder.generative.trained import FILE, load_trained
 from autograder.model.assignment import assignment
@@ -60,6 +62,17 @@ def test_only_the_trained_generator_is_below_the_bar(losses: dict[str, list[floa
         assert 0.8 * mean(losses, baseline) > threshold.BAR, baseline
     for baseline in ("grey", "untrained, seed 0"):
         assert mean(losses, baseline) < threshold.HANDOUT, baseline
+
+
+def test_the_command_makes_such_a_file(tmp_path: Path) -> None:
+    options = ["--only", "generator", "--offline", "--quick", "--device", "cpu", "--out", str(tmp_path)]
+    result = CliRunner().invoke(commands.figures, options)
+    assert result.exit_code == 0, result.output
+    assert "| untrained, seed 0 | 0.1" in result.output
+    made = load_trained(tmp_path / FILE.name)
+    assert made.weights.keys() == load_trained().weights.keys()
+    assert (made.images - load_trained().images).abs().max() <= 3 / 255
+    assert made.notes["training"] == "640 images, 2 epochs, seed 42"
 
 
 def test_losses_are_shown_in_a_table(losses: dict[str, list[float]]) -> None:
