@@ -42,13 +42,14 @@ class SmallGenerator(nn.Module):
         )
 
     def forward(self, codes: Tensor) -> Tensor:
-        rows = codes.reshape(-1, CODE_SIZE)
+        rows, averages = codes.reshape(-1, CODE_SIZE), buffers(self)
         images: Tensor = self.upsample_and_generate(self.fc(rows).reshape(-1, 4, 4, 4))
         self.tape.append(
             {
                 "event": "generator",
                 "noise": snapshot(rows),
                 "training": self.training,
+                "averages": averages,
                 "grad": torch.is_grad_enabled(),
             }
         )
@@ -71,13 +72,16 @@ class SmallDiscriminator(nn.Module):
         self.fc = nn.Linear(80, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        averages = buffers(self)
         logits: Tensor = self.fc(self.downsample(images).flatten(1))
         self.tape.append(
             {
                 "event": "discriminator",
                 "images": images.shape[0],
+                "attached": images.requires_grad,
                 "logits": snapshot(logits),
                 "training": self.training,
+                "averages": averages,
                 "grad": torch.is_grad_enabled(),
             }
         )
@@ -113,6 +117,11 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: snapshot(p) for name, p in network.named_parameters()}
 
 
+def buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Copies of the running averages, by name."""
+    return {name: snapshot(b) for name, b in network.named_buffers()}
+
+
 def gradients(network: nn.Module) -> dict[str, Tensor | None]:
     """Copies of the gradients, by the parameter's name; None for a parameter without one."""
     return {name: None if p.grad is None else snapshot(p.grad) for name, p in network.named_parameters()}
@@ -129,3 +138,8 @@ def stand_in_loss(logits: Tensor, labels: Tensor) -> Tensor:
             f"{tuple(labels.shape)} and type {labels.dtype}"
         )
     return (0.25 * (logits - 3 * labels + 1) ** 2).mean()
+
+
+def stand_in_reconstruction_loss(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """Stands in for `_reconstruction_loss`: smooth, 0 for equal images, and larger the further apart they are."""
+    return torch.cosh(2 * (reconstruction - x)).mean() - 1

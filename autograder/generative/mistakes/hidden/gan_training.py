@@ -166,10 +166,10 @@ EVALUATION_MODE = Mistake(
     hint="Leave both networks in training mode for the whole step.",
     questions=("2-1b",),
 )
-MODE_NOT_SET = Mistake(
-    "step-training-mode-not-set",
-    "training_step does not put a network in training mode.",
-    hint="Call train() at the start: drawing samples may have left the network in evaluation mode.",
+LEFT_IN_EVALUATION_MODE = Mistake(
+    "step-leaves-evaluation-mode",
+    "training_step leaves a network in evaluation mode.",
+    hint="Leave both networks in training mode: the next step needs it.",
     questions=("2-1b",),
 )
 
