@@ -151,12 +151,11 @@ def describe(networks: dict[str, nn.Module]) -> list[dict[str, Any]]:
     return found
 
 
-def kernel_of(layer: nn.Module) -> Tensor:
+def kernel_of(layer: nn.Module) -> Any:
     """The parameter behind a layer's weight, which PyTorch's spectral normalisation computes from it."""
     if parametrize.is_parametrized(layer, "weight"):
-        return layer.parametrizations["weight"].original  # type: ignore[index, union-attr, return-value]
-    kernel: Tensor = getattr(layer, "weight_orig", layer.weight)
-    return kernel
+        return layer.parametrizations["weight"].original  # type: ignore[index, union-attr]
+    return getattr(layer, "weight_orig", layer.weight)
 
 
 def pattern(like: Tensor, angle: float, offset: float, scale: float) -> Tensor:
