@@ -43,7 +43,7 @@ help:  ## list the targets
 	@echo "make corpora        grade every wheat and chaff, and compare with what each must lose"
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report in adequacy/"
 	@echo "make mutants        mutation testing of the solutions: what the checks let through, and why"
-	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
+	@echo "make stability      correct submissions under 200 course secrets, 60 faulty ones under 20: no false alarm, no escape"
 	@echo "make kills          kill the grader at thirty moments: valid results, and a next run that continues"
 	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
 	@echo "make attacks        grade hostile and broken submissions at every isolation level (Linux)"

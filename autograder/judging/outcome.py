@@ -16,6 +16,7 @@ class Fault(AssertionError):
         self.seen = seen
         self.mistake = mistake.id if mistake else None
         self.diagnosis = mistake.sentence if mistake else None
+        self.once = mistake is not None and mistake.once
         self.hint = (mistake.hint if mistake else "") or hint
 
 
@@ -45,7 +46,9 @@ class NoAnswer(Exception):
         self.todo = todo
         self.mistake: str | None = None
         self.diagnosis: str | None = None
+        self.once = False
 
     def name(self, mistake: Mistake) -> None:
         """Names the mistake behind it, and replaces the hint by the mistake's own."""
         self.mistake, self.diagnosis, self.hint = mistake.id, mistake.sentence, mistake.hint
+        self.once = mistake.once

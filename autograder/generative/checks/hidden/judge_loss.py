@@ -40,7 +40,7 @@ class LossCase:
 
 def loss_case(draw: Draw, n: int, dtype: torch.dtype = torch.float32, beta: float | None = None) -> LossCase:
     """Arguments with mu != 0 and sigma != 1; beta is drawn where it is not given."""
-    nz = draw.integer(3, 12)
+    nz = draw.size("latent", 3, 12, unlike=n)
     mu, log_sigma = draw.normal(n, 1, nz, mean=0.6, std=1.2), draw.normal(n, 1, nz, mean=-0.5, std=0.6)
     drawn = draw.number(0.1, 0.7)
     return LossCase(
@@ -101,6 +101,9 @@ def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
         mistake=mistakes.LOSS_CHANGES_ARGUMENTS,
     )
     total = seen.tensor("total", (), what="the total").double()
+    right = expected.rec_losses(case.rec, case.x)
+    if seen.get("grad_q") is None and any(torch.isclose(total, v, rtol=1e-3) for v in right.values()):
+        fail(expected="a total with both terms", seen="rec_loss alone", mistake=mistakes.KL_LEFT_OUT)
     for key in ("grad_q", "grad_rec"):
         if seen.get(key) is None:
             fail(
@@ -108,7 +111,6 @@ def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
                 seen="no gradient",
                 mistake=mistakes.TOTAL_CUT_OFF,
             )
-    right = expected.rec_losses(case.rec, case.x)
     name = min(right, key=lambda k: abs(right[k] + beta * case.kl - total).item())
     dtype = str(case.x.dtype).removeprefix("torch.")
     expect_close(total, right[name] + beta * case.kl, rtol=1e-3, what=f"the total in {dtype}")
