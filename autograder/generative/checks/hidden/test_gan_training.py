@@ -30,6 +30,7 @@ from .expected_gan import (
     generator_losses,
     generator_mistakes,
     losses_in_modes_seen,
+    near,
 )
 from .judge_gan_training import (
     ask_in_a_row,
@@ -130,12 +131,10 @@ def mistake_in_returned(
         return mistakes.RESULTS_SWAPPED
     found = []
     if not among(dis, right_dis):
-        found.append(
-            mistakes.MEAN_RETURNED
-            if among(2 * dis, right_dis)
-            else of_loss(dis, discriminator_mistakes(step))
-        )
-        found[-1] = found[-1] or of_loss(dis, losses_in_modes_seen(step, "discriminator"))
+        halved = among(2 * dis, right_dis) and is_right(step)
+        in_modes = of_loss(dis, losses_in_modes_seen(step, "discriminator"))
+        wrong = mistakes.MEAN_RETURNED if halved else of_loss(dis, discriminator_mistakes(step))
+        found.append(wrong or in_modes)
     if not among(gen, right_gen):
         found.append(
             of_loss(gen, generator_mistakes(step)) or of_loss(gen, losses_in_modes_seen(step, "generator"))
@@ -146,6 +145,12 @@ def mistake_in_returned(
         if None not in found and len(named) == 1
         else first_shown(WRONG_ORDERS, order_of_steps(step.call))
     )
+
+
+def is_right(step: Step) -> bool:
+    """Whether the discriminator's gradient is right."""
+    seen = step.gradient("discriminator")
+    return any(near(seen, value) for value in discriminator_gradients(step))
 
 
 def of_loss(value: float, wrong: Iterable[Wrong]) -> Mistake | None:

@@ -66,6 +66,7 @@ ERROR_SUMMED_OVER_BATCH = Mistake(
     hint="Take the mean over every element.",
     questions=("2-4",),
     gives=lambda case: case.right * len(case.x),
+    once=True,
 )
 CROSS_ENTROPY = Mistake(
     "squared-error-is-cross-entropy",
@@ -73,12 +74,14 @@ CROSS_ENTROPY = Mistake(
     hint="Take the mean squared error.",
     questions=("2-4",),
     gives=lambda case: binary_cross_entropy(case.reconstruction, case.x).item(),
+    once=True,
 )
 RETURNS_MEAN_LOSS = Mistake(
     "search-returns-mean-loss",
     "The mean loss of all steps is returned.",
     hint="Return the loss after the last step.",
     questions=("2-4",),
+    once=True,
 )
 GRAPH_KEPT = Mistake(
     "search-keeps-graph",
