@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +41,6 @@ NEAR = 1e-3
 MOST_PASSES = 4
 
 Wrong = tuple[Mistake, Tensor, nn.Module]  # a mistake, the loss that it minimises, the network that learns
-NetworkT = TypeVar("NetworkT", SmallGenerator, SmallDiscriminator)
 
 
 @dataclass(frozen=True)
@@ -282,10 +280,10 @@ def losses_in_modes_seen(step: Step, phase: str) -> Iterator[Wrong]:
     ):
         generator, discriminator = step.networks(phase)
         net = discriminator if phase == "discriminator" else generator
-        fakes = as_seen(generator, making)(making.tensor("noise", (None, CODE_SIZE)))
+        fakes = as_seen(generator, making, making.tensor("noise", (None, CODE_SIZE)))
         fakes = fakes.detach() if phase == "discriminator" else fakes
-        of_fakes = [as_seen(discriminator, event)(fakes) for event in judging]
-        of_reals = [as_seen(discriminator, event)(step.real) for event in judging]
+        of_fakes = [as_seen(discriminator, event, fakes) for event in judging]
+        of_reals = [as_seen(discriminator, event, step.real) for event in judging]
         for loss in LOSSES:
             if phase == "generator":
                 for logits in of_fakes:
@@ -296,11 +294,14 @@ def losses_in_modes_seen(step: Step, phase: str) -> Iterator[Wrong]:
                 yield EVALUATION_MODE, total_loss, net
 
 
-def as_seen(network: NetworkT, event: Observation) -> NetworkT:
-    """A network in the mode, and with the running averages, that it had in a pass."""
-    averages, now = event.part("averages"), dict(network.named_buffers())
-    network.load_state_dict(
-        {name: averages.tensor(name, now[name].shape, floating=False) for name in averages if name in now},
-        strict=False,
-    )
-    return network.train(event.get("training") is not False)
+def as_seen(network: nn.Module, event: Observation, inputs: Tensor) -> Tensor:
+    """What a network makes of inputs in the mode, and with the running averages, that it had in a pass."""
+    averages = event.part("averages")
+    now = {
+        name: averages.tensor(name, buffer.shape, floating=False)
+        for name, buffer in network.named_buffers()
+        if name in averages
+    }
+    network.train(event.get("training") is not False)
+    outputs: Tensor = torch.func.functional_call(network, now, (inputs,))
+    return outputs

@@ -52,7 +52,7 @@ def test_reconstruction_loss_value(submission: Submission, draw: Draw) -> None:
                 (
                     known.ERROR_SUMMED,
                     known.ERROR_SUMMED_PER_IMAGE,
-                    mistakes.ERROR_SUMMED_OVER_BATCH,
+                    known.ERROR_SUMMED_OVER_BATCH,
                     known.ERROR_NOT_SQUARED,
                     known.ERROR_HALVED,
                     mistakes.CROSS_ENTROPY,
@@ -149,7 +149,7 @@ def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -
         others=[
             mistakes.RETURNS_MEAN_LOSS.giving(mean),
             known.ERROR_SUMMED.giving(right * size),
-            mistakes.ERROR_SUMMED_OVER_BATCH.giving(right * found.count),
+            known.ERROR_SUMMED_OVER_BATCH.giving(right * found.count),
         ],
     )
     expect(

@@ -19,7 +19,7 @@ KERNELS = ((32, 3, 4, 4), (64, 32, 4, 4), (128, 64, 4, 4))
 LAST = (1, 2048)
 LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3  # singular values of the kernels that are sent
 # Passes in training mode: power iteration needs few; running averages come within 0.9^160 of those of the last pass.
-FORWARDS = {"class": 160, "true": 40, "false": 1}
+FORWARDS = {"class": 160, "true": 40, "false": 40}
 LOW, HIGH = 0.9, 1.15  # a largest singular value of 1, as far as power iteration gets there
 NEAR = 1e-3  # of the logits' size: rounding, and what power iteration leaves
 
@@ -70,10 +70,13 @@ class Filled:
         expect(len(found) >= 3, expected="three convolutions in a forward pass", seen=str(len(found)))
         return Weights([o.tensor("weight", (None, None, None, None)) * o.number("scale") for o in found])
 
-    def computes(self, mode: str, kernels: list[Tensor], last: Tensor) -> bool:
-        """Whether its logits are those of Discriminator with these weights."""
+    def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
+        """Whether its logits are those of Discriminator with these weights.
+
+        kernels: in training mode. used: in this mode.
+        """
         seen = self.seen.part(mode).get("logits")
-        right = logits_of(self.sent, kernels, last, mode == "training")
+        right = logits_of(self.sent, kernels, used, last, mode == "training")
         return (
             isinstance(seen, Tensor)
             and seen.shape == right.shape
@@ -91,12 +94,12 @@ class Filled:
         Where they are normalised in another way, the weights that the convolutions used count: other checks judge these.
         """
         *kernels, last = [(normed_weight(weight), weight) for weight in self.sent.weights]
-        if any(self.computes(mode, chosen, weight) for *chosen, weight in product(*kernels, last)):
+        if any(self.computes(mode, chosen, chosen, weight) for *chosen, weight in product(*kernels, last)):
             return True
-        used = self.weights(mode).used
-        if [tuple(weight.shape) for weight in used] != list(KERNELS):
+        trained, used = (self.weights(each).used for each in ("training", mode))
+        if any([tuple(weight.shape) for weight in found] != list(KERNELS) for found in (trained, used)):
             return False
-        return any(self.computes(mode, used, weight) for weight in last)
+        return any(self.computes(mode, trained, used, weight) for weight in last)
 
 
 def ask_filled(submission: Submission, draw: Draw, which: str) -> Filled:
@@ -134,16 +137,18 @@ def normed_weight(weight: Tensor) -> Tensor:
     return weight / largest_singular_value(weight.flatten(1))
 
 
-def logits_of(sent: Sent, kernels: list[Tensor], last: Tensor, training: bool) -> Tensor:
+def logits_of(sent: Sent, kernels: list[Tensor], used: list[Tensor], last: Tensor, training: bool) -> Tensor:
     """The logits of the given Discriminator with these weights and the vectors sent: bias, scale and shift alike.
 
-    In evaluation mode its running averages are those of these images in training mode.
+    kernels: in training mode. used: in evaluation mode, where its running averages are those of these images in training
+    mode.
     """
     x = y = sent.images  # in training mode, and in evaluation mode
-    for i, weight in enumerate(kernels):
-        bias = sent.vectors[i]
-        x, y = (F.conv2d(z, weight, bias, stride=2, padding=1) for z in (x, y))
-        if i > 0:
+    for bias, *weights in zip(sent.vectors, kernels, used, strict=False):
+        x, y = (
+            F.conv2d(z, weight, bias, stride=2, padding=1) for z, weight in zip((x, y), weights, strict=True)
+        )
+        if weights[0] is not kernels[0]:
             mean = x.mean((0, 2, 3))
             biased, unbiased = (x.var((0, 2, 3), unbiased=u) for u in (False, True))
             y = F.batch_norm(y, mean, unbiased, bias, bias)

@@ -34,6 +34,7 @@ def test_reconstruction_loss_has_known_values(submission: Submission, draw: Draw
             (
                 mistakes.ERROR_SUMMED,
                 mistakes.ERROR_SUMMED_PER_IMAGE,
+                mistakes.ERROR_SUMMED_OVER_BATCH,
                 mistakes.ERROR_NOT_SQUARED,
                 mistakes.ERROR_HALVED,
             ),

@@ -60,14 +60,6 @@ def bound(codes: Tensor | None) -> float | None:
     return largest.item() if largest > 0.1 and int((codes.abs() == largest).sum()) > 2 else None
 
 
-ERROR_SUMMED_OVER_BATCH = Mistake(
-    "squared-error-summed-over-batch",
-    "The squared error is summed over the batch instead of averaged.",
-    hint="Take the mean over every element.",
-    questions=("2-4",),
-    gives=lambda case: case.right * len(case.x),
-    once=True,
-)
 CROSS_ENTROPY = Mistake(
     "squared-error-is-cross-entropy",
     "The binary cross-entropy is used instead of the squared error.",

@@ -38,6 +38,14 @@ ERROR_SUMMED_PER_IMAGE = Mistake(
     gives=lambda case: case.right * case.x[0].numel(),
     once=True,
 )
+ERROR_SUMMED_OVER_BATCH = Mistake(
+    "squared-error-summed-over-batch",
+    "The squared error is summed over the batch instead of averaged.",
+    hint="Take the mean over every element.",
+    questions=("2-4",),
+    gives=lambda case: case.right * len(case.x),
+    once=True,
+)
 ERROR_NOT_SQUARED = Mistake(
     "squared-error-not-squared",
     "The differences are not squared, or the square root of their mean is taken.",
