@@ -81,7 +81,6 @@ def expect_deterministic(
 
 def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
     """Raises a fault unless there are two lists of plain floats, one entry per iteration, and rec_loss falls."""
-    calls.expect_flattened(seen)
     history = seen.part("history", what="the value that the training returned")
     found = {
         name: expect_entries(
@@ -109,3 +108,4 @@ def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
     )
     for name, entries in found.items():
         entries.expect_once(f'history["{name}"]')
+    calls.expect_flattened(seen)
