@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autograder.model.assignment import assignment
 from tests.experiments.metamorphic import programs
-from tests.experiments.metamorphic.observe import Moments, Observations, observe
+from tests.experiments.metamorphic.observe import Moments, Observations, Roughly, observe
 from tests.experiments.metamorphic.programs import Program
 
 CHOSEN = ("vae: BETA", "vae: INTERPOLATIONS")  # every author chooses these
@@ -18,7 +19,7 @@ CHOSEN = ("vae: BETA", "vae: INTERPOLATIONS")  # every author chooses these
 def modules_of(before: Program, after: Program) -> tuple[str, ...]:
     """The modules whose behaviour can differ."""
     questions = programs.touched(after, programs.changed(before, after))
-    rubric = programs.assignment().rubric
+    rubric = assignment().rubric
     touched = {q.module for q in rubric.auto if q.id in questions}
     return tuple(name for name in rubric.modules if name in touched)
 
@@ -45,6 +46,9 @@ def _differences(a: Any, b: Any) -> Iterator[str]:
     elif isinstance(a, Moments) and isinstance(b, Moments):
         if not a.agrees(b):
             yield f"are draws of unlike distributions: {[float(v) for v in a.values]}, {[float(v) for v in b.values]}"
+    elif isinstance(a, Roughly) and isinstance(b, Roughly):
+        if not a.agrees(b):
+            yield f"differ by {(a.value - b.value).abs().max():.3g}"
     elif isinstance(a, float) and isinstance(b, float):
         if not _close(torch.tensor(a).double(), torch.tensor(b).double()):
             yield f"{a} and {b}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.experiments.metamorphic.rewrites import (
     adversarial,
     attributes,
+    bodies,
     losses,
     networks,
     noise,
@@ -21,5 +22,6 @@ ALL = (
     *training.REWRITES,
     *adversarial.REWRITES,
     *attributes.REWRITES,
+    *bodies.REWRITES,
     *structure.REWRITES,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from collections.abc import Callable
 
 from tests.experiments.metamorphic.rewriting import Rewrite, by_tree
 
@@ -29,7 +30,7 @@ def _models(tree: ast.Module) -> list[ast.ClassDef]:
     ]
 
 
-def _property(get: str, set_: str, first: str = "") -> object:
+def _property(get: str, set_: str, first: str = "") -> Callable[[ast.Module, random.Random], bool]:
     def change(tree: ast.Module, _: random.Random) -> bool:
         for owner in (found := _models(tree)):
             owner.body += ast.parse(PROPERTY.format(get=get, set=set_)).body
@@ -55,7 +56,7 @@ def _dataclass(tree: ast.Module, _: random.Random) -> bool:
         _property("self.settings.beta", "self.settings.beta = value", "self.settings = Settings(beta)")(
             tree, _
         )
-    )  # type: ignore[operator]
+    )
 
 
 def _class_default(tree: ast.Module, _: random.Random) -> bool:
@@ -93,12 +94,12 @@ def _constructor_of_parent(tree: ast.Module, _: random.Random) -> bool:
 
 
 REWRITES: tuple[Rewrite, ...] = (
-    by_tree("beta-as-property", "beta is a property.", _property("self._beta", "self._beta = value")),  # type: ignore[arg-type]
+    by_tree("beta-as-property", "beta is a property.", _property("self._beta", "self._beta = value")),
     by_tree(
         "beta-in-a-dictionary",
         "beta is a property that reads a dictionary.",
         _property("self.settings['beta']", "self.settings['beta'] = value", "self.settings = {}"),
-    ),  # type: ignore[arg-type]
+    ),
     by_tree("beta-in-a-dataclass", "beta is a property that reads a dataclass.", _dataclass),
     by_tree("beta-with-class-default", "The class has a default for beta.", _class_default),
     by_tree("extra-methods", "Classes have methods and attributes of their own.", _extras),
