@@ -11,8 +11,9 @@ from pathlib import Path
 from autograder.grading import batch, options
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import Result
-from tests.experiments.metamorphic import inserting, programs
+from tests.experiments.metamorphic import programs
 from tests.experiments.metamorphic.faults import ALL as FAULTS
+from tests.experiments.metamorphic.inserting import Fault
 from tests.experiments.metamorphic.programs import Program
 from tests.experiments.metamorphic.rewrites import ALL as REWRITES
 from tests.experiments.metamorphic.rewriting import combine
@@ -30,7 +31,7 @@ class Case:
     base: str
     program: Program
     rewrites: tuple[str, ...] = ()
-    fault: inserting.Fault | None = None
+    fault: Fault | None = None
 
     @property
     def questions(self) -> tuple[str, ...]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.experiments.metamorphic import patterns
@@ -146,14 +145,3 @@ def either(*changes: Change) -> Change:
 def appended(text: str, file: str) -> Change:
     """The module ends with this text."""
     return lambda program: {**program, file: program[file] + f"\n\n{text}\n"}
-
-
-def chosen(faults: Sequence[Fault], program: Program, chooser: random.Random) -> tuple[Program, Fault] | None:
-    """The program with one of the faults that fit in it, and the fault."""
-    order = list(faults)
-    chooser.shuffle(order)
-    for fault in order:
-        new = fault.apply(program)
-        if new is not None:
-            return new, fault
-    return None

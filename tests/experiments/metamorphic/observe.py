@@ -220,6 +220,7 @@ def variational(model: Any, labels: tuple[Tensor, ...]) -> Observations:
     found["loss's argument"] = [copies[0].flatten(1), copies[1]]
     total.backward()
     found["loss"] = [total, parts["rec_loss"], parts["kl_loss"], *[p.grad for p in model.parameters()]]
+    model.zero_grad(set_to_none=True)
     images = model.reconstruct(x, *labels)
     found["reconstruct"] = [images, images.requires_grad, model.training]
     return found

@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*_")
 Bindings = dict[str, ast.AST]
@@ -147,6 +148,8 @@ def _places(tree: ast.AST, rule: Rule) -> Iterator[ast.AST]:
 
 def apply(text: str, rule: Rule, chooser: random.Random | None = None) -> str | None:
     """The text with the rule applied wherever it fits (with a chooser: at some of these places); None if it fits nowhere."""
+    if not all(word in text for word in _words(rule.find)):
+        return None
     tree = ast.parse(text)
     find, replace = ast.parse(rule.find).body, ast.parse(rule.replace).body
     single = len(find) == 1 and isinstance(find[0], ast.Expr) and not _is_statement(rule, find[0])
@@ -175,6 +178,14 @@ def apply(text: str, rule: Rule, chooser: random.Random | None = None) -> str | 
     for change in reversed(sites):  # later statements first, so that positions stay right
         change()
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+@cache
+def _words(find: str) -> frozenset[str]:
+    """The names in a pattern, without its variables: a text that lacks one of them need not be parsed."""
+    words = {n.id for n in ast.walk(ast.parse(find)) if isinstance(n, ast.Name)}
+    words |= {n.attr for n in ast.walk(ast.parse(find)) if isinstance(n, ast.Attribute)}
+    return frozenset(word for word in words if not VARIABLE.fullmatch(word))
 
 
 def _is_statement(rule: Rule, node: ast.Expr) -> bool:

@@ -87,7 +87,8 @@ def loops(function: str, module: str, question: str, prefix: str) -> list[Fault]
             "Every entry of the history is there twice.",
             file,
             result(
-                "[v for v in RESULT for _ in '12'] if isinstance(RESULT, list) else {k: [v for v in h for _ in '12'] for k, h in RESULT.items()}",
+                "[v for v in RESULT for _ in '12'] if isinstance(RESULT, list) "
+                "else {k: [v for v in h for _ in '12'] for k, h in RESULT.items()}",
                 function,
                 file,
             ),

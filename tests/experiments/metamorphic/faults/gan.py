@@ -118,7 +118,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("batch-inverted", "2-1b", "The images are inverted.", FILE, first("A1 = 1 - A1", STEP, FILE)),
     Fault(
-        "noise-uniform",
+        "gan-noise-uniform",
         "2-1b",
         "The noise is uniform.",
         FILE,
@@ -207,7 +207,8 @@ FAULTS: tuple[Fault, ...] = (
         "The normalised convolutions' outputs are halved.",
         FILE,
         last(
-            "for layer in self.downsample:\n    if isinstance(layer, nn.Conv2d):\n        layer.register_forward_hook(lambda layer, inputs, output: output / 2)",
+            "for layer in self.downsample:\n    if isinstance(layer, nn.Conv2d):\n"
+            "        layer.register_forward_hook(lambda layer, inputs, output: output / 2)",
             "SpectralNormDiscriminator.__init__",
             FILE,
         ),

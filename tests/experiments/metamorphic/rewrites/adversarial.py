@@ -132,7 +132,8 @@ REWRITES: tuple[Rewrite, ...] = (
         "torch.autograd.grad computes the generator's gradients.",
         Rule(
             "self.optimizerG.zero_grad()\nL_.backward()\nself.optimizerG.step()",
-            "weights = list(self._generator.parameters())\nfor p, g in zip(weights, torch.autograd.grad(L_, weights)):\n    p.grad = g\nself.optimizerG.step()",
+            "weights = list(self._generator.parameters())\n"
+            "for p, g in zip(weights, torch.autograd.grad(L_, weights)):\n    p.grad = g\nself.optimizerG.step()",
             STEPS,
         ),
     ),
@@ -141,7 +142,8 @@ REWRITES: tuple[Rewrite, ...] = (
         "The discriminator requires no gradients in the generator's step.",
         Rule(
             "N_ = E_\nL_ = D_\nS_ = C_\nself.optimizerG.zero_grad()\nS_.backward()\nself.optimizerG.step()",
-            "self._discriminator.requires_grad_(False)\nN_ = E_\nL_ = D_\nS_ = C_\nself.optimizerG.zero_grad()\nS_.backward()\nself.optimizerG.step()\n"
+            "self._discriminator.requires_grad_(False)\nN_ = E_\nL_ = D_\nS_ = C_\nself.optimizerG.zero_grad()\n"
+            "S_.backward()\nself.optimizerG.step()\n"
             "self._discriminator.requires_grad_(True)",
             STEPS,
         ),
@@ -199,7 +201,8 @@ REWRITES: tuple[Rewrite, ...] = (
         "A parametrisation that computes the largest singular value.",
         Rule(
             "parametrizations.spectral_norm(L_);",
-            "class Exact(nn.Module):\n    def forward(self, weight):\n        return weight / torch.linalg.svdvals(weight.flatten(1))[0]\n"
+            "class Exact(nn.Module):\n    def forward(self, weight):\n"
+            "        return weight / torch.linalg.svdvals(weight.flatten(1))[0]\n"
             "parametrize.register_parametrization(L_, 'weight', Exact())",
         ),
     ),
@@ -267,7 +270,8 @@ REWRITES: tuple[Rewrite, ...] = (
         "The search's step calls a closure.",
         Rule(
             "loss = E_\n" + GRADIENT,
-            "def closure():\n    loss = E_\n    (codes.grad,) = torch.autograd.grad(loss, [codes])\n    return loss\noptimizer.step(closure)",
+            "def closure():\n    loss = E_\n    (codes.grad,) = torch.autograd.grad(loss, [codes])\n"
+            "    return loss\noptimizer.step(closure)",
             SEARCH,
         ),
     ),
@@ -277,7 +281,8 @@ REWRITES: tuple[Rewrite, ...] = (
         Rule(
             "loss = self._reconstruction_loss(self._generator(codes), x)\n" + GRADIENT,
             "frozen = {k: v.detach() for k, v in self._generator.state_dict(keep_vars=True).items()}\n"
-            "codes.grad = torch.func.grad(lambda z: self._reconstruction_loss(torch.func.functional_call(self._generator, frozen, (z,)), x))(codes.detach())\n"
+            "codes.grad = torch.func.grad(lambda z: "
+            "self._reconstruction_loss(torch.func.functional_call(self._generator, frozen, (z,)), x))(codes.detach())\n"
             "optimizer.step()",
             SEARCH,
         ),

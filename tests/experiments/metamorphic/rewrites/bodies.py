@@ -51,7 +51,7 @@ def arguments(node: ast.FunctionDef) -> list[str]:
 def body(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """The docstring, and the statements after it."""
     at = 1 if ast.get_docstring(node, clean=False) is not None else 0
-    return node.body[:at], node.body[at:]
+    return node.body[:at], node.body[at:] or parse("pass")
 
 
 def _closure(node: ast.FunctionDef) -> bool:
@@ -150,7 +150,7 @@ def _hinted(node: ast.FunctionDef) -> bool:
 
 def _no_docstring(node: ast.FunctionDef) -> bool:
     head, rest = body(node)
-    node.body = rest or parse("pass")
+    node.body = rest
     return bool(head)
 
 

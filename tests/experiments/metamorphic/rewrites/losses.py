@@ -108,7 +108,8 @@ REWRITES: tuple[Rewrite, ...] = (
         "torch.distributions computes the KL divergence.",
         (
             KL,
-            "torch.distributions.kl_divergence(torch.distributions.Normal(M_, L_.exp()), torch.distributions.Normal(torch.zeros_like(M_), torch.ones_like(M_))).mean()",
+            "torch.distributions.kl_divergence(torch.distributions.Normal(M_, L_.exp()), "
+            "torch.distributions.Normal(torch.zeros_like(M_), torch.ones_like(M_))).mean()",
         ),
     ),
     by_rules(

@@ -109,7 +109,8 @@ REWRITES: tuple[Rewrite, ...] = (
         "next() gives the batches.",
         Rule(
             "for T_ in loader:\n    REST_",
-            "stream = iter(loader)\nwhile True:\n    try:\n        T_ = next(stream)\n    except StopIteration:\n        break\n    REST_",
+            "stream = iter(loader)\nwhile True:\n    try:\n        T_ = next(stream)\n    except StopIteration:\n"
+            "        break\n    REST_",
             LOOPS,
         ),
     ),
