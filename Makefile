@@ -28,7 +28,7 @@ QUICK ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic stability kills cost attacks \
-  submit release release-check gradescope host parity class figures sweep bench
+  submit release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
 	@echo "make check          run the public checks on assignment/ (Q=1-4: one question)"
@@ -43,7 +43,7 @@ help:  ## list the targets
 	@echo "make corpora        grade every wheat and chaff, and compare with what each must lose"
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report in adequacy/"
 	@echo "make mutants        mutation testing of the solutions: what the checks let through, and why"
-	@echo "make stability      correct submissions under 200 course secrets: no check may fail"
+	@echo "make stability      correct submissions under 200 course secrets, 60 faulty ones under 20: no false alarm, no escape"
 	@echo "make metamorphic    rewrite correct programs 500 times at random, 300 times with one fault inside, and grade them"
 	@echo "make kills          kill the grader at thirty moments: valid results, and a next run that continues"
 	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
@@ -54,6 +54,7 @@ help:  ## list the targets
 	@echo "make figures        train the solutions: figures and a table of losses, in figures/ (DATA=folder, OFFLINE=1, QUICK=1)"
 	@echo "make sweep          the study of beta that the accepted interval is based on, in figures/ (DATA=folder, OFFLINE=1)"
 	@echo "make bench          the cost of checking, grading, a sandbox and training, as ratios (DATA=folder)"
+	@echo "make gpu            on a GPU, 8 minutes: check, grade, wheats, device chaffs, notebooks, an epoch of each training (DATA=folder)"
 	@echo "ASSIGNMENT_DIR=DIR  use the assignment in DIR (check, submit, grade, stubs, release, gradescope, corpora)"
 	@echo "make clean          remove the environment and build outputs"
 
@@ -146,6 +147,9 @@ sweep: $(READY)
 
 bench: $(READY)
 	@$(PY) -m tests.experiments.bench $(if $(DATA),--data $(DATA))
+
+gpu: $(READY)
+	@$(PY) -m tests.experiments.gpu $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

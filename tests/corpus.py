@@ -27,6 +27,7 @@ else:
     import tomli as tomllib
 
 TODOS = re.compile(r"# TODO ([\w.-]+: .*)")
+ROUNDING = 1e-9  # of sums of points
 ATTEMPTS = 40  # per combination: parts on the same lines or question cannot be combined
 
 
@@ -50,6 +51,8 @@ class Entry:
     questions: the only questions on which it must lose points: none for a wheat, one for a chaff.
     mistakes: the ids of the mistakes that must be recognised, and no others (in a wheat: without costing points).
     unnamed: why no mistake is recognised in a chaff, if `mistakes` is empty.
+    most: the most points that a chaff may cost, where a limit is set.
+    costs_all: why a chaff may cost more than half of its question (nothing of the question runs, for instance).
     blank: to-dos whose solution is removed again (unfinished submissions).
     """
 
@@ -60,6 +63,8 @@ class Entry:
     questions: tuple[str, ...] = ()
     mistakes: tuple[str, ...] = ()
     unnamed: str = ""
+    most: float | None = None
+    costs_all: str = ""
     module: str = ""
     blank: tuple[str, ...] = ()
 
@@ -104,7 +109,8 @@ def shared() -> dict[str, Any]:
 def read(kind: str) -> list[Entry]:
     """All entries of a kind ("wheat" or "chaff"), in the files' order.
 
-    Raises ValueError for names that occur twice, and for chaffs with neither a mistake nor a reason for having none.
+    Raises ValueError for names that occur twice, for chaffs with neither a mistake nor a reason for having none, and for
+    wheats with a limit on what they may cost.
     """
     entries: list[Entry] = []
     for path in sorted((assignment().corpora / f"{kind}s").glob("*.toml")):
@@ -117,6 +123,10 @@ def read(kind: str) -> list[Entry]:
             entry = Entry(kind, edits=edits, questions=questions, mistakes=mistakes, module=path.stem, **row)
             if kind == "chaff" and bool(entry.mistakes) == bool(entry.unnamed):
                 raise ValueError(f"{entry.name}: give its mistake's id, or say in `unnamed` why it has none")
+            if kind == "wheat" and (entry.costs_all or entry.most is not None):
+                raise ValueError(
+                    f"{entry.name}: a wheat costs nothing, so it has no `most` and no `costs_all`"
+                )
             entries.append(entry)
     names = [e.name for e in entries]
     twice = sorted({n for n in names if names.count(n) > 1})
@@ -209,7 +219,9 @@ def touched(entry: Entry) -> tuple[str, ...]:
     return tuple(q.id for q in assignment().rubric.auto if q.module in modules)
 
 
-def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Iterator[tuple[Entry, Result]]:
+def grade(
+    entries: Iterable[Entry], jobs: int = 2, whole: bool = False, device: str = "cpu"
+) -> Iterator[tuple[Entry, Result]]:
     """Grades each entry as a submission of its own, on the questions that its edits can affect (on all, if `whole`)."""
     groups: dict[tuple[str, ...] | None, list[Entry]] = {}
     for entry in entries:
@@ -218,8 +230,18 @@ def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Itera
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
             queue = [options.Job(e.write(Path(folder)), e.name, None) for e in group]
-            for job, result in batch.run(queue, jobs, options.GradingOptions(questions)):
+            for job, result in batch.run(queue, jobs, options.GradingOptions(questions, device)):
                 yield by_name[job.name], result
+
+
+def cost(entry: Entry, result: Result) -> float:
+    """The points that a chaff loses on its own question."""
+    return sum(points - result.score_of(id) for id, points in result.points if id in entry.questions)
+
+
+def share(entry: Entry, result: Result) -> float:
+    """The part of its question that a chaff costs, 0 to 1."""
+    return cost(entry, result) / sum(points for id, points in result.points if id in entry.questions)
 
 
 def complaints(entry: Entry, result: Result) -> list[str]:
@@ -230,6 +252,10 @@ def complaints(entry: Entry, result: Result) -> list[str]:
         checks = ", ".join(f"{v.id} ({v.status})" for v in result.of(id) if v.status != "passed")
         found.append(f"loses points on {id}, where it is right: {checks}")
     found += [f"is not caught on {id}" for id in entry.questions if id not in lost]
+    if entry.most is not None and (points := cost(entry, result)) > entry.most + ROUNDING:
+        found.append(
+            f"costs {points:g} points on {', '.join(entry.questions)}; at most {entry.most:g} are right"
+        )
     if entry.kind in ("wheat", "chaff") and not set(entry.questions) - lost:
         recognised = {v.mistake or v.diagnosis or "" for v in result.checks if v.diagnosis}
         if missing := set(entry.mistakes) - recognised:
@@ -250,13 +276,18 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-m", "--module", help="only this file's entries (vae)")
-    parser.add_argument("-k", "--name", default="", help="only entries whose name contains this")
+    parser.add_argument(
+        "-k", "--name", default="", help="only entries whose name contains one of these (a,b)"
+    )
     parser.add_argument("--kind", choices=list(KINDS))
     parser.add_argument("--jobs", type=int, default=batch.default_jobs())
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing check's feedback")
     options = parser.parse_args(choose(sys.argv[1:]))
     entries = [e for kind, make in KINDS.items() if options.kind in (None, kind) for e in make()]
-    entries = [e for e in entries if options.module in (None, e.module) and options.name in e.name]
+    parts = options.name.split(",")
+    entries = [
+        e for e in entries if options.module in (None, e.module) and any(part in e.name for part in parts)
+    ]
     wrong = diagnosed = chaffs = 0
     for entry, result in grade(entries, options.jobs):
         problems = complaints(entry, result)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from autograder.grading import once
 from autograder.grading.collecting import Check, read_check, run_pytest
 from autograder.grading.sandboxed import SandboxedSubmission
 from autograder.judging.draw import Draw, seed_from
@@ -68,6 +69,9 @@ class Grader:
         self._checks: list[Check] = []
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}
+        self._explained: set[str] = set()  # ids of checks, see `once.charged`
+        self._fully_explained = False  # whether the last fault was
+        self._misfit = False  # whether code raised, or its last answer had another form than was asked
         self._began = time.monotonic()
         self.errors: list[str] = []
 
@@ -131,6 +135,8 @@ class Grader:
                     self._keep_printed(question)
         finally:
             self._sandboxed.end()
+        found = [self._verdicts[c.id] for c in checks if c.id in self._verdicts]
+        self._verdicts.update({v.id: v for v in once.charged(found, self._explained)})
         self._report()
 
     def _keep_printed(self, question: Question) -> None:
@@ -152,31 +158,57 @@ class Grader:
             log.error("%s\n%s", report.nodeid, report.longreprtext)
 
     def _judge(self, check: Check, function: Callable[..., None], arguments: dict[str, Any]) -> Verdict:
-        """Judges with stand-ins first, then with the student's own modules where that can differ; the better result counts."""
+        """Judges with stand-ins first, then with the student's own modules where that can differ; the better result counts.
+
+        Code that raises, or whose answer has a wrong form, is also judged at the usual sizes. Where it works only at these,
+        that is what it fails for.
+        """
         question = self._assignment.rubric.question(check.question)
         first = self._try(check, function, arguments, "stand-ins")
-        if first.status in ("passed", "timeout") or not self._sandboxed.has_own_mode(question):
+        misfit = self._misfit and not self._fully_explained
+        if self._fully_explained:
+            self._explained.add(check.id)
+        if first.status in ("passed", "timeout") or first.feedback.todo is not None:
             return first
-        if first.feedback.todo is not None:
+        modes = ["stand-ins"]
+        if self._sandboxed.has_own_mode(question):
+            modes.append("own")
+            second = self._try(check, function, arguments, "own")
+            if second.status == "passed":
+                return second
+        if first.status != "failed" or not misfit:
             return first
-        second = self._try(check, function, arguments, "own")
-        return second if second.status == "passed" else first
+        for sizes in once.usual_sizes(arguments, self._assignment.sizes):
+            usual = {size.kind: size.usual for size in sizes}
+            if any(self._try(check, function, arguments, m, usual).status == "passed" for m in modes):
+                mistake = once.size_mistake(self._assignment, sizes[0])
+                self._explained.add(check.id)
+                return once.at_usual_sizes(first, sizes, mistake)
+        return first
 
     def _try(
-        self, check: Check, function: Callable[..., None], arguments: dict[str, Any], mode: str
+        self,
+        check: Check,
+        function: Callable[..., None],
+        arguments: dict[str, Any],
+        mode: str,
+        usual: Mapping[str, int] | None = None,
     ) -> Verdict:
         seed = self._seed(check)
         self._sandboxed.start_check(seed, mode)
         for value in arguments.values():
             if isinstance(value, Draw):
-                value.restart()
+                value.restart(usual)
+        self._fully_explained, self._misfit = False, False
         try:
             function(**arguments)
         except Fault as fault:
+            self._fully_explained, self._misfit = fault.once, fault.form
             return check.verdict(
                 status="failed", score=0, mistake=fault.mistake, feedback=_feedback(check, fault)
             )
         except NoAnswer as none:
+            self._fully_explained, self._misfit = none.once, True
             return check.verdict(
                 status=none.status, score=0, mistake=none.mistake, feedback=_feedback(check, none)
             )

@@ -33,6 +33,8 @@ class Mistake:
     questions: the questions on which it can be recognised.
     gives: the value that the mistake leads to, as a function of the check's case.
     shows: whether an observation (or whatever the check passes) is a sure sign of the mistake.
+    once: whether the mistake explains a failure entirely, so that all else in the answer is right. Where several checks of a
+        question fail because of it, it costs points once. Never for something that a program which does no work can show.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Mistake:
     questions: tuple[str, ...] = ()
     gives: Callable[..., Any] | None = None
     shows: Callable[..., bool] | None = None
+    once: bool = False
 
     def giving(self, value: Any) -> Candidate:
         """This mistake with the value (a tensor, a number, a shape or a length) that it leads to here."""

@@ -8,14 +8,27 @@ from autograder.model.verdicts import Status
 
 
 class Fault(AssertionError):
-    """A wrong answer: what was expected and seen, the recognised mistake (its id and sentence, or None), what to try."""
+    """A wrong answer: what was expected and seen, the recognised mistake (its id and sentence, or None), what to try.
 
-    def __init__(self, *, expected: str, seen: str, hint: str = "", mistake: Mistake | None = None) -> None:
+    form: whether the answer has another shape, length or kind than was asked, whatever its values.
+    """
+
+    def __init__(
+        self,
+        *,
+        expected: str,
+        seen: str,
+        hint: str = "",
+        mistake: Mistake | None = None,
+        form: bool = False,
+    ) -> None:
         super().__init__(f"expected {expected}; seen {seen}")
         self.expected = expected
+        self.form = form
         self.seen = seen
         self.mistake = mistake.id if mistake else None
         self.diagnosis = mistake.sentence if mistake else None
+        self.once = mistake is not None and mistake.once
         self.hint = (mistake.hint if mistake else "") or hint
 
 
@@ -45,7 +58,9 @@ class NoAnswer(Exception):
         self.todo = todo
         self.mistake: str | None = None
         self.diagnosis: str | None = None
+        self.once = False
 
     def name(self, mistake: Mistake) -> None:
         """Names the mistake behind it, and replaces the hint by the mistake's own."""
         self.mistake, self.diagnosis, self.hint = mistake.id, mistake.sentence, mistake.hint
+        self.once = mistake.once

@@ -1,9 +1,9 @@
 """An assignment: a folder with an assignment.toml, and everything the engine knows about it.
 
 The folder is a Python package, with or without __init__.py files. It holds `probes/`, `stand_ins/`, `checks/public/`,
-`checks/hidden/` and `mistakes/`; its modules import each other relatively (`from ...mistakes.public import losses`), so that
-it works in any place: next to the engine, inside it (as in this repository, a release and the zip for a grading host), or
-anywhere else.
+`checks/hidden/` and `mistakes/`, and may hold `data/`: files that checks and notebooks read. Its modules import each other
+relatively (`from ...mistakes.public import losses`), so that it works in any place: next to the engine, inside it (as in this
+repository, a release and the zip for a grading host), or anywhere else.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Assignment:
     corpora: the folder of wheats/, chaffs/ and further corpora.
     commands: further commands of the command line, by name: "module:function" in this package.
     coincidences: lines of solutions that may appear in a release (see build.leaks).
+    sizes: the sizes that students write into their code.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Assignment:
     about: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)
     coincidences: tuple[Coincidence, ...] = ()
+    sizes: tuple[UsualSize, ...] = ()
 
     @property
     def probes(self) -> Path:
@@ -107,6 +109,20 @@ class Coincidence:
     why: str
 
 
+@dataclass(frozen=True)
+class UsualSize:
+    """A size that students write into their code in place of that of the arguments.
+
+    kind: as checks draw it ("batch"). usual: the size. words: how messages put it ("a batch of 64").
+    mistake: the id of the mistake of code that works at no other size.
+    """
+
+    kind: str
+    usual: int
+    words: str
+    mistake: str
+
+
 def load(folder: Path) -> Assignment:
     """Reads the assignment in `folder`.
 
@@ -132,6 +148,10 @@ def load(folder: Path) -> Assignment:
         coincidences = tuple(Coincidence(**row) for row in table.get("coincidence", ()))
     except TypeError as error:
         raise ValueError(f"{path}: [[coincidence]] has line, within and why ({error})") from None
+    try:
+        sizes = tuple(UsualSize(**row) for row in table.get("size", ()))
+    except TypeError as error:
+        raise ValueError(f"{path}: [[size]] has kind, usual, words and mistake ({error})") from None
     package = ".".join((ENGINE.name, *folder.relative_to(ENGINE).parts)) if inside else folder.name
     return Assignment(
         folder=folder,
@@ -144,6 +164,7 @@ def load(folder: Path) -> Assignment:
         about=str(table.get("about", "")).strip(),
         commands=dict(table.get("commands", {})),
         coincidences=coincidences,
+        sizes=sizes,
     )
 
 

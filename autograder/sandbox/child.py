@@ -150,6 +150,7 @@ def _do(request: dict[str, Any], finder: Finder) -> Any:
         kit: Any = importlib.import_module(request["kit"])
         kit.standing_in.update(request["replaced"])
         kit.device = request["device"]
+        _compile_nothing()
         # Probes bind torch's functions before any student code has run.
         for name in request["probes"]:
             importlib.import_module(name)
@@ -164,6 +165,16 @@ def _do(request: dict[str, Any], finder: Finder) -> Any:
         return None
     probe = getattr(importlib.import_module(request["module"]), request["function"])
     return probe(**request["inputs"])
+
+
+def _compile_nothing() -> None:
+    """Makes torch.compile return what it is given: compiling takes longer than any check may, and computes the same."""
+
+    def as_it_is(model: Any = None, **_: Any) -> Any:
+        return (lambda function: function) if model is None else model
+
+    torch.compile = as_it_is
+    torch.nn.Module.compile = lambda self, *_, **__: None  # type: ignore[method-assign]
 
 
 def _describe(error: BaseException, folder: Path) -> dict[str, Any]:

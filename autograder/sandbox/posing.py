@@ -28,6 +28,12 @@ DEVICE = torch.device("meta")
 # The folder of the submission's modules: the working directory before any of them has run.
 FOLDER = os.getcwd()
 
+# Operations whose second tensor gives only its device, type or shape. Inference mode hands them over whole; elsewhere they
+# arrive taken apart, without that tensor.
+ONLY_LIKE = ("aten::to.other", "aten::type_as", "aten::expand_as", "aten::view_as", "aten::reshape_as")
+# Those of them whose result is on the device of that tensor.
+ON_ITS_DEVICE = ONLY_LIKE[:2]
+
 # Parts of PyTorch's messages on a real GPU when devices are mixed, or a GPU tensor is used as an array.
 GPU_MESSAGES = ("on the same device", "device type tensor to numpy", "should be the same", "device-side")
 
@@ -104,16 +110,21 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Runs an operation on the values that posing tensors hold; the result poses too if it belongs on `DEVICE`."""
     inputs = [*tensors_in(args), *tensors_in(kwargs.values())]
     posing = [value for value in inputs if isinstance(value, Posing)]
-    asked = kwargs.get("device")
+    name = func.name()
+    asked = kwargs.get("device") or next((value for value in args if isinstance(value, torch.device)), None)
     if asked is not None:
-        kwargs = {**kwargs, "device": torch.device("cpu")}
+        cpu = torch.device("cpu")
+        args = [cpu if isinstance(value, torch.device) else value for value in args]
+        kwargs = {**kwargs, "device": cpu} if kwargs.get("device") is not None else kwargs
         poses = torch.device(asked).type == DEVICE.type
+    elif name in ONLY_LIKE:
+        poses = isinstance(args[1 if name in ON_ITS_DEVICE else 0], Posing)
     else:
         poses = bool(posing)
     if not posing and not poses:
         return _signed(func(*args, **kwargs), inputs)
-    name = func.name()
-    if len(inputs) > len(posing) > 0 and "copy" not in name and not name.startswith("aten::index"):
+    mixes = "copy" not in name and not name.startswith("aten::index") and name not in ONLY_LIKE
+    if mixes and asked is None and len(inputs) > len(posing) > 0:
         plain = [v for v in inputs if not isinstance(v, Posing) and v.dim() > 0 and v.device.type == "cpu"]
         if plain:
             made = getattr(plain[0], "_made_at", "")
@@ -125,12 +136,16 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     result = func(*[unwrap(a) for a in args], **{key: unwrap(value) for key, value in kwargs.items()})
     if "_local_scalar_dense" in name:
         return result
-    # An in-place operation returns the tensor that it was given.
+    # An in-place operation returns the tensor that it was given; a move to another device makes a copy.
     known = {id(value.held) if isinstance(value, Posing) else id(value): value for value in inputs}
 
     def wrap(value: Any) -> Any:
         if isinstance(value, Tensor):
-            return known.get(id(value)) if id(value) in known else Posing(value) if poses else value
+            same = known.get(id(value))
+            if same is not None and isinstance(same, Posing) == poses:
+                return same
+            copied = value if same is None else value.clone()
+            return Posing(copied) if poses else copied
         if isinstance(value, (list, tuple)):
             return type(value)(wrap(v) for v in value)
         return value

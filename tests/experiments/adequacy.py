@@ -2,8 +2,11 @@
 
 Grades every wheat, chaff, combination and half-finished submission, and writes into a folder (adequacy/ by default):
 matrix.csv    one row per check, one column per chaff: the points that the chaff loses there ("-" if the check passed)
-report.md     wheats at full marks, chaffs caught, points lost elsewhere, right, wrong and missing diagnoses, checks that
-              no chaff needs, points that each fault costs
+report.md     wheats at full marks, chaffs caught, points lost elsewhere, right, wrong and missing diagnoses, chaffs that
+              cost more than half of their question, checks that no chaff needs, points that each fault costs
+
+Exits 1 when a verdict is wrong, or when a single fault costs more than half of a question of four points or more and its
+entry does not say in `costs_all` why.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from autograder.support.files import write_atomically
 from tests import corpus
 
 Graded = tuple[corpus.Entry, Result]
+HALF, LARGE = 0.5, 4.0  # a fault costs at most this share of a question of this many points or more
 
 
 @dataclass(frozen=True)
@@ -69,54 +73,98 @@ def matrix(graded: Sequence[Graded]) -> str:
     return table.getvalue()
 
 
-def report(graded: Sequence[Graded]) -> str:
-    """The report, as Markdown."""
+def above_half(graded: Sequence[Graded]) -> list[Graded]:
+    """The chaffs that cost more than half of a question of four points or more."""
+    return [
+        (e, r)
+        for e, r in graded
+        if e.kind == "chaff"
+        and dict(r.points)[e.questions[0]] >= LARGE
+        and corpus.share(e, r) > HALF + corpus.ROUNDING
+    ]
+
+
+def not_listed(graded: Sequence[Graded]) -> list[Graded]:
+    """Those of them whose entries do not say why."""
+    return [(e, r) for e, r in above_half(graded) if not e.costs_all]
+
+
+def figures(graded: Sequence[Graded]) -> list[str]:
+    """The report's first part: a table of figures, as Markdown lines."""
     wheats = [(e, r) for e, r in graded if e.kind == "wheat"]
     chaffs = [(e, r) for e, r in graded if e.kind == "chaff"]
-    complaints = [(e, corpus.complaints(e, r)) for e, r in graded]
-    caught = [(e, r) for e, r in chaffs if r.score_of(e.questions[0]) < dict(r.points)[e.questions[0]]]
-    named = {e.name: diagnoses(e, r) for e, r in chaffs}
-    points_lost = [r.max_score - r.score for _, r in chaffs]
-    alone = {failed(r)[0].id for _, r in chaffs if len(failed(r)) == 1}
-    ever = {v.id for _, r in chaffs for v in failed(r)}
-    checks = all_checks(graded)
+    caught = [(e, r) for e, r in chaffs if corpus.cost(e, r) > corpus.ROUNDING]
+    named = [diagnoses(e, r) for e, r in chaffs]
+    right, wrong = sum(d.right for d in named), sum(bool(d.wrong) for d in named)
+    percent = f"{100 * right / len(chaffs):.1f} %"
+    points = [r.max_score - r.score for _, r in chaffs]
+    shares = [corpus.share(e, r) for e, r in chaffs]
+    over, unlisted = len(above_half(graded)), len(not_listed(graded))
     lines = [
-        "# Adequacy of the checks",
-        "",
         "| what | figure |",
         "|---|---|",
         f"| wheats at full marks | {sum(r.score == r.max_score for _, r in wheats)} of {len(wheats)} |",
         f"| chaffs caught on their own question | {len(caught)} of {len(chaffs)} |",
         f"| chaffs that lose points elsewhere | {sum(_elsewhere(e, r) for e, r in chaffs)} |",
-        f"| chaffs with the right diagnosis | {sum(d.right for d in named.values())} of {len(chaffs)} |",
-        f"| chaffs with a wrong diagnosis | {sum(bool(d.wrong) for d in named.values())} |",
-        f"| chaffs without a diagnosis | {sum(not d.right and not d.wrong for d in named.values())} |",
+        f"| chaffs with the right diagnosis | {right} of {len(chaffs)} ({percent}) |",
+        f"| chaffs with a wrong diagnosis | {wrong} |",
+        f"| chaffs without a diagnosis | {sum(not d.right and not d.wrong for d in named)} |",
     ]
     for kind in ("combination", "unfinished"):
-        own = [c for e, c in complaints if e.kind == kind]
+        own = [corpus.complaints(e, r) for e, r in graded if e.kind == kind]
         lines.append(f"| {kind}: every verdict right | {sum(not c for c in own)} of {len(own)} |")
+    return [
+        *lines,
+        f"| points lost per fault: least, median, most | {_spread(points, 'g')} |",
+        f"| share of its question that a fault costs: least, median, most | {_spread(shares, '.0%')} |",
+        f"| chaffs above half of a question of {LARGE:g} points or more: listed, not listed "
+        f"| {over - unlisted}, {unlisted} |",
+        "",
+        f"Diagnosis right for {percent}, wrong for {wrong}.",
+        "",
+    ]
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    return ", ".join(format(v, form) for v in (min(values), statistics.median(values), max(values)))
+
+
+def report(graded: Sequence[Graded]) -> str:
+    """The report, as Markdown."""
+    chaffs = [(e, r) for e, r in graded if e.kind == "chaff"]
+    over = above_half(graded)
+    lines = ["# Adequacy of the checks", "", *figures(graded), "## Chaffs above half of their question", ""]
+    lines += [_above_half(e, r) for e, r in over] or ["None."]
     lines += [
-        f"| points lost per fault: least, median, most | {min(points_lost):g}, {statistics.median(points_lost):g}, "
-        f"{max(points_lost):g} |",
         "",
         "## Checks that no chaff needs",
         "",
         "A chaff needs a check when no other check catches it. A check that fails on no chaff at all is worse.",
         "",
     ]
-    for verdict in checks:
+    alone = {failed(r)[0].id for _, r in chaffs if len(failed(r)) == 1}
+    ever = {v.id for _, r in chaffs for v in failed(r)}
+    for verdict in all_checks(graded):
         if verdict.id not in alone:
             state = "fails on some" if verdict.id in ever else "FAILS ON NONE"
             lines.append(f"- {verdict.id} ({verdict.max_score:g} points, {verdict.visibility}): {state}")
     lines += ["", "## Wrong verdicts", ""]
-    lines += [f"- {e.kind} {e.name}: {text}" for e, texts in complaints for text in texts] or ["Nothing."]
+    wrong = [f"- {e.kind} {e.name}: {text}" for e, r in graded for text in corpus.complaints(e, r)]
+    lines += wrong or ["Nothing."]
     lines += ["", "## Chaffs without a diagnosis", ""]
-    lines += [f"- {e.name} ({e.questions[0]}): {e.says}" for e, _ in chaffs if not named[e.name].right]
-    lines += ["", "## Points lost", "", "| chaff | question | points | caught by |", "|---|---|---|---|"]
+    lines += [f"- {e.name} ({e.questions[0]}): {e.says}" for e, r in chaffs if not diagnoses(e, r).right]
+    lines += ["", "## Points lost", ""]
+    lines += ["| chaff | question | points | share | caught by |", "|---|---|---|---|---|"]
     for entry, result in chaffs:
         by = ", ".join(v.id.partition(":")[2] for v in failed(result))
-        lines.append(f"| {entry.name} | {entry.questions[0]} | {result.max_score - result.score:g} | {by} |")
+        lost, part = corpus.cost(entry, result), corpus.share(entry, result)
+        lines.append(f"| {entry.name} | {entry.questions[0]} | {lost:g} | {part:.0%} | {by} |")
     return "\n".join(lines) + "\n"
+
+
+def _above_half(entry: corpus.Entry, result: Result) -> str:
+    why = entry.costs_all or "NOT LISTED"
+    return f"- {entry.name} ({corpus.share(entry, result):.0%} of {entry.questions[0]}): {why}"
 
 
 def _elsewhere(entry: corpus.Entry, result: Result) -> bool:
@@ -141,12 +189,16 @@ def main() -> None:
     graded.sort(key=lambda pair: order[pair[0].name])
     write_atomically(options.out / "matrix.csv", matrix(graded))
     write_atomically(options.out / "report.md", report(graded))
-    print(report(graded).partition("## Checks")[0].strip())
+    print("\n".join(figures(graded)).strip())
     wrong = [(e, text) for e, r in graded for text in corpus.complaints(e, r)]
     for entry, text in wrong:
         print(f"{entry.kind} {entry.name}: {text}")
+    unlisted = not_listed(graded)
+    print(f"{len(unlisted)} chaffs above half of their question and not listed")
+    for entry, result in unlisted:
+        print(_above_half(entry, result))
     print(f"Details: {options.out}/report.md and matrix.csv.")
-    sys.exit(1 if wrong else 0)
+    sys.exit(1 if wrong or unlisted else 0)
 
 
 if __name__ == "__main__":

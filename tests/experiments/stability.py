@@ -1,6 +1,8 @@
-"""False alarms: the reference and five wheats graded under many course secrets, that is, on different inputs (`make stability`).
+"""Verdicts under many course secrets, that is, on different inputs (`make stability`).
 
-No check may ever fail a correct submission. Prints every failure, and the time it took.
+False alarms: the reference and five wheats may never lose a point. Escapes: each of 60 chaffs, graded on its own question,
+must be caught every time, and be recognised as the same mistake every time. Prints each of both, and the time it took;
+exits 1 if there is any.
 """
 
 from __future__ import annotations
@@ -9,58 +11,91 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import Progress
 
 from autograder.grading import batch, judge
-from autograder.model.assignment import assignment
 from tests import corpus
 
-
-def wheats(n: int = 5, seed: int = 3) -> list[corpus.Entry]:
-    """`n` wheats, of different modules where possible."""
-    return corpus.sample(corpus.read("wheat"), n, seed)[:n]
+REFERENCE = corpus.Entry("wheat", "solutions", "The reference.")
+WRONG = {"wheat": "false alarm", "chaff": "escape"}
 
 
-def alarms(folder: str, questions: tuple[str, ...] | None, secret: str) -> list[str]:
-    """The checks that the correct submission in `folder` fails under a secret."""
-    result = judge.grade_one(Path(folder), questions=questions, secret=secret)
-    return [f"{v.id}: {v.feedback.text()}" for v in result.checks if v.status != "passed"]
+@dataclass(frozen=True)
+class Subject:
+    """An entry of a corpus that is graded on some questions (None: all), under the secrets 0 to `secrets` - 1."""
+
+    entry: corpus.Entry
+    questions: tuple[str, ...] | None
+    secrets: int
+
+
+def wheats(secrets: int, n: int = 5, seed: int = 3) -> list[Subject]:
+    """The reference and `n` wheats, of different modules where possible."""
+    entries = corpus.sample(corpus.read("wheat"), n, seed)[:n]
+    return [Subject(REFERENCE, None, secrets), *(Subject(e, corpus.touched(e), secrets) for e in entries)]
+
+
+def chaffs(secrets: int, n: int = 60, seed: int = 5) -> list[Subject]:
+    """`n` chaffs, of all modules and questions where possible, each on its own question."""
+    entries = corpus.sample(corpus.read("chaff"), n, seed)[:n]
+    return [Subject(e, e.questions, secrets) for e in entries]
+
+
+def wrong_verdicts(subject: Subject, folder: str, secret: int) -> list[str]:
+    """What is wrong with the verdicts on the submission in `folder` under a secret: nothing, if all are right."""
+    result = judge.grade_one(Path(folder), questions=subject.questions, secret=f"secret {secret}")
+    found = corpus.complaints(subject.entry, result)
+    if found and subject.entry.kind == "wheat":
+        found += [f"{v.id}: {v.feedback.text()}" for v in result.checks if v.status != "passed"]
+    return found
+
+
+def measure(subjects: Sequence[Subject], jobs: int) -> Iterator[tuple[Subject, int, list[str]]]:
+    """Every subject under each of its secrets, with its wrong verdicts, as they are graded."""
+    with tempfile.TemporaryDirectory(prefix="stability-") as folder:
+        written = [str(subject.entry.write(Path(folder))) for subject in subjects]
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            gradings = {
+                pool.submit(wrong_verdicts, subject, path, i): (subject, i)
+                for subject, path in zip(subjects, written, strict=True)
+                for i in range(subject.secrets)
+            }
+            for done in as_completed(gradings):
+                yield *gradings[done], done.result()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--secrets", type=int, default=200)
+    parser.add_argument("--secrets", type=int, default=200, help="for each wheat (200)")
+    parser.add_argument("--chaffs", type=int, default=60, help="how many chaffs (60)")
+    parser.add_argument("--chaff-secrets", type=int, default=20, help="for each chaff (20)")
     parser.add_argument("--jobs", type=int, default=batch.default_jobs())
     options = parser.parse_args()
-    began, found = time.monotonic(), 0
-    with tempfile.TemporaryDirectory(prefix="stability-") as folder:
-        subjects: list[tuple[str, tuple[str, ...] | None]] = [(str(assignment().solutions), None)]
-        subjects += [(str(entry.write(Path(folder))), corpus.touched(entry)) for entry in wheats()]
-        with (
-            ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool,
-            Progress(disable=not sys.stdout.isatty()) as progress,
-        ):
-            gradings = {
-                pool.submit(alarms, path, questions, f"secret {i}"): (Path(path).name, i)
-                for i in range(options.secrets)
-                for path, questions in subjects
-            }
-            for done in progress.track(as_completed(gradings), total=len(gradings), description="Grading"):
-                name, i = gradings[done]
-                for text in done.result():
-                    found += 1
-                    print(f"{name}, secret {i}: {text}")
+    subjects = [*wheats(options.secrets), *chaffs(options.chaff_secrets, options.chaffs)]
+    began, found = time.monotonic(), Counter[str]()
+    graded = Counter({kind: sum(s.secrets for s in subjects if s.entry.kind == kind) for kind in WRONG})
+    with Progress(disable=not sys.stdout.isatty()) as progress:
+        verdicts = measure(subjects, options.jobs)
+        for subject, secret, texts in progress.track(verdicts, total=graded.total(), description="Grading"):
+            kind = subject.entry.kind
+            found[kind] += bool(texts)
+            for text in texts:
+                print(f"{WRONG[kind]}: {subject.entry.name}, secret {secret}: {text}")
     minutes = (time.monotonic() - began) / 60
     print(
-        f"{len(gradings)} gradings under {options.secrets} secrets in {minutes:.1f} minutes: {found} false alarms"
+        f"{graded['wheat']} gradings of correct submissions: {found['wheat']} false alarms; {graded['chaff']} gradings of "
+        f"{options.chaffs} chaffs: {found['chaff']} escapes; {minutes:.1f} minutes"
     )
-    sys.exit(1 if found else 0)
+    sys.exit(1 if found.total() else 0)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from autograder.sandbox.kit import need, observed, parameters, same, snapshot
 from autograder.sandbox.posing import mixing
 
 from ..stand_ins import autoencoder as stand_in
-from ..stand_ins import models
-from . import training
+from . import own, training
 
 MOST = 400  # batches that are read from a loader
 
@@ -131,9 +130,9 @@ def train_autoencoder(
     learning_rate: float,
     pass_device: bool = False,
 ) -> dict[str, Any]:
-    """train_autoencoder on a one-layer auto-encoder with the given weights and a stand-in for the loss; see training.watch."""
+    """train_autoencoder on an auto-encoder with the given weights, and a stand-in for the loss; see training.watch."""
     function = need("autoencoder", "train_autoencoder")
-    model = models.AutoEncoderModel(weights)
+    model = own.autoencoder(weights)
     with training.replaced("autoencoder", "reconstruction_loss", stand_in.reconstruction_loss):
         return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
 
@@ -144,13 +143,13 @@ def train_elsewhere(
     """train_autoencoder with the model on a device other than the CPU: does it mix tensors of two devices?"""
     function = need("autoencoder", "train_autoencoder")
     with training.replaced("autoencoder", "reconstruction_loss", stand_in.reconstruction_loss):
-        return training.collision(function, models.AutoEncoderModel(weights), images, labels, batch_size)
+        return training.collision(function, own.autoencoder(weights), images, labels, batch_size)
 
 
 def sample_elsewhere(weights: dict[str, Tensor], num_samples: int, nz: int) -> dict[str, Any]:
     """sample_images with the model on a device other than the CPU: does it mix tensors of two devices?"""
     function = need("autoencoder", "sample_images")
-    model = models.AutoEncoderModel(weights)
+    model = own.autoencoder(weights)
     function(model, num_samples, nz)  # code that fails on the CPU as well raises here
     return {"collision": mixing(lambda device: function(model.to(device), num_samples, nz, device=device))}
 
@@ -158,9 +157,9 @@ def sample_elsewhere(weights: dict[str, Tensor], num_samples: int, nz: int) -> d
 def sample_images(
     weights: dict[str, Tensor], num_samples: int, nz: int, pass_device: bool = False
 ) -> dict[str, Any]:
-    """sample_images, twice, on a one-layer auto-encoder with the given weights."""
+    """sample_images, twice, on an auto-encoder with the given weights."""
     function = need("autoencoder", "sample_images")
-    model = models.AutoEncoderModel(weights)
+    model = own.autoencoder(weights)
     before = parameters(model)
     more = {"device": "cpu"} if pass_device else {}
     seed = torch.initial_seed()

@@ -13,7 +13,7 @@ from autograder.sandbox.kit import attempt, attribute, need, observed, parameter
 from autograder.sandbox.posing import mixing
 
 from ..stand_ins import models
-from . import training, variational
+from . import own, training, variational
 
 
 def with_label_rows(probe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -73,15 +73,26 @@ def part(
 
 @with_label_rows
 def construct(nz: int, beta: float, num_labels: int, x: Tensor, z: Tensor, c: Tensor) -> dict[str, Any]:
-    """CVAE(nz, beta, True, num_labels) and CVAE(nz): attributes, and the outputs of the conditional one's parts."""
+    """CVAE(nz, beta, True, num_labels) and CVAE(nz): beta, and the outputs of the conditional one's parts."""
     cls = need("cvae", "CVAE")
     model, plain = cls(nz, beta, True, num_labels), cls(nz)
-    names = ("beta", "conditional", "num_labels")
     return {
-        "asked": {n: snapshot(attribute(model, n, "CVAE(nz, beta, conditional, num_labels)")) for n in names},
-        "unasked": {n: snapshot(attribute(plain, n, "CVAE(nz)")) for n in names},
-        "code": snapshot(attribute(model, "encoder", "CVAE(...)")(x, c)),
+        "beta": snapshot(attribute(model, "beta", "CVAE(nz, beta, conditional, num_labels)")),
+        "beta_unasked": snapshot(attribute(plain, "beta", "CVAE(nz)")),
+        "code": variational.encoded(model, x, c),
         "image": variational.decoded(model, z, c),
+    }
+
+
+@with_label_rows
+def label_effects(nz: int, num_labels: int, x: Tensor, z: Tensor, c: Tensor, other: Tensor) -> dict[str, Any]:
+    """The outputs of a conditional CVAE's encoder for x and of its decoder for z, with the labels c and with others."""
+    model = need("cvae", "CVAE")(nz, 1.0, True, num_labels).eval()
+    return {
+        "encoder c": variational.encoded(model, x, c),
+        "encoder other": variational.encoded(model, x, other),
+        "decoder c": variational.decoded(model, z, c),
+        "decoder other": variational.decoded(model, z, other),
     }
 
 
@@ -93,8 +104,6 @@ def refused(nz: int, counts: list[int]) -> dict[str, Any]:
     for n in counts:
         try:
             cls(nz, conditional=True, num_labels=n)
-        except ValueError:
-            raised.append("ValueError")
         except Exception as error:
             raised.append(type(error).__name__)
         else:
@@ -107,10 +116,7 @@ def whole(nz: int, x: Tensor, c: Tensor | None, num_labels: int) -> dict[str, An
     """A CVAE as constructed (conditional when there are labels): forward, and backward passes."""
     model = need("cvae", "CVAE")(nz, 0.7, c is not None, num_labels)
     labels = () if c is None else (c,)
-    answer = variational.forward_twice(model, x, *labels)
-    if answer.get("only_64"):
-        return answer
-    return answer | variational.backward_pass(model, x, *labels)
+    return variational.forward_twice(model, x, *labels) | variational.backward_pass(model, x, *labels)
 
 
 @with_label_rows
@@ -149,6 +155,8 @@ def loss(
 
 
 def _overlaid(weights: dict[str, Tensor], given_reparameterize: bool) -> Any:
+    if own.parts():
+        return own.cvae(weights, 1.0)
     table = weights.get("encoder_labels")
     settings = {"conditional": table is not None, "num_labels": 0 if table is None else len(table)}
     nz = weights["decoder_weight"].shape[1]
@@ -169,7 +177,7 @@ def train_elsewhere(
 ) -> dict[str, Any]:
     """train_cvae with the model on a device other than the CPU: do devices mix?"""
     function = need("cvae", "train_cvae")
-    return training.collision(function, models.CVAEModel(weights, 0.5), images, labels, batch_size)
+    return training.collision(function, own.cvae(weights, 0.5), images, labels, batch_size)
 
 
 def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dict[str, Any]:
@@ -178,9 +186,9 @@ def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dic
     worked: the decoder's output for the codes, on the CPU.
     """
     function = need("cvae", "sample_conditional")
-    model = models.CVAEModel(weights, 0.5)
+    model = own.cvae(weights, 0.5)
     with watching(model.decoder) as calls:
-        function(model, labels, nz)  # raises here if it does not work on the CPU either
+        training.on_cpu(lambda: function(model, labels, nz), calls)
     collision = mixing(lambda device: function(model.to(device), labels.to(device), nz))
     return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
@@ -197,14 +205,14 @@ def train_cvae(
 ) -> dict[str, Any]:
     """train_cvae on a given model of one layer each way, which is conditional when the weights hold label tables."""
     function = need("cvae", "train_cvae")
-    model = models.CVAEModel(weights, beta)
+    model = own.cvae(weights, beta, quiet=True)
     return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
 
 
 def sample_conditional(weights: dict[str, Tensor], beta: float, labels: Tensor, nz: int) -> dict[str, Any]:
     """sample_conditional, twice, on a given conditional model of one layer each way."""
     function = need("cvae", "sample_conditional")
-    model = models.CVAEModel(weights, beta)
+    model = own.cvae(weights, beta)
     before, kept = parameters(model), snapshot(labels)
     seed = torch.initial_seed()
     first, second = (observed(function(model, labels, nz)) for _ in range(2))

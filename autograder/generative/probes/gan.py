@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from autograder.sandbox.kit import attribute, has_graph, need, same, snapshot
 from autograder.sandbox.posing import mixing
@@ -42,6 +44,18 @@ def blank_model(device: torch.device = CPU) -> Any:
     if not hasattr(model, "device"):
         model.device = device
     return model
+
+
+def put(model: Any, **parts: Any) -> None:
+    """Sets attributes of a DCGAN, also those that are submodules or properties of it."""
+    for name, value in parts.items():
+        vars(model).get("_modules", {}).pop(name, None)
+        vars(model).pop(name, None)
+        with suppress(AttributeError):  # a property without a setter
+            setattr(model, name, value)
+        if getattr(model, name, None) is not value:
+            fixed = staticmethod(value) if isinstance(value, FunctionType) else value
+            model.__class__ = type(type(model).__name__, (type(model),), {name: fixed})
 
 
 def plain(value: Any) -> Any:
@@ -130,11 +144,18 @@ def describe(networks: dict[str, nn.Module]) -> list[dict[str, Any]]:
                         "network": network,
                         "kind": kind,
                         "name": str(layer).splitlines()[0][:120],
-                        "weight": snapshot(layer.weight),
+                        "weight": snapshot(kernel_of(layer)),
                         "bias": snapshot(layer.bias),
                     }
                 )
     return found
+
+
+def kernel_of(layer: nn.Module) -> Any:
+    """The parameter behind a layer's weight, which PyTorch's spectral normalisation computes from it."""
+    if parametrize.is_parametrized(layer, "weight"):
+        return layer.parametrizations["weight"].original  # type: ignore[index, union-attr]
+    return getattr(layer, "weight_orig", layer.weight)
 
 
 def pattern(like: Tensor, angle: float, offset: float, scale: float) -> Tensor:

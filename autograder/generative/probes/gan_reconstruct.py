@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from autograder.sandbox.kit import has_graph, same, snapshot
+from autograder.sandbox.kit import has_graph, same, snapshot, standing_in
 from autograder.sandbox.posing import DevicesMixed, mixing
 
-from .gan import blank_model, plain
+from ..stand_ins.gan import Tape, stand_in_reconstruction_loss
+from .gan import blank_model, plain, put
 from .gan_training import equip
 
 T = TypeVar("T")
@@ -51,29 +52,53 @@ def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
             raise first from None
 
 
+def prepared(
+    generator: dict[str, Tensor] | None, device: torch.device | None = None
+) -> tuple[Any, Tape, dict[str, nn.Module]]:
+    """A DCGAN with small networks and, where stand-ins are active, the stand-in of its reconstruction loss."""
+    model = blank_model() if device is None else blank_model(device)
+    tape, networks = equip(model, generator, device=device)
+    tape.brief = True
+
+    def loss(reconstruction: Tensor, x: Tensor) -> Tensor:
+        tape.own_loss = True
+        return stand_in_reconstruction_loss(reconstruction, x)
+
+    if "gan" in standing_in:
+        put(model, _reconstruction_loss=loss)
+    return model, tape, networks
+
+
 def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[bool]) -> dict[str, Any]:
     """One call of `reconstruct` on a new model: what it returned, which codes it used, and what it changed."""
-    model = blank_model()
-    tape, networks = equip(model, generator)
+    model, tape, networks = prepared(generator)
     for network, mode in zip(networks.values(), training, strict=True):
         network.train(mode)
     before = {name: state(network) for name, network in networks.items()}
     kept = torch.as_tensor(given).clone()
     returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
-    codes = [event["noise"] for event in tape if event["event"] == "generator"]
     return {
         "returned": [plain(snapshot(value)) for value in pair],
         "graph": any(has_graph(value) for value in pair),
         "unchanged": same(kept, torch.as_tensor(given)),
-        "first": codes[0] if codes else None,
-        "last": codes[-1] if codes else None,
+        **codes_on(tape),
         "steps": sum(event["event"].endswith("step") for event in tape),
         "same": {
             name: {part: same(was, state(network)[part]) for part, was in before[name].items()}
             for name, network in networks.items()
         },
         "gradients": {name: largest_gradient(network) for name, network in networks.items()},
+    }
+
+
+def codes_on(tape: Tape) -> dict[str, Any]:
+    """The codes of the generator's first and last call, and whether the stand-in of the loss was called."""
+    codes = [event["noise"] for event in tape if event["event"] == "generator"]
+    return {
+        "first": codes[0] if codes else None,
+        "last": codes[-1] if codes else None,
+        "own_loss": tape.own_loss,
     }
 
 
@@ -96,31 +121,32 @@ def largest_gradient(network: nn.Module) -> float | None:
 def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
     """Calls `reconstruct` with the networks on a device other than the CPU.
 
-    collision: the operation that mixed devices, if one did. devices: where the returned images are.
+    collision: the operation that mixed devices, if one did. devices: where the returned images are. If it raises there
+    for another reason, what it does on the CPU is reported. raised: whether it raises there too; that is raised again
+    only if it never called the generator: this probe is about devices.
     """
-    images: list[str] = []
-    returned: list[Any] = []
-    last: list[Tensor] = []
+    seen: dict[str, Any] = {"devices": [], "returned": [], "first": None, "last": None, "raised": False}
 
-    def run(device: torch.device) -> None:
+    def search(given: Any, device: torch.device | None) -> None:
+        model, tape, _ = prepared(generator, device)
+        try:
+            found = model.reconstruct(given)
+        finally:
+            seen.update(codes_on(tape))
+        pair = list(found) if isinstance(found, (list, tuple)) else [found]
+        images = [v for v in pair if isinstance(v, Tensor) and v.dim() == 4]
+        seen.update(devices=[v.device.type for v in images], returned=[plain(snapshot(v)) for v in pair])
+
+    def run(device: torch.device | None) -> None:
         in_either_form(lambda given: search(given, device), samples)
 
-    def search(given: Any, device: torch.device) -> None:
-        model = blank_model(device)
-        tape, _ = equip(model, generator, device=device)
-        found = model.reconstruct(given)
-        pair = list(found) if isinstance(found, (list, tuple)) else [found]
-        images.extend(v.device.type for v in pair if isinstance(v, Tensor) and v.dim() == 4)
-        returned.extend(plain(snapshot(value)) for value in pair)
-        last.extend(event["noise"] for event in tape[-1:] if event["event"] == "generator")
-
     collision = mixing(run)
-    if collision is None and not returned:  # it raised; if it raises on the CPU as well, that is reported
-        here = reconstruct(samples, generator)
-        return {"collision": None, "devices": [], "returned": here["returned"], "last": here["last"]}
-    return {
-        "collision": collision,
-        "devices": images,
-        "returned": returned,
-        "last": last[-1] if last else None,
-    }
+    if collision is None and not seen["returned"]:
+        seen["first"] = None
+        try:
+            run(None)
+        except Exception:
+            if seen["first"] is None:
+                raise
+            seen["raised"] = True
+    return {"collision": collision, **seen}

@@ -94,27 +94,55 @@ def kernels(network: nn.Module) -> list[nn.Parameter]:
     return [p for p in network.parameters() if p.dim() == 4]
 
 
-def effective_weights(
-    which: str, images: Tensor, factors: list[float], forwards: int, training: bool = True
+def filled(
+    which: str,
+    images: Tensor,
+    weights: list[Tensor],
+    vectors: list[Tensor],
+    factor: float,
+    forwards: int,
 ) -> dict[str, Any]:
-    """The operations of a forward pass, after the convolutions' parameters were multiplied by `factors` (a change as
-    training makes them) and after `forwards` passes in training mode.
+    """What a discriminator computes with given parameters, a change as training makes them.
 
-    training: whether the observed pass is in training mode, or in evaluation mode.
+    weights: the values of the parameters that have their shapes. vectors: those of all parameters with one axis, by
+    length. factor: what other parameters with four axes are multiplied by. forwards: passes in training mode before those
+    that are observed, one in training mode and one in evaluation mode.
     """
     network = make(which)
+    placed = place(network, weights, vectors, factor)
     with torch.no_grad():
-        for parameter, factor in zip(kernels(network), factors, strict=False):
-            parameter.mul_(factor)
         for _ in range(forwards):
             network(images)
-    found, _ = operations(network.train(training), images)
-    return {"operations": found}
+    seen: dict[str, Any] = {"placed": placed}
+    for mode in ("training", "evaluation"):
+        found, logits = operations(network.train(mode == "training"), images)
+        seen[mode] = {"operations": found, "logits": snapshot(logits)}
+    with torch.no_grad():
+        again = network.train()(images), network(images)
+    return {**seen, "random": not torch.equal(*again)}
 
 
-def same_class() -> dict[str, Any]:
-    """Whether a DCGAN's discriminator has the same class with the flag and without it."""
-    return {"same": type(make("true")) is type(make("false"))}
+@torch.no_grad()
+def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], factor: float) -> list[int]:
+    """Gives the parameters of a network the values that have their shape; how many took each of the weights."""
+    placed = [0] * len(weights)
+    by_length = {len(vector): vector for vector in vectors}
+    shapes = [weight.shape for weight in weights]
+    for parameter in network.parameters():
+        if parameter.shape in shapes:
+            placed[shapes.index(parameter.shape)] += 1
+            parameter.copy_(weights[shapes.index(parameter.shape)])
+        elif parameter.dim() == 1 and len(parameter) in by_length:
+            parameter.copy_(by_length[len(parameter)])
+        elif parameter.dim() == 4:
+            parameter.mul_(factor)
+    return placed
+
+
+def classes() -> dict[str, Any]:
+    """Whether the discriminator of a DCGAN with the flag, and of one without it, is a SpectralNormDiscriminator."""
+    normed = need("gan", "SpectralNormDiscriminator")
+    return {which: isinstance(make(which), normed) for which in ("true", "false")}
 
 
 def initial_kernels(which: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -15,19 +15,21 @@ from torch.utils.data import DataLoader, TensorDataset
 from autograder.sandbox.kit import has_graph, parameters, snapshot, watching
 from autograder.sandbox.posing import mixing
 
+from . import own
+
 MOST = 400  # calls and history entries that are reported; enough to notice a runaway loop
 
 
 @contextmanager
 def replaced(module: str, name: str, stand_in: Any) -> Iterator[None]:
-    """Replaces one of the student's functions by a stand-in inside the block."""
+    """Replaces one of the student's functions by a stand-in inside the block; not where the student's own parts are used."""
     loaded = importlib.import_module(module)
-    own = getattr(loaded, name, stand_in)
-    setattr(loaded, name, stand_in)
+    kept = getattr(loaded, name, stand_in)
+    setattr(loaded, name, kept if own.parts() else stand_in)
     try:
         yield
     finally:
-        setattr(loaded, name, own)
+        setattr(loaded, name, kept)
 
 
 def watch(
@@ -47,45 +49,74 @@ def watch(
     """
     loader = DataLoader(TensorDataset(images.clone(), labels.clone()), batch_size=batch_size, shuffle=True)
     model.eval()
-    decoder_modes: list[bool] = []
-
-    def note(decoder: nn.Module, *_: object) -> None:
-        if torch.is_grad_enabled():  # a loss that is only printed may be computed in any mode
-            decoder_modes.append(decoder.training)
-
-    widths: list[list[int]] = []
-
-    def note_width(_: nn.Module, args: tuple[Any, ...]) -> None:
-        widths[:] = [list(args[0].shape)] if args and isinstance(args[0], Tensor) else []
-
-    handles = [
-        model.decoder.register_forward_hook(note),
-        model.encoder.register_forward_pre_hook(note_width),
-    ]
     seed = torch.initial_seed()
     more = {"device": "cpu"} if pass_device else {}
-    try:
-        with watching(model.encoder) as calls, watching_rates() as rates:
-            returned = function(model, loader, epochs, learning_rate, **more)
-        after = {p["name"]: p["value"] for p in parameters(model)}
-        history = _history(returned)
-    except RuntimeError as error:
-        # Square images explain the exception; any other exception is reported as it is.
-        if not widths or widths[0][1:] != list(images.shape[1:]):
-            raise
-        return {"squares": str(tuple(widths[0])), "error": str(error)[:300]}
-    finally:
-        for handle in handles:
-            handle.remove()
-    graded = [call for call in calls if call["grad_enabled"]][:MOST]
+    with ExitStack() as stack:
+        squares = stack.enter_context(flattening(model))
+        codes, decoded = (stack.enter_context(entering(part)) for part in (model.encoder, model.decoder))
+        # The student's own model may flatten the images itself, so its own inputs count.
+        whole = stack.enter_context(entering(model)) if own.parts() else []
+        rates = stack.enter_context(watching_rates())
+        if own.parts():
+            stack.enter_context(own.NoNoise())
+        returned = function(model, loader, epochs, learning_rate, **more)
+    # A loss that is only printed may be computed in any mode.
+    entered, codes, decoded = ([c for c in calls if c["grad"]] for calls in (whole, codes, decoded))
+    graded = (entered or codes)[:MOST]
+    modes = [call["training"] for call in (*codes, *decoded)]
     return {
-        "batches": [_batch(call["inputs"]) for call in graded],
-        "training": all(call["training"] for call in graded) and all(decoder_modes) and bool(graded),
-        "parameters": after,
+        "own": own.parts(),
+        "squares": squares[0] if squares else None,
+        "batches": [{"x": call["x"], "c": call["c"]} for call in graded],
+        "training": all(modes) and bool(graded),
+        "parameters": own.values(model) if own.parts() else weights(model),
         "rates": rates[:MOST],
         "seed_kept": torch.initial_seed() == seed,
-        **history,
+        **_history(returned),
     }
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {p["name"]: p["value"] for p in parameters(model)}
+
+
+@contextmanager
+def flattening(model: nn.Module) -> Iterator[list[str]]:
+    """Lets a given model take square images as well, so that a loop that passes these is judged by all else; notes their shape."""
+    squares: list[str] = []
+
+    def flatten(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if args and isinstance(args[0], Tensor) and args[0].dim() == 4:
+            squares.append(str(tuple(args[0].shape)))
+            return (args[0].flatten(1).unsqueeze(1), *args[1:])
+        return args
+
+    handle = None if own.parts() else model.register_forward_pre_hook(flatten)
+    try:
+        yield squares
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+@contextmanager
+def entering(model: nn.Module) -> Iterator[list[dict[str, Any]]]:
+    """Records the calls of a model's forward, called directly or not: x, the labels c if any, and its mode."""
+    calls: list[dict[str, Any]] = []
+    forward = model.forward
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        x, c, *_ = [*args, *kwargs.values(), None, None]
+        calls.append(
+            {"x": snapshot(x), "c": snapshot(c), "training": model.training, "grad": torch.is_grad_enabled()}
+        )
+        return forward(*args, **kwargs)
+
+    model.forward = record
+    try:
+        yield calls
+    finally:
+        del model.forward
 
 
 @contextmanager
@@ -116,17 +147,27 @@ def collision(
     Returns where tensors of two devices meet ("collision"), and the encoder's output for the first batch, on the CPU.
     """
     loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size)
-    with watching(model.encoder) as calls:
-        function(model, loader, 1, 1e-3)  # code that fails on the CPU as well raises here
+    with watching(model.encoder) as calls, flattening(model):
+        on_cpu(lambda: function(model, loader, 1, 1e-3), calls)
     model.zero_grad()
-    collision = mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))
+    with flattening(model):
+        collision = mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))
     return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
 
-def _batch(inputs: list[Any]) -> dict[str, Any]:
-    """The inputs of the encoder: x, and the labels c if there are any."""
-    x, c, *_ = [*inputs, None, None]
-    return {"x": x, "c": c}
+def on_cpu(run: Callable[[], Any], calls: list[dict[str, Any]]) -> None:
+    """Runs code on the CPU before it runs on another device.
+
+    Code that is not written yet, or raises before it has done anything (`calls` of a given module), raises here. Otherwise an
+    exception is another check's matter: this one is about devices alone.
+    """
+    try:
+        run()
+    except NotImplementedError:
+        raise
+    except Exception:
+        if not calls:
+            raise
 
 
 def _history(returned: Any) -> dict[str, Any]:

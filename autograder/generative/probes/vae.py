@@ -5,13 +5,11 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from autograder.sandbox.kit import attribute, need, snapshot
 
-from ..stand_ins import models
-from . import training, variational
+from . import own, training, variational
 
 
 def construct(nz: int, beta: float, x: Tensor, z: Tensor) -> dict[str, Any]:
@@ -21,7 +19,7 @@ def construct(nz: int, beta: float, x: Tensor, z: Tensor) -> dict[str, Any]:
     return {
         "beta": snapshot(attribute(model, "beta", "VAE(nz, beta)")),
         "beta_unasked": snapshot(attribute(cls(nz), "beta", "VAE(nz)")),
-        "code": snapshot(attribute(model, "encoder", "VAE(nz, beta)")(x)),
+        "code": variational.encoded(model, x),
         "image": variational.decoded(model, z),
     }
 
@@ -29,9 +27,11 @@ def construct(nz: int, beta: float, x: Tensor, z: Tensor) -> dict[str, Any]:
 def whole(nz: int, beta: float, x: Tensor) -> dict[str, Any]:
     """VAE(nz, beta) as constructed: forward, its own encoder's output for x, and backward passes."""
     model = need("vae", "VAE")(nz, beta)
-    with torch.no_grad():
-        code = snapshot(model.encoder(x))
-    return {"code": code, **variational.forward_twice(model, x), **variational.backward_pass(model, x)}
+    return {
+        "code": variational.encoded(model, x),
+        **variational.forward_twice(model, x),
+        **variational.backward_pass(model, x),
+    }
 
 
 def own_forward(nz: int, x: Tensor) -> dict[str, Any]:
@@ -52,8 +52,7 @@ def reparameterize(mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any
 
 def forward(weights: dict[str, Tensor], x: Tensor, given_reparameterize: bool) -> dict[str, Any]:
     """VAE.forward, twice, between given one-layer networks; with `given_reparameterize`, reparameterize is replaced too."""
-    nz = weights["decoder_weight"].shape[1]
-    model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights, given_reparameterize)
+    model = _overlaid(weights, given_reparameterize)
     return variational.forward_twice(model, x)
 
 
@@ -65,15 +64,20 @@ def loss(nz: int, beta: float, x: Tensor, q: Tensor, rec: Tensor) -> dict[str, A
 def reconstruct(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:
     """VAE.reconstruct, twice, between given one-layer networks."""
     nz = weights["decoder_weight"].shape[1]
-    model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights)
+    model = _overlaid(weights)
     return variational.reconstruct_twice(model, nz, x)
 
 
 def elsewhere(weights: dict[str, Tensor], x: Tensor) -> dict[str, Any]:
     """The VAE's methods between given networks on a device other than the CPU: do devices mix?"""
+    return variational.collision(_overlaid(weights), x)
+
+
+def _overlaid(weights: dict[str, Tensor], given_reparameterize: bool = False) -> Any:
+    if own.parts():
+        return own.vae(weights, 1.0)
     nz = weights["decoder_weight"].shape[1]
-    model = variational.overlaid(variational.made(need("vae", "VAE"), nz), weights)
-    return variational.collision(model, x)
+    return variational.overlaid(variational.made(need("vae", "VAE"), nz), weights, given_reparameterize)
 
 
 def train_elsewhere(
@@ -81,7 +85,7 @@ def train_elsewhere(
 ) -> dict[str, Any]:
     """train_vae with the model on a device other than the CPU: do devices mix?"""
     function = need("vae", "train_vae")
-    return training.collision(function, models.VAEModel(weights, 0.5), images, labels, batch_size)
+    return training.collision(function, own.vae(weights, 0.5), images, labels, batch_size)
 
 
 def train_vae(
@@ -96,7 +100,7 @@ def train_vae(
 ) -> dict[str, Any]:
     """train_vae on a given model of one layer each way."""
     function = need("vae", "train_vae")
-    model = models.VAEModel(weights, beta)
+    model = own.vae(weights, beta, quiet=True)
     return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
 
 

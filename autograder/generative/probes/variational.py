@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autograder.sandbox.kit import attribute, same, snapshot, watching
+from autograder.sandbox.kit import attribute, has_graph, same, snapshot, watching
 from autograder.sandbox.posing import mixing
 
 from ..stand_ins import models
-
-# A batch size that students hard-code; tried after another size has failed, to find out why.
-USUAL_BATCH = 64
+from .training import on_cpu
 
 
 def made(cls: Any, nz: int, beta: float = 1.0, **rest: Any) -> Any:
@@ -48,13 +46,22 @@ def _given_reparameterize(*args: Tensor, **kwargs: Tensor) -> Tensor:
     return 1.1 * mu + 0.6 * log_sigma
 
 
+def encoded(model: Any, x: Tensor, *labels: Tensor) -> Any:
+    """model.encoder of images (N, 1, 784), or (N, 784) if it does not accept these: a model may use either shape inside."""
+    return _in_either_shape(attribute(model, "encoder", type(model).__name__), x, *labels)
+
+
 def decoded(model: Any, z: Tensor, *labels: Tensor) -> Any:
-    """model.decoder of codes (N, 1, nz), or (N, nz) if it does not accept these: a model may use either shape inside."""
-    decoder = attribute(model, "decoder", type(model).__name__)
+    """The same for model.decoder of codes (N, 1, nz) or (N, nz)."""
+    return _in_either_shape(attribute(model, "decoder", type(model).__name__), z, *labels)
+
+
+@torch.no_grad()
+def _in_either_shape(part: Any, x: Tensor, *labels: Tensor) -> Any:
     try:
-        return snapshot(decoder(z, *labels))
+        return snapshot(part(x, *labels))
     except (RuntimeError, ValueError, IndexError):
-        return snapshot(decoder(z.flatten(1), *labels))
+        return snapshot(part(x.flatten(1), *labels))
 
 
 def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:
@@ -63,10 +70,7 @@ def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[
     before = snapshot([mu, log_sigma])
     seed = torch.initial_seed()
     function = attribute(model, "reparameterize", type(model).__name__)
-    try:
-        z = function(mu, log_sigma)
-    except (RuntimeError, ValueError, IndexError) as error:
-        return _only_64(error, lambda: function(_usual(mu.detach()), _usual(log_sigma.detach())))
+    z = function(mu, log_sigma)
     again = function(mu, log_sigma)
     kept = same(before, [mu, log_sigma])
     if isinstance(z, Tensor) and z.shape == pull.shape and z.requires_grad:
@@ -84,12 +88,25 @@ def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[
 def forward_twice(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
     """model(x, *labels), twice."""
     before = snapshot(x)
-    try:
-        outputs = model(x, *labels)
-    except (RuntimeError, ValueError, IndexError) as error:
-        return _only_64(error, lambda: model(_usual(x), *[_usual(c) for c in labels]))
+    outputs = model(x, *labels)
     again = model(x, *labels)
-    return {"outputs": _tensors(outputs), "again": _tensors(again), "x_kept": same(before, x)}
+    pair = isinstance(outputs, Mapping) and is_pair(outputs.get("q"))
+    return {
+        "outputs": _tensors(outputs),
+        "again": _tensors(again),
+        "x_kept": same(before, x),
+        "q_is_a_pair": pair,
+    }
+
+
+def is_pair(q: Any) -> bool:
+    """True for mean and log sigma side by side, in place of one tensor (..., 2 nz)."""
+    return (
+        isinstance(q, list | tuple)
+        and len(q) == 2
+        and all(isinstance(half, Tensor) for half in q)
+        and q[0].shape == q[1].shape
+    )
 
 
 def backward_pass(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
@@ -124,7 +141,7 @@ def collision(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
         moved.reconstruct(there, *c)
 
     with watching(model.encoder) as calls:
-        run(torch.device("cpu"))  # raises here if it does not work on the CPU either
+        on_cpu(lambda: run(torch.device("cpu")), calls)
     model.zero_grad()
     return {"collision": mixing(run), "worked": calls[0]["output"] if calls else None}
 
@@ -132,25 +149,26 @@ def collision(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
 def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict[str, Any]:
     """model.loss(x, {"q": q, "rec": rec}): the scalars, their gradients, and whether the arguments are unchanged.
 
-    q (N, 1, 2 nz) is passed with as many axes as in the output of the model's own forward.
+    q (N, 1, 2 nz) is passed with as many axes as in the output of the model's own forward, and as a pair where that is one.
     """
-    q = q.reshape(_q_shape(model, x, q, labels)).clone().requires_grad_()
+    shape, pair = _form_of_q(model, x, q, labels)
+    halves = [
+        h.clone().requires_grad_() for h in (q.reshape(shape).chunk(2, -1) if pair else [q.reshape(shape)])
+    ]
     rec = rec.clone().requires_grad_()
-    outputs = {"q": q, "rec": rec}
-    before = snapshot([x, q, rec])
-    try:
-        total, parts = model.loss(x, outputs)
-    except (RuntimeError, ValueError, IndexError) as error:
-        return _only_64(error, lambda: model.loss(_usual(x), {"q": _usual(q), "rec": _usual(rec)}))
+    outputs: dict[str, Any] = {"q": tuple(halves) if pair else halves[0], "rec": rec}
+    before = snapshot([x, outputs["q"], rec])
+    total, parts = model.loss(x, outputs)
     kept = set(outputs) == {"q", "rec"} and same(before, [x, outputs["q"], outputs["rec"]])
-    kept = kept and same(before, [x, q, rec])
+    kept = kept and same(before, [x, tuple(halves) if pair else halves[0], rec])
     if isinstance(total, Tensor) and total.dim() == 0 and total.requires_grad:
         total.backward()
+    grads = [half.grad for half in halves if half.grad is not None]
     return {
         "total": snapshot(total),
         "parts": snapshot(parts),
         "kept": kept,
-        "grad_q": None if q.grad is None else snapshot(q.grad).reshape(len(q), -1),
+        "grad_q": snapshot(torch.cat(grads, -1)).reshape(len(q), -1) if len(grads) == len(halves) else None,
         "grad_rec": snapshot(rec.grad),
     }
 
@@ -178,28 +196,22 @@ def reconstruct_twice(model: Any, nz: int, x: Tensor, *labels: Tensor) -> dict[s
     finally:
         if handle is not None:
             handle.remove()
-    return {"first": snapshot(first), "second": snapshot(second), "x_kept": same(before, x)}
-
-
-def _only_64(error: Exception, call: Callable[[], Any]) -> dict[str, Any]:
-    """Reports the failure if the same call works with the usual batch size; raises it again otherwise."""
-    try:
-        call()
-    except Exception:
-        raise error from None
-    return {"only_64": True, "error": str(error)[:300]}
-
-
-def _usual(x: Tensor) -> Tensor:
-    """The first sample, repeated to a batch of 64."""
-    return x[:1].repeat(USUAL_BATCH, *[1] * (x.dim() - 1))
+    return {
+        "first": snapshot(first),
+        "second": snapshot(second),
+        "graph": has_graph(first) or has_graph(second),
+        "x_kept": same(before, x),
+    }
 
 
 def _tensors(outputs: Any) -> Any:
-    """The entries q and rec of the value that forward returned."""
+    """The entries q and rec of the value that forward returned; q as one tensor where it is a pair."""
     if not isinstance(outputs, Mapping):
         return snapshot(outputs)
-    return {k: snapshot(outputs[k]) for k in ("q", "rec") if k in outputs}
+    found = {k: outputs[k] for k in ("q", "rec") if k in outputs}
+    if is_pair(found.get("q")):
+        found["q"] = torch.cat(list(found["q"]), -1)
+    return snapshot(found)
 
 
 def _reached(part: Any, own: set[int]) -> bool:
@@ -211,11 +223,13 @@ def _reached(part: Any, own: set[int]) -> bool:
     return bool(found) and len(grads) == len(found) and any(bool(g.any()) for g in grads)
 
 
-def _q_shape(model: Any, x: Tensor, q: Tensor, labels: tuple[Tensor, ...]) -> list[int]:
-    """The shape in which the model's own forward returns q; that of `q` when it is neither of the two expected ones."""
+def _form_of_q(model: Any, x: Tensor, q: Tensor, labels: tuple[Tensor, ...]) -> tuple[list[int], bool]:
+    """The shape in which the model's own forward returns q, and whether as a pair; that of `q` where it is no expected one."""
     try:
         with torch.no_grad():
-            shape = list(model(x.float(), *labels)["q"].shape)
+            own = model(x.float(), *labels)["q"]
+        pair = is_pair(own)
+        shape = list(torch.cat(list(own), -1).shape if pair else own.shape)
     except Exception:
-        return list(q.shape)
-    return shape if shape == [len(q), q.shape[-1]] else list(q.shape)
+        return list(q.shape), False
+    return (shape if shape == [len(q), q.shape[-1]] else list(q.shape)), pair

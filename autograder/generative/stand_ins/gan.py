@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autograder.sandbox.kit import snapshot
@@ -19,7 +20,14 @@ CODE_SIZE = 64
 
 
 class Tape(list[dict[str, Any]]):
-    """The events of one call, in order. A copy of a network records on the same tape as the network itself."""
+    """The events of one call, in order. A copy of a network records on the same tape as the network itself.
+
+    brief: whether the running averages are left out, as for the hundreds of passes of a search.
+    own_loss: whether the stand-in of `_reconstruction_loss` was called.
+    """
+
+    brief = False
+    own_loss = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tape:
         return self
@@ -42,13 +50,14 @@ class SmallGenerator(nn.Module):
         )
 
     def forward(self, codes: Tensor) -> Tensor:
-        rows = codes.reshape(-1, CODE_SIZE)
+        rows, averages = codes.reshape(-1, CODE_SIZE), buffers(self, self.tape)
         images: Tensor = self.upsample_and_generate(self.fc(rows).reshape(-1, 4, 4, 4))
         self.tape.append(
             {
                 "event": "generator",
                 "noise": snapshot(rows),
                 "training": self.training,
+                "averages": averages,
                 "grad": torch.is_grad_enabled(),
             }
         )
@@ -71,13 +80,16 @@ class SmallDiscriminator(nn.Module):
         self.fc = nn.Linear(80, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        averages = buffers(self, self.tape)
         logits: Tensor = self.fc(self.downsample(images).flatten(1))
         self.tape.append(
             {
                 "event": "discriminator",
                 "images": images.shape[0],
+                "attached": images.requires_grad,
                 "logits": snapshot(logits),
                 "training": self.training,
+                "averages": averages,
                 "grad": torch.is_grad_enabled(),
             }
         )
@@ -113,6 +125,11 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: snapshot(p) for name, p in network.named_parameters()}
 
 
+def buffers(network: nn.Module, tape: Tape) -> dict[str, Tensor]:
+    """Copies of the running averages, by name, unless the tape is brief."""
+    return {} if tape.brief else {name: snapshot(b) for name, b in network.named_buffers()}
+
+
 def gradients(network: nn.Module) -> dict[str, Tensor | None]:
     """Copies of the gradients, by the parameter's name; None for a parameter without one."""
     return {name: None if p.grad is None else snapshot(p.grad) for name, p in network.named_parameters()}
@@ -129,3 +146,8 @@ def stand_in_loss(logits: Tensor, labels: Tensor) -> Tensor:
             f"{tuple(labels.shape)} and type {labels.dtype}"
         )
     return (0.25 * (logits - 3 * labels + 1) ** 2).mean()
+
+
+def stand_in_reconstruction_loss(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """Stands in for `_reconstruction_loss`: 0 for equal images, and larger the further apart they are; it is no answer."""
+    return F.huber_loss(reconstruction, x, delta=0.1)

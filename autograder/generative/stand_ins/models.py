@@ -1,7 +1,8 @@
 """Small models that checks hand to train_* and sample_*, or put in place of a student's own encoder and decoder.
 
 The check draws their weights, so it can work out what they compute, and each decoder can be inverted: the check computes
-the z behind an image. They have exactly the attributes that the assignment names for a model.
+the z behind an image. They have exactly the attributes that the assignment names for a model, and those that the stubs'
+given lines set.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class LinearEncoder(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor, labels: Tensor | None = None) -> None:
         super().__init__()
         self.net = nn.Sequential(_linear(weight, bias))
+        self.conditional = labels is not None
+        self.num_labels = 0 if labels is None else len(labels)
         self.labels = None if labels is None else nn.Parameter(labels.clone())
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
@@ -36,6 +39,8 @@ class LinearDecoder(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor, labels: Tensor | None = None) -> None:
         super().__init__()
         self.net = nn.Sequential(_linear(weight, bias))
+        self.conditional = labels is not None
+        self.num_labels = 0 if labels is None else len(labels)
         self.labels = None if labels is None else nn.Parameter(labels.clone())
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:

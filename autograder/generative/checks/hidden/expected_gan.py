@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.judging import Candidate, Mistake, Observation, candidates, expect, first_shown
+from autograder.judging import Mistake, Observation, candidates, expect, first_shown
 
 from ...mistakes.hidden.gan_training import (
     DISCRIMINATOR_MISTAKES,
+    EVALUATION_MODE,
     GENERATOR_MISTAKES,
     OTHER_LOSSES,
     Case,
@@ -35,6 +37,10 @@ from ..public.models_gan import discriminator_from, generator_from
 LOSSES: tuple[Loss, ...] = (F.binary_cross_entropy_with_logits, stand_in_loss)
 # Gradients are compared as one vector: the same float32 operations in another order differ by about 1e-6 of its length.
 NEAR = 1e-3
+# Passes of one phase that are tried in every order, where a network was in evaluation mode.
+MOST_PASSES = 4
+
+Wrong = tuple[Mistake, Tensor, nn.Module]  # a mistake, the loss that it minimises, the network that learns
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,26 @@ class Step:
         )
         return found[0]
 
+    def source(self, network: str) -> Observation:
+        """The weights at the first step of a network's optimiser; where it took none, those at the end of its phase."""
+        found = events(self.call, f"{network} step")
+        if found:
+            return found[0]
+        return self.call.part("after" if network == "generator" else "before")
+
+    def passes(self, phase: str, network: str) -> list[Observation]:
+        """The passes through a network in the phase that ends with the first step of an optimiser."""
+        found: list[Observation] = []
+        for event in self.call.parts("events"):
+            kind = event.text("event")
+            if kind == f"{phase} step":
+                break
+            if kind.endswith(" step"):
+                found = []
+            elif kind == network:
+                found.append(event)
+        return found
+
     def noises(self, before: str) -> list[Tensor]:
         """The codes (N, 64) that went through the generator before the first step of a network's optimiser."""
         found = []
@@ -75,16 +101,10 @@ class Step:
         return found
 
     def in_evaluation_mode(self, phase: str) -> str:
-        """The network that was last in evaluation mode in the phase that ends with a network's step; "" if none was."""
-        found = ""
-        for event in self.call.parts("events"):
-            kind = event.text("event")
-            if kind == f"{phase} step":
-                return found
-            if kind.endswith(" step"):
-                found = ""
-            elif event.get("training") is False:
-                found = kind
+        """A network that was in evaluation mode in the phase that ends with a network's step; "" if none was."""
+        for network in ("discriminator", "generator"):
+            if any(event.get("training") is False for event in self.passes(phase, network)):
+                return network
         return ""
 
     def expect_begun_as_given(self) -> None:
@@ -112,7 +132,7 @@ class Step:
 
         at: "generator", "discriminator", or "call" for the networks at the start of the call.
         """
-        source = self.call.part("before") if at == "call" else self.optimiser_step(at)
+        source = self.call.part("before") if at == "call" else self.source(at)
         generator = {**self.generator, **weights(source, "generator", self.generator)}
         discriminator = {**self.discriminator, **weights(source, "discriminator", self.discriminator)}
         return generator_from(generator).train(), discriminator_from(discriminator).train()
@@ -199,10 +219,10 @@ def discriminator_gradients(step: Step) -> list[Tensor]:
     return [gradient_of(loss, network) for loss, network in discriminator_losses(step)]
 
 
-def discriminator_candidates(step: Step) -> Iterator[Candidate]:
-    """Known mistakes of the phase, each with the gradient that it leads to."""
+def discriminator_mistakes(step: Step) -> Iterator[Wrong]:
+    """Known mistakes of the phase, each with the loss that it minimises and the network that learns."""
     for case in discriminator_cases(step):
-        yield from gradients_given(DISCRIMINATOR_MISTAKES, case)
+        yield from wrong_losses(DISCRIMINATOR_MISTAKES, case)
 
 
 # --- The generator's phase --------------------------------------------------------------------------------
@@ -226,23 +246,62 @@ def generator_gradients(step: Step) -> list[Tensor]:
     return [gradient_of(loss, network) for loss, network in generator_losses(step)]
 
 
-def generator_candidates(step: Step) -> Iterator[Candidate]:
-    """Known mistakes of the phase, each with the gradient that it leads to."""
+def generator_mistakes(step: Step) -> Iterator[Wrong]:
+    """As `discriminator_mistakes`."""
     for case in generator_cases(step):
-        yield from gradients_given(GENERATOR_MISTAKES, case)
+        yield from wrong_losses(GENERATOR_MISTAKES, case)
 
 
-def gradients_given(mistakes: Sequence[Mistake], case: Case) -> Iterator[Candidate]:
-    """The gradients of mistakes, with the loss that is asked and with the stand-in, and then those of other losses."""
+def wrong_losses(mistakes: Sequence[Mistake], case: Case) -> Iterator[Wrong]:
+    """The losses of mistakes, with the loss that is asked and with the stand-in, and then those of other losses."""
     for loss in LOSSES:
-        yield from _gradients(mistakes, replace(case, loss=loss))
-    yield from _gradients(OTHER_LOSSES, case)
+        yield from _losses(mistakes, replace(case, loss=loss))
+    yield from _losses(OTHER_LOSSES, case)
 
 
-def _gradients(mistakes: Sequence[Mistake], case: Case) -> Iterator[Candidate]:
-    # One mistake at a time: a gradient is computed only if no mistake before it fits.
+def _losses(mistakes: Sequence[Mistake], case: Case) -> Iterator[Wrong]:
+    # One mistake at a time: a loss is computed only if no mistake before it fits.
     for mistake in mistakes:
         for given in candidates([mistake], case):
-            losses = given.value if isinstance(given.value, tuple) else (given.value,)
-            for loss in losses:
-                yield mistake.giving(gradient_of(loss, case.net))
+            for loss in given.value if isinstance(given.value, tuple) else (given.value,):
+                yield mistake, loss, case.net
+
+
+# --- Networks in evaluation mode --------------------------------------------------------------------------
+
+
+def losses_in_modes_seen(step: Step, phase: str) -> Iterator[Wrong]:
+    """The losses of right code whose networks are in the modes that were seen, if one of them is evaluation mode."""
+    if not step.in_evaluation_mode(phase):
+        return
+    judging = step.passes(phase, "discriminator")[:MOST_PASSES]
+    for making in step.passes("discriminator", "generator")[:MOST_PASSES] + step.passes(
+        "generator", "generator"
+    ):
+        generator, discriminator = step.networks(phase)
+        net = discriminator if phase == "discriminator" else generator
+        fakes = as_seen(generator, making, making.tensor("noise", (None, CODE_SIZE)))
+        fakes = fakes.detach() if phase == "discriminator" else fakes
+        of_fakes = [as_seen(discriminator, event, fakes) for event in judging]
+        of_reals = [as_seen(discriminator, event, step.real) for event in judging]
+        for loss in LOSSES:
+            if phase == "generator":
+                for logits in of_fakes:
+                    yield EVALUATION_MODE, labelled(loss, logits, 1), net
+                continue
+            for i, j in permutations(range(len(judging)), 2):
+                total_loss = labelled(loss, of_reals[i], 1) + labelled(loss, of_fakes[j], 0)
+                yield EVALUATION_MODE, total_loss, net
+
+
+def as_seen(network: nn.Module, event: Observation, inputs: Tensor) -> Tensor:
+    """What a network makes of inputs in the mode, and with the running averages, that it had in a pass."""
+    averages = event.part("averages")
+    now = {
+        name: averages.tensor(name, buffer.shape, floating=False)
+        for name, buffer in network.named_buffers()
+        if name in averages
+    }
+    network.train(event.get("training") is not False)
+    outputs: Tensor = torch.func.functional_call(network, now, (inputs,))
+    return outputs

@@ -8,12 +8,11 @@ from functools import cached_property
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...mistakes.hidden.gan_reconstruct import Optimiser, adam
 from ...stand_ins.gan import CODE_SIZE
-from ..public.judge_reconstruct import Search
+from ..public.judge_reconstruct import Loss, Search
 from ..public.models_gan import generator_from
 
 # One step moves the images by about 8e-5 (root of the mean square); another order of the same float32 operations, by less
@@ -30,18 +29,23 @@ class Reached:
 
 
 def path_of_search(
-    generator: nn.Module, samples: Tensor, *, make: Optimiser | None = None, cleared: bool = True
+    generator: nn.Module,
+    samples: Tensor,
+    loss_of: Loss,
+    *,
+    make: Optimiser | None = None,
+    cleared: bool = True,
 ) -> Iterator[tuple[Tensor, float]]:
     """Images and loss before the first step, after it, after the second, and so on without end.
 
-    The codes start at zero, and the optimiser that `make` makes (Adam when None) lowers the mean squared error; the
-    generator stays in its present mode. cleared: whether gradients are cleared between the steps.
+    The codes start at zero, and the optimiser that `make` makes (Adam when None) lowers `loss_of`; the generator stays
+    in its present mode. cleared: whether gradients are cleared between the steps.
     """
     codes = torch.zeros(samples.shape[0], CODE_SIZE, requires_grad=True)
     optimiser = (make or adam())([codes])
     while True:
         images = generator(codes)
-        loss = F.mse_loss(images, samples)
+        loss = loss_of(images, samples)
         yield images.detach(), loss.item()
         (gradient,) = torch.autograd.grad(loss, codes)
         codes.grad = gradient if cleared or codes.grad is None else codes.grad + gradient
@@ -49,22 +53,31 @@ def path_of_search(
 
 
 def reached_by_search(
-    generator: nn.Module, samples: Tensor, *, make: Optimiser | None = None, cleared: bool = True
+    generator: nn.Module,
+    samples: Tensor,
+    loss_of: Loss,
+    *,
+    make: Optimiser | None = None,
+    cleared: bool = True,
 ) -> Reached:
     """What 500 steps reach."""
-    *_, before, last = islice(path_of_search(generator, samples, make=make, cleared=cleared), 501)
+    path = path_of_search(generator, samples, loss_of, make=make, cleared=cleared)
+    *_, before, last = islice(path, 501)
     return Reached(before[0], last[0])
 
 
-def mean_loss(generator: nn.Module, samples: Tensor) -> float:
+def mean_loss(generator: nn.Module, samples: Tensor, loss_of: Loss) -> float:
     """The mean of the losses of all 500 steps."""
-    losses = [loss for _, loss in islice(path_of_search(generator, samples), 500)]
+    losses = [loss for _, loss in islice(path_of_search(generator, samples, loss_of), 500)]
     return sum(losses) / len(losses)
 
 
-def steps_that_lead_to(images: Tensor, generator: nn.Module, samples: Tensor, most: int = 1001) -> int | None:
+def steps_that_lead_to(
+    images: Tensor, generator: nn.Module, samples: Tensor, loss_of: Loss, most: int = 1001
+) -> int | None:
     """The number of steps after which the search reaches these images; None when it does not."""
-    gaps = [distance(images, reached) for reached, _ in islice(path_of_search(generator, samples), most + 1)]
+    path = islice(path_of_search(generator, samples, loss_of), most + 1)
+    gaps = [distance(images, reached) for reached, _ in path]
     nearest = min(range(len(gaps)), key=gaps.__getitem__)
     return nearest if gaps[nearest] <= IMAGE_GAP else None
 
@@ -87,6 +100,7 @@ class ComparedSearch:
 
     found: Search
     images: Tensor
+    loss_of: Loss
 
     def __post_init__(self) -> None:
         self.first, self.last = (self.codes(call) for call in ("first", "last"))
@@ -98,7 +112,8 @@ class ComparedSearch:
 
     @cached_property
     def steps(self) -> int | None:
-        return steps_that_lead_to(self.images, generator_from(self.found.state).eval(), self.found.samples)
+        generator = generator_from(self.found.state).eval()
+        return steps_that_lead_to(self.images, generator, self.found.samples, self.loss_of)
 
     def samples_changed(self) -> bool:
         return not self.found.seen.flag("unchanged")
@@ -106,13 +121,15 @@ class ComparedSearch:
     def hardly_moved(self) -> bool:
         generator = generator_from(self.found.state).eval()
         descent = reached_by_search(
-            generator, self.found.samples, make=lambda codes: torch.optim.SGD(codes, lr=1e-2)
+            generator,
+            self.found.samples,
+            self.loss_of,
+            make=lambda codes: torch.optim.SGD(codes, lr=1e-2),
         )
         # Gradient descent moves the images very little, so being near them is not enough.
         return distance(self.images, descent.images) < 0.2 * distance(self.images, self.found.start())
 
     def fits(self, make: Optimiser | None = None, *, cleared: bool = True, training: bool = False) -> bool:
         generator = generator_from(self.found.state).train(training)
-        return is_near(
-            self.images, reached_by_search(generator, self.found.samples, make=make, cleared=cleared)
-        )
+        reached = reached_by_search(generator, self.found.samples, self.loss_of, make=make, cleared=cleared)
+        return is_near(self.images, reached)

@@ -72,13 +72,17 @@ def autoencoder_losses() -> dict[str, Loss]:
 def vae_losses() -> dict[str, Loss]:
     """The losses that a right train_vae or train_cvae may minimise.
 
-    The given model's own, which is not the real one; or, for a loop that computes it from the outputs, the real one, with
-    the real reconstruction loss or with the stand-in's.
+    The given model's own, which is not the real one; the sum of its parts, with beta; or, for a loop that computes it from
+    the outputs, the real one, with the real reconstruction loss or with the stand-in's.
     """
 
     def given(model: Any, x: Tensor, c: Tensor | None) -> Losses:
         total, parts = model.loss(x, _outputs(model, x, c))
         return {"total": total, **parts}
+
+    def summed(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+        parts = given(model, x, c)
+        return {**parts, "total": parts["rec_loss"] + model.beta * parts["kl_loss"]}
 
     def computed(reconstruction: Callable[[Tensor, Tensor], Tensor]) -> Loss:
         def loss(model: Any, x: Tensor, c: Tensor | None) -> Losses:
@@ -90,6 +94,7 @@ def vae_losses() -> dict[str, Loss]:
 
     return {
         "given": given,
+        "summed": summed,
         "real": computed(F.binary_cross_entropy),
         "mixed": computed(stand_in.reconstruction_loss),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from autograder.judging import Draw, Fault, Observation, Submission, close, expect, expect_close
 
 from ...mistakes.hidden import cvae as mistakes
+from ...mistakes.public.cvae import IGNORED_LABELS
 from ...mistakes.public.labels import NEEDS_LABELS
 from ...stand_ins import models
 from ..public import judge_calls as calls
@@ -36,10 +37,10 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
     """The part's output follows from its own parameters, on the real layers or on the stand-in's."""
     kind = "encoder" if name == "CVAEEncoder" else "decoder"
     n, count, nz, pixels = (
-        draw.integer(3, 9),
-        draw.integer(3, 12),
-        draw.integer(13, 40),
-        draw.integer(70, 250),
+        draw.size("batch", 3, 9),
+        draw.size("classes", 3, 12),
+        draw.size("latent", 13, 40),
+        draw.size("image", 70, 250),
     )
     inputs, outputs = (pixels, nz) if kind == "encoder" else (nz, pixels)
     x, c = draw.normal(n, 1, inputs, std=2.0), draw.integers(0, count, n)
@@ -50,7 +51,7 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
         "size": pixels,
         "conditional": conditional,
         "num_labels": count if conditional else draw.choice([0, count]),
-        "inputs": [x, flat] if kind == "decoder" else [x],
+        "inputs": [x, flat],
         "c": c if conditional else None,
     }
     # An unconditional part is asked after a conditional one that works: where it raises, it needs labels.
@@ -64,16 +65,40 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
     rows = [models.label_rows(c, count), torch.eye(count)[c]] if conditional else [torch.zeros(n, 0)]
     if conditional:
         _expect_not_as_number(seen, flat, c, part)
-    # A decoder takes codes in one of two shapes: one right answer is enough.
+        _expect_label_used(call["inputs"][1], seen, part)
+    # Inside a CVAE its parts may use either of two shapes: one right answer is enough.
     faults = []
     for answer, labels in product(seen.parts("answers"), rows):
         try:
-            out = answer.tensor("value", (n, 1, outputs), what=f"the output of {part.what}")
+            value = answer.get("value")
+            shape = (n, outputs) if isinstance(value, Tensor) and value.dim() == 2 else (n, 1, outputs)
+            out = answer.tensor("value", shape, what=f"the output of {part.what}")
             _expect_output(out.reshape(n, outputs), seen, flat, labels, part)
             return
         except Fault as fault:
             faults.append(fault)
     raise next((fault for fault in faults if fault.diagnosis), faults[0])
+
+
+def _expect_label_used(flat: Tensor, seen: Observation, part: Part) -> None:
+    """Ends the check when the part has the layers without a label, and returns what they compute for the input alone."""
+    inputs = flat.shape[1]
+    found = layers.find(seen, part.sizes(inputs))
+    out = layers.stand_in_outputs(seen, inputs, part.outputs, flat, part.kind)
+    if found is not None:
+        out = found.run(flat, layers.RIGHT[part.kind])
+    if out is None:
+        return
+    for answer in seen.parts("answers"):
+        value = answer.get("value")
+        expect(
+            not isinstance(value, Tensor)
+            or value.numel() != out.numel()
+            or not close(value.double().flatten(), out.flatten(), 1e-3, 1e-5),
+            expected=f"the output of {part.what}, with one more input for each label",
+            seen="its output for the input alone",
+            mistake=replace(IGNORED_LABELS[part.kind], once=True),
+        )
 
 
 def _expect_not_as_number(seen: Observation, flat: Tensor, c: Tensor, part: Part) -> None:

@@ -21,7 +21,6 @@ from ...mistakes.hidden import cvae as cvae_mistakes
 from ...mistakes.hidden import vae as mistakes
 from ...mistakes.public.vae import Q_OVERWRITTEN, Posterior
 from ..public import judge_calls as calls
-from ..public import judge_common as common
 from ..public import judge_vae as public
 from ..public import models_autoencoder as small
 from . import expected_vae as expected
@@ -35,7 +34,6 @@ def expect_posterior_sample(
     seen: Observation, weights: Weights, x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
 ) -> None:
     """rec is decoded from the given reparameterize's code, from the student's own sample, or from one of `also`."""
-    common.expect_any_batch_size(seen, len(x))
     posterior, z = _posterior_and_code(seen, "outputs", weights, x, c)
     given = [expected.reparameterized(posterior.mu, posterior.log_sigma), *also]
     if any(torch.allclose(z, code, atol=2e-3) for code in given):
@@ -50,7 +48,6 @@ def expect_posterior_sample(
 
 def expect_new_sample(seen: Observation, weights: Weights, x: Tensor, c: Tensor | None) -> None:
     """Two calls decode two different codes, and neither is the mean."""
-    common.expect_any_batch_size(seen, len(x))
     posterior, z = _posterior_and_code(seen, "outputs", weights, x, c)
     _expect_no_known_code(z, posterior)
     _, again = _posterior_and_code(seen, "again", weights, x, c)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,29 +11,34 @@ from autograder.judging import Candidate, Draw, Mistake, Submission, expect, fai
 
 from ...mistakes.hidden import gan_training as mistakes
 from ...mistakes.public.gan_training import FAKES_NOT_DETACHED
-from ..public.judge_training_step import ask_steps
+from ..public.judge_training_step import ask_phases
 from ..public.models_gan import discriminator_state, generator_state
 from .expected_gan import (
     LOSSES,
     NEAR,
     Step,
-    discriminator_candidates,
+    Wrong,
     discriminator_cases,
     discriminator_gradients,
-    generator_candidates,
+    discriminator_mistakes,
     generator_gradients,
+    generator_mistakes,
     gradient_of,
+    losses_in_modes_seen,
     near,
 )
 
 
 def ask_in_a_row(
-    submission: Submission, draw: Draw, sizes: Sequence[int], training: bool = True
+    submission: Submission, draw: Draw, sizes: Sequence[int], phases: Sequence[str] = ()
 ) -> list[Step]:
-    """Calls of training_step in a row on the same small networks, one for each batch size."""
+    """Calls of training_step in a row on the same small networks, one for each batch size.
+
+    phases: the halves of the step, one of which is enough where the whole step does not run.
+    """
     generator, discriminator = generator_state(draw), discriminator_state(draw)
     batches = [draw.uniform(n, 3, 32, 32) ** draw.number(0.5, 2) for n in sizes]
-    calls = ask_steps(submission, batches, generator, discriminator, training=training)
+    calls = ask_phases(submission, batches, generator, discriminator, phases)
     steps = [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
     steps[0].expect_begun_as_given()
     return steps
@@ -54,10 +59,10 @@ def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) 
         "the loss of the fake batch (label 0)",
         seen=difference(step, "discriminator", seen, values),
         mistake=first_near(seen, others)
-        or first_near(seen, discriminator_candidates(step))
+        or first_near(seen, gradients_of(discriminator_mistakes(step)))
+        or first_near(seen, gradients_of(losses_in_modes_seen(step, "discriminator")))
         or smoothed_labels(step, seen)
-        or scaled_gradient(seen, values)
-        or evaluation_mode(step, "discriminator"),
+        or scaled_gradient(seen, values),
         hint="Check the phase by hand: which images, which labels, which losses are in the sum, and what was in .grad "
         "before backward().",
     )
@@ -84,9 +89,9 @@ def expect_generator_gradient(step: Step, others: Sequence[Candidate] = ()) -> N
         "1, through the discriminator after its step",
         seen=difference(step, "generator", seen, values),
         mistake=first_near(seen, others)
-        or first_near(seen, generator_candidates(step))
-        or scaled_gradient(seen, values)
-        or evaluation_mode(step, "generator"),
+        or first_near(seen, gradients_of(generator_mistakes(step)))
+        or first_near(seen, gradients_of(losses_in_modes_seen(step, "generator")))
+        or scaled_gradient(seen, values),
         hint="Check the phase by hand: which noise, which discriminator, which labels, and what was in .grad before "
         "backward().",
     )
@@ -114,6 +119,12 @@ def first_near(seen: Tensor, explanations: Iterable[Candidate]) -> Mistake | Non
     return next((c.mistake for c in explanations if c.value.norm() > 0 and near(seen, c.value)), None)
 
 
+def gradients_of(wrong: Iterable[Wrong]) -> Iterator[Candidate]:
+    """The mistakes with the gradients of their losses."""
+    for mistake, loss, network in wrong:
+        yield mistake.giving(gradient_of(loss, network))
+
+
 def smoothed_labels(step: Step, seen: Tensor) -> Mistake | None:
     """The mistake of labels that are neither 0 nor 1: the gradient of every loss is linear in its labels."""
     for case in discriminator_cases(step):
@@ -138,8 +149,3 @@ def scaled_gradient(seen: Tensor, values: Iterable[Tensor]) -> Mistake | None:
     if seen.norm() > 0 and any(near(seen / seen.norm(), value / value.norm()) for value in values):
         return mistakes.GRADIENTS_SCALED
     return None
-
-
-def evaluation_mode(step: Step, phase: str) -> Mistake | None:
-    """The mistake of a network that is in evaluation mode while one of the two is trained."""
-    return mistakes.EVALUATION_MODE if step.in_evaluation_mode(phase) else None

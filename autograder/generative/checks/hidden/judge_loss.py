@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autograder.judging import Draw, Observation, candidates, expect, expect_close, fail
+from autograder.judging import Candidate, Draw, Observation, candidates, expect, expect_close, fail
 
 from ...mistakes.hidden import vae as mistakes
 from ...mistakes.public.vae import Posterior
@@ -40,7 +40,7 @@ class LossCase:
 
 def loss_case(draw: Draw, n: int, dtype: torch.dtype = torch.float32, beta: float | None = None) -> LossCase:
     """Arguments with mu != 0 and sigma != 1; beta is drawn where it is not given."""
-    nz = draw.integer(3, 12)
+    nz = draw.size("latent", 3, 12, unlike=n)
     mu, log_sigma = draw.normal(n, 1, nz, mean=0.6, std=1.2), draw.normal(n, 1, nz, mean=-0.5, std=0.6)
     drawn = draw.number(0.1, 0.7)
     return LossCase(
@@ -101,6 +101,9 @@ def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
         mistake=mistakes.LOSS_CHANGES_ARGUMENTS,
     )
     total = seen.tensor("total", (), what="the total").double()
+    right = expected.rec_losses(case.rec, case.x)
+    if seen.get("grad_q") is None and any(torch.isclose(total, v, rtol=1e-3) for v in right.values()):
+        fail(expected="a total with both terms", seen="rec_loss alone", mistake=mistakes.KL_LEFT_OUT)
     for key in ("grad_q", "grad_rec"):
         if seen.get(key) is None:
             fail(
@@ -108,12 +111,28 @@ def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
                 seen="no gradient",
                 mistake=mistakes.TOTAL_CUT_OFF,
             )
-    right = expected.rec_losses(case.rec, case.x)
     name = min(right, key=lambda k: abs(right[k] + beta * case.kl - total).item())
     dtype = str(case.x.dtype).removeprefix("torch.")
-    expect_close(total, right[name] + beta * case.kl, rtol=1e-3, what=f"the total in {dtype}")
+    expect_close(
+        total,
+        right[name] + beta * case.kl,
+        rtol=1e-3,
+        what=f"the total in {dtype}",
+        mistakes=list(_wrong_totals(case, right)),
+    )
     _expect_gradient(seen, "q", lambda q: beta * expected.kl_to_prior(q).mean(), case.q)
     _expect_gradient(seen, "rec", lambda rec: expected.rec_losses(rec, case.x)[name], case.rec)
+
+
+def _wrong_totals(case: LossCase, right: Mapping[str, Tensor]) -> Iterator[Candidate]:
+    """The totals of known mistakes in kl_loss, in rec_loss or in their sum; other checks are about these mistakes."""
+    posterior = Posterior(*expected.halves(case.q))
+    for rec_loss in right.values():
+        for wrong in mistakes.kl_losses(posterior, case.beta):
+            yield wrong.mistake.giving(rec_loss + case.beta * wrong.value)
+        yield from candidates(mistakes.TOTALS, mistakes.Terms(rec_loss, case.kl, case.beta))
+    for wrong in mistakes.rec_losses(case.rec.double(), case.x.double()):
+        yield wrong.mistake.giving(wrong.value + case.beta * case.kl)
 
 
 def _expect_gradient(seen: Observation, name: str, term: Callable[[Tensor], Tensor], at: Tensor) -> None:

@@ -19,7 +19,7 @@ from autograder.judging import (
 )
 
 from ...mistakes.hidden import vae as mistakes
-from ...mistakes.public.vae import SIGMA_FROM_HALF_LOG, SIGMA_SQUARED
+from ...mistakes.public.vae import SIGMA_FROM_HALF_LOG, SIGMA_SQUARED, WITHOUT_NOISE
 from ..public import judge_common as common
 from .expected_sampling import expect_own_draws
 
@@ -28,12 +28,14 @@ FORMULA = "z = mu + exp(log_sigma) * eps"
 
 def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
     """(z - mu) / exp(log_sigma) is N(0, 1), where sigma is small and where it is large."""
-    n, nz = draw.integer(240, 300), draw.integer(10, 20)
-    for shape in [(n, 1, nz), (n + 5, nz)]:
+    nz = draw.size("latent", 10, 20)
+    for shape in [(draw.size("batch", 240, 300), 1, nz), (draw.size("batch", 240, 300), nz)]:
         mu, log_sigma = draw.normal(*shape, mean=0.5, std=2.0), draw.uniform(*shape, low=-1.5, high=1.0)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
-        common.expect_any_batch_size(seen, shape[0])
+        common.expect_no_seed(seen.flag("seed_kept"), "reparameterize")
         z = seen.tensor("z", shape, what="z")
+        if not torch.equal(z, mu):
+            expect_fresh(z, seen.tensor("again", shape, what="z of a second call"), what="the noise")
         eps = (z.double() - mu) / log_sigma.double().exp()
         if bool((eps.abs() > 1e-6).any()):
             expect_own_draws(eps.reshape(shape[0], -1), "the noise")
@@ -50,7 +52,6 @@ def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
             seen=f"a correlation of {correlation:.2f}",
             hint=f"{FORMULA}: mu is added once, unscaled.",
         )
-        common.expect_no_seed(seen.flag("seed_kept"), "reparameterize")
 
 
 def is_standard_normal(noise: Tensor) -> bool:
@@ -77,17 +78,16 @@ def expect_no_known_scale(noise: Tensor, log_sigma: Tensor) -> None:
             seen=f"draws with variance {(noise / log_sigma.exp()).var().item():.3f}",
             mistake=wrong[best - 1].mistake,
         )
-    zero = first_shown([mistakes.WITHOUT_NOISE], noise)
+    zero = first_shown([WITHOUT_NOISE], noise)
     expect(zero is None, expected=FORMULA, seen="z = mu, without noise", mistake=zero)
 
 
 def expect_own_noise(submission: Submission, draw: Draw, probe: str) -> None:
     """No two samples, dimensions or calls share their noise."""
-    n, nz = draw.integer(9, 30), draw.integer(4, 9)
+    n, nz = draw.size("batch", 9, 30), draw.size("latent", 4, 9)
     for shape in [(n, 1, nz), (n, nz)]:
         mu, log_sigma = draw.normal(*shape), torch.zeros(shape)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
-        common.expect_any_batch_size(seen, n)
         noise, again = (seen.tensor(k, shape, what="z").double() - mu for k in ("z", "again"))
         # Noise that is all zero has two possible reasons here: none is drawn, or it is scaled by log_sigma, which is 0.
         expect(bool((noise.abs() > 1e-6).any()), expected=FORMULA, seen="z = mu, without noise")
@@ -98,11 +98,10 @@ def expect_own_noise(submission: Submission, draw: Draw, probe: str) -> None:
 def expect_noise_gradients(submission: Submission, draw: Draw, probe: str) -> None:
     """dz/dmu = 1 and dz/dlog_sigma = z - mu, in float32 and float64; the arguments are unchanged."""
     for dtype in (torch.float32, torch.float64):
-        shape = (draw.integer(80, 90), 1, draw.integer(13, 19))
+        shape = (draw.size("batch", 80, 90), 1, draw.size("latent", 13, 19))
         mu, log_sigma = draw.normal(*shape).to(dtype), draw.uniform(*shape, low=-1.0, high=1.0).to(dtype)
         pull = draw.normal(*shape).to(dtype)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=pull)
-        common.expect_any_batch_size(seen, shape[0])
         z = seen.tensor("z", shape, what="z")
         if seen.get("grad_mu") is None or seen.get("grad_log_sigma") is None:
             expect_no_known_scale(z.double() - mu, log_sigma.double())

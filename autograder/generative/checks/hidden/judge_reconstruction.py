@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,11 +17,16 @@ from ..public.judge_vae import expect_deterministic
 from . import expected_vae as expected
 
 
+def decoded_by(weights: dict[str, Tensor], c: Tensor | None) -> Callable[[Tensor], bool]:
+    """Whether images (N, 28, 28) are the given decoder's for some codes."""
+    return lambda images: small.codes_in(weights, images, c) is not None
+
+
 def expect_reconstruction(
     seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
 ) -> None:
     """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call."""
-    first = expect_deterministic(seen, len(x)).double().flatten(1)
+    first = expect_deterministic(seen, len(x), decoded_by(weights, c)).double().flatten(1)
 
     def posterior(labels: Tensor | None) -> Posterior:
         return Posterior(*expected.halves(small.encoded(weights, x, labels)))

@@ -7,6 +7,8 @@ from autograder.judging import Draw, Submission, expect
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
 from ...stand_ins import models
 from ..public import models_autoencoder as small
+from ..public.judge_history import expect_entries
+from . import expected_own
 from . import expected_steps as steps
 from . import expected_training as training
 
@@ -29,14 +31,16 @@ def train(
         learning_rate=size.rate,
         pass_device=True,
     )
+    own = training.uses_own_parts(seen)
     return training.Run(
         seen=seen,
         size=size,
         images=images,
         labels=classes,
-        make=lambda: model(weights, beta).double(),
-        losses=steps.vae_losses(),
-        needs_labels=bool(labels),
+        make=lambda: expected_own.Model(weights, beta) if own else model(weights, beta).double(),
+        losses=expected_own.losses() if own else steps.vae_losses(),
+        needs_labels=bool(labels) and not own,
+        own=own,
     )
 
 
@@ -52,5 +56,6 @@ def expect_histories(run: training.Run) -> None:
     for name in ("rec_loss", "kl_loss"):
         what = f'history["{name}"]'
         one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
-        values = history.numbers(name, run.size.iterations, what=what, mistakes=[one_per_epoch])
-        run.expect_history(name, values, what)
+        values = expect_entries(history, name, run.size.iterations, what, [one_per_epoch])
+        run.expect_history(name, values.once, what)
+        values.expect_once(what)

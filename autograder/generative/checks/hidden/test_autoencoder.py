@@ -23,7 +23,6 @@ from autograder.judging import (
 from autograder.judging.properties import for_all
 
 from ...mistakes.hidden import autoencoder as mistakes
-from ...mistakes.public.common import FIXED_BATCH_SIZE, FIXED_IMAGE_SIZE
 from ..public import judge_calls as calls
 from ..public import judge_common as common
 from . import expected_layers as layers
@@ -46,19 +45,10 @@ LOSS = "reconstruction_loss(x_hat, x): binary cross-entropy, prediction first, m
     rubric="The encoder's output and gradients",
 )
 def test_encoder_layers(submission: Submission, draw: Draw) -> None:
-    for leading in [(draw.integer(3, 8), 1), (draw.integer(3, 8),)]:
-        nz, size = draw.integer(3, 40), draw.integer(70, 250)
+    for leading in [(draw.size("batch", 3, 8), 1), (draw.size("batch", 3, 8),)]:
+        nz, size = draw.size("latent", 3, 40), draw.size("image", 70, 250)
         x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
-        usual = {"input_size": 784, "x": draw.normal(*leading, 784)}
-        seen = calls.ask_with_trials(
-            submission,
-            "autoencoder.encoder",
-            [(usual, FIXED_IMAGE_SIZE)],
-            nz=nz,
-            input_size=size,
-            x=x,
-            pull=pull,
-        )
+        seen = submission.ask("autoencoder.encoder", nz=nz, input_size=size, x=x, pull=pull)
         what = f"Encoder({nz}, {size})"
         _expect_layers(seen, (size, 256, 64, nz), x, pull, "encoder", what, (*leading, nz))
 
@@ -71,9 +61,9 @@ def test_encoder_layers(submission: Submission, draw: Draw) -> None:
     rubric="The decoder's output and gradients",
 )
 def test_decoder_layers(submission: Submission, draw: Draw) -> None:
-    n = draw.integer(3, 8)
+    n = draw.size("batch", 3, 8)
     for leading in [(n, 1), (n,)]:
-        nz, size = draw.integer(3, 40), draw.integer(70, 250)
+        nz, size = draw.size("latent", 3, 40), draw.size("image", 70, 250)
         z, pull = draw.normal(*leading, nz, std=3.0), draw.normal(n, 1, size)
         seen = submission.ask("autoencoder.decoder", nz=nz, output_size=size, z=z, pull=pull)
         what = f"Decoder({nz}, {size})"
@@ -112,7 +102,7 @@ def _expect_layers(
 )
 def test_loader_reshuffles(submission: Submission, draw: Draw) -> None:
     size = draw.integer(5, 12)
-    n = size * draw.integer(4, 8) + draw.integer(1, size)
+    n = size * draw.integer(26, 30) + draw.integer(1, size)  # two batches even of 64
     seen = submission.ask("autoencoder.loader", n=n, classes=5, epochs=2, batch_size=size)
     first, second = (torch.cat([b.numbers for b in epoch]) for epoch in common.loader_epochs(seen, 2))
     expect(
@@ -216,6 +206,8 @@ def test_loader_settings(submission: Submission, draw: Draw) -> None:
 )
 def test_other_sizes(submission: Submission, draw: Draw) -> None:
     def body(n: int, nz: int, size: int, middle: bool) -> None:
+        n, nz = draw.or_usual("batch", n), draw.or_usual("latent", nz)
+        size = draw.or_usual("image", size)
         for name, inside, outside in [("Encoder", size, nz), ("Decoder", nz, size)]:
             x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))
             asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
@@ -242,6 +234,7 @@ def test_other_sizes(submission: Submission, draw: Draw) -> None:
 )
 def test_loss_values(submission: Submission, draw: Draw) -> None:
     def body(n: int, form: tuple[int, ...], seed: int) -> None:
+        n = draw.or_usual("batch", n)
         inputs, shape = Draw(seed), (n, *form)
         x_hat = inputs.uniform(n, 1, 784, low=0.05, high=0.95)
         x = inputs.uniform(*shape, low=0.02, high=0.98)
@@ -273,7 +266,7 @@ def test_loss_values(submission: Submission, draw: Draw) -> None:
 )
 def test_loss_gradient(submission: Submission, draw: Draw) -> None:
     for dtype in (torch.float32, torch.float64):
-        n = draw.integer(3, 8)
+        n = draw.size("batch", 3, 8)
         x_hat = draw.uniform(n, 1, 784, low=0.05, high=0.95).to(dtype)
         x = draw.uniform(n, 1, 28, 28).to(dtype)
         flat = x.reshape(x_hat.shape).double()
@@ -301,12 +294,11 @@ def test_loss_gradient(submission: Submission, draw: Draw) -> None:
     rubric="The loss of extreme predictions",
 )
 def test_loss_at_the_ends(submission: Submission, draw: Draw) -> None:
-    x = draw.integers(0, 2, 4, 1, 784).float()
+    x = draw.integers(0, 2, draw.or_usual("batch", 4), 1, 784).float()
     wrong = x.clone()
     wrong[:, :, :5] = 1 - x[:, :, :5]
     pairs = [{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}, {"x_hat": 0.1 + 0.8 * x, "x": x}]
-    of_64 = {"pairs": [{k: calls.by_64(v) for k, v in pair.items()} for pair in pairs]}
-    seen = calls.ask_with_trials(submission, "autoencoder.losses", [(of_64, FIXED_BATCH_SIZE)], pairs=pairs)
+    seen = submission.ask("autoencoder.losses", pairs=pairs)
     part = Observation(dict(zip(("right", "wrong", "inside"), seen.list("losses", 3), strict=True)))
     _expect_no_logarithm_of_0(part)
     hint = "log(0) is minus infinity, and 0 times that is NaN: PyTorch's own function handles both."

@@ -12,6 +12,8 @@ from ...stand_ins import models
 from ..public import judge_calls as calls
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
+from ..public.judge_history import expect_entries
+from . import expected_own
 from . import expected_sampling as sampling
 from . import expected_steps as steps
 from . import expected_training as training
@@ -40,13 +42,19 @@ def _train(submission: Submission, draw: Draw) -> training.Run:
         learning_rate=size.rate,
         pass_device=True,
     )
+    own = training.uses_own_parts(seen)
     return training.Run(
         seen=seen,
         size=size,
         images=images,
         labels=labels,
-        make=lambda: models.AutoEncoderModel(weights).double(),
-        losses=steps.autoencoder_losses(),
+        make=lambda: (
+            expected_own.Model(weights, variational=False)
+            if own
+            else models.AutoEncoderModel(weights).double()
+        ),
+        losses=expected_own.losses() if own else steps.autoencoder_losses(),
+        own=own,
     )
 
 
@@ -83,23 +91,21 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
 )
 def test_training_history(submission: Submission, draw: Draw) -> None:
     run = _train(submission, draw)
-    losses = run.seen.numbers(
-        "history",
-        run.size.iterations,
-        what="the list of losses",
-        mistakes=[HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)],
-    )
+    what = "the list of losses"
+    one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
+    losses = expect_entries(run.seen, "history", run.size.iterations, what, [one_per_epoch])
     expect(
         not run.seen.flag("graph"),
         expected="plain floats",
         seen="tensors that are still attached to their graphs",
         hint=HISTORY_KEEPS_GRAPHS.hint,
     )
-    run.expect_history("total", losses, "the losses of the first iterations")
+    run.expect_history("total", losses.once, "the losses of the first iterations")
+    losses.expect_once(what)
 
 
 def _sample(submission: Submission, draw: Draw, count: int) -> tuple[Observation, dict[str, Tensor], int]:
-    nz = draw.integer(4, 9)
+    nz = draw.size("latent", 4, 9)
     weights = small.weights(draw, nz, outputs=nz)
     seen = submission.ask(
         "autoencoder.sample_images", weights=weights, num_samples=count, nz=nz, pass_device=True
@@ -166,7 +172,7 @@ def test_samples_are_decoded(submission: Submission, draw: Draw) -> None:
         expected="a model that is left as it is",
         seen="changed parameters or gradients",
     )
-    nz = draw.integer(4, 9)
+    nz = draw.size("latent", 4, 9)
     weights = small.weights(draw, nz, outputs=nz)
     seen = submission.ask("autoencoder.sample_elsewhere", weights=weights, num_samples=count, nz=nz)
     common.expect_no_collision(seen, "sample_images")

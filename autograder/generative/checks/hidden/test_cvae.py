@@ -64,7 +64,7 @@ def test_decoder_reads_z_and_label(submission: Submission, draw: Draw) -> None:
     rubric="The code and the labels that CVAE.forward uses",
 )
 def test_forward_uses_labels(submission: Submission, draw: Draw) -> None:
-    n, nz, count = draw.integer(240, 300), draw.integer(5, 9), draw.integer(3, 12)
+    n, nz, count = draw.size("batch", 240, 300), draw.size("latent", 5, 9), draw.size("classes", 3, 12)
     _expect_attributes(submission, draw, nz, count)
     for labels in (count, 0):
         weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
@@ -86,7 +86,7 @@ def test_forward_uses_labels(submission: Submission, draw: Draw) -> None:
 
 
 def _expect_attributes(submission: Submission, draw: Draw, nz: int, count: int) -> None:
-    """The constructor keeps its arguments, and both parts work with labels."""
+    """The constructor keeps beta, and both parts work with labels."""
     seen = submission.ask(
         "cvae.construct",
         nz=nz,
@@ -98,14 +98,10 @@ def _expect_attributes(submission: Submission, draw: Draw, nz: int, count: int) 
     )
     code = seen.tensor("code", what="the encoder's output")
     expect_equal(code.numel(), 4 * 2 * nz, what="numbers that the encoder returns for 4 images, 2 nz each")
-    seen.tensor("image", (4, 1, 784), what="the decoder's output for 4 codes")
-    for name, passed, default in [("beta", 0.3, 1.0), ("num_labels", float(count), 0.0)]:
-        expect_equal(seen.part("asked").number(name), passed, what=f"CVAE({nz}, 0.3, True, {count}).{name}")
-        expect_equal(seen.part("unasked").number(name), default, what=f"CVAE({nz}).{name}")
-    modes = [bool(seen.part(k).get("conditional")) for k in ("asked", "unasked")]
-    expect_equal(
-        modes, [True, False], what=f"conditional of CVAE({nz}, 0.3, True, {count}) and of CVAE({nz})"
-    )
+    image = seen.tensor("image", what="the decoder's output for 4 codes")
+    expect_equal(image.numel(), 4 * 784, what="numbers that the decoder returns for 4 codes, 784 each")
+    expect_equal(seen.number("beta"), 0.3, what=f"CVAE({nz}, 0.3, True, {count}).beta")
+    expect_equal(seen.number("beta_unasked"), 1.0, what=f"CVAE({nz}).beta, the default")
 
 
 def _expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor) -> None:
@@ -125,12 +121,11 @@ def _expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor,
     rubric="The value and the gradients of CVAE.loss",
 )
 def test_loss(submission: Submission, draw: Draw) -> None:
-    for labels in (draw.integer(3, 12), 0):
-        n = draw.integer(3, 9)
+    for labels in (draw.size("classes", 3, 12), 0):
+        n = draw.size("batch", 3, 9)
         case = losses.loss_case(draw, n, draw.choice([torch.float32, torch.float64]))
         c = draw.integers(0, labels, n) if labels else None
         seen = submission.ask("cvae.loss", **case.inputs, num_labels=labels, c=c)
-        common.expect_any_batch_size(seen, n)
         if losses.is_stand_ins_loss(seen, case):
             continue
         losses.expect_kl(seen, case)
@@ -146,9 +141,9 @@ def test_loss(submission: Submission, draw: Draw) -> None:
     rubric="The code and the labels that CVAE.reconstruct uses",
 )
 def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
-    for labels in (draw.integer(3, 12), 0):
-        for n in (draw.integer(3, 9), 1):
-            nz = draw.integer(3, 9)
+    for labels in (draw.size("classes", 3, 12), 0):
+        for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
+            nz = draw.size("latent", 3, 9)
             weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
             c = draw.integers(0, labels, n) if labels else None
             seen = submission.ask("cvae.reconstruct", weights=weights, x=x, c=c)
@@ -164,17 +159,17 @@ def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
     rubric="The steps and the histories of train_cvae",
 )
 def test_training(submission: Submission, draw: Draw) -> None:
-    for labels in (draw.integer(3, 10), 0):
+    for labels in (draw.size("classes", 3, 10), 0):
         run = train(submission, draw, "cvae.train_cvae", models.CVAEModel, draw.number(0.5, 2.0), labels)
         run.expect_steps("train_cvae")
         run.expect_mode()
         expect_histories(run)
-    n, labels = draw.integer(7, 12), draw.integer(3, 10)
+    batch, labels = draw.or_usual("batch", 4), draw.size("classes", 3, 10)
     seen = submission.ask(
         "cvae.train_elsewhere",
         weights=small.weights(draw, draw.integer(3, 6), labels=labels),
-        images=draw.uniform(n, 1, 28, 28),
-        labels=draw.integers(0, labels, n),
-        batch_size=4,
+        images=draw.uniform(2 * batch, 1, 28, 28),
+        labels=draw.integers(0, labels, 2 * batch),
+        batch_size=batch,
     )
     common.expect_no_collision(seen, "train_cvae")

@@ -20,7 +20,7 @@ SAMPLE = "sample_conditional(model, labels, nz) -> (len(labels), 28, 28): one fr
 def _sample(
     submission: Submission, draw: Draw, labels: Tensor, count: int
 ) -> tuple[Observation, dict[str, Tensor]]:
-    nz = draw.integer(4, 9)
+    nz = draw.size("latent", 4, 9)
     weights = small.weights(draw, nz, labels=count)
     return submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz), weights
 
@@ -39,8 +39,8 @@ def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tens
     rubric="The distribution of the codes",
 )
 def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
-    count = draw.integer(3, 12)
-    labels = draw.integers(0, count, draw.integer(250, 300))
+    count = draw.size("classes", 3, 12)
+    labels = draw.integers(0, count, draw.size("batch", 250, 300))
     seen, weights = _sample(submission, draw, labels, count)
     first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
     sampling.expect_prior_draws(first, second, "the codes")
@@ -54,8 +54,9 @@ def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
     rubric="Independent codes",
 )
 def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
-    count = draw.integer(3, 7)
-    for labels in (draw.integers(0, count, draw.integer(20, 40)), torch.full((9,), draw.integer(0, count))):
+    count = draw.size("classes", 3, 7)
+    one_class = torch.full((draw.or_usual("batch", 9),), draw.integer(0, count))
+    for labels in (draw.integers(0, count, draw.size("batch", 20, 40)), one_class):
         seen, weights = _sample(submission, draw, labels, count)
         z = _codes(seen, "first", weights, labels)
         per_class = first_shown([ONE_CODE_PER_CLASS], z, labels)
@@ -76,8 +77,8 @@ def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
     rubric="New codes at every call",
 )
 def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
-    count = draw.integer(3, 12)
-    labels = draw.integers(0, count, draw.integer(3, 9))
+    count = draw.size("classes", 3, 12)
+    labels = draw.integers(0, count, draw.size("batch", 3, 9))
     seen, weights = _sample(submission, draw, labels, count)
     first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
     sampling.expect_new_draws(first, second, "the codes")
@@ -92,8 +93,8 @@ def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
     rubric="The images for any number of labels",
 )
 def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
-    for n in (1, draw.integer(3, 9), draw.integer(9, 70)):
-        count = draw.integer(3, 12)
+    for n in (draw.size("batch", 1, 2), draw.size("batch", 3, 9), draw.size("batch", 9, 70)):
+        count = draw.size("classes", 3, 12)
         labels = draw.integers(0, count, n)
         seen, weights = _sample(submission, draw, labels, count)
         _codes(seen, "first", weights, labels)

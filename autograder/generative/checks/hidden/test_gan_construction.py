@@ -19,7 +19,14 @@ from autograder.judging import (
 
 from ...mistakes.hidden import gan as mistakes
 from ...mistakes.hidden.gan import STD
-from ...mistakes.public.gan import UNTOUCHED_CONVOLUTIONS, default_bound, looks_default
+from ...mistakes.public.gan import (
+    BATCH_NORMS_MISSED,
+    CONVOLUTIONS_MISSED,
+    UNTOUCHED_NETWORKS,
+    default_bound,
+    looks_default,
+)
+from ..public.judge_gan import initial_layers
 
 INIT = (
     "_weight_initialization: every Conv and ConvTranspose weight ~ N(0, 0.02), every BatchNorm weight ~ N(1, 0.02) and "
@@ -51,12 +58,15 @@ def span(bias: Tensor) -> str:
     rubric="Initialisation of the convolutions",
 )
 def test_convolutions_start_normal(submission: Submission) -> None:
-    layers = layers_of(submission.ask("gan.initial_weights").parts("layers"), "convolution")
+    observed = submission.ask("gan.initial_weights").parts("layers")
+    layers = layers_of(observed, "convolution")
     expect(len(layers) >= 6, expected="six convolutions in both networks together", seen=str(len(layers)))
-    weights = [layer.tensor("weight") for layer in layers]
-    untouched = first_shown(UNTOUCHED_CONVOLUTIONS, weights)
-    for layer, weight in zip(layers, weights, strict=True):
-        mistake = untouched if looks_default(weight) else first_shown(mistakes.CONVOLUTION_MISTAKES, weight)
+    untouched = first_shown(UNTOUCHED_NETWORKS, initial_layers(observed))
+    for layer in layers:
+        weight = layer.tensor("weight")
+        mistake = first_shown(mistakes.CONVOLUTION_MISTAKES, weight)
+        if looks_default(weight):
+            mistake = untouched or CONVOLUTIONS_MISSED
         if mistake is not None:
             fail(expected=f"{name_of(layer)}: weights from N(0, 0.02)", seen=moments(weight), mistake=mistake)
         expect_standard_normal(weight / STD, what=f"{name_of(layer)}: the weights divided by 0.02")
@@ -79,12 +89,15 @@ def test_batch_norms_start_normal(submission: Submission) -> None:
         expected="five batch normalisations in both networks together",
         seen=str(count),
     )
+    untouched = first_shown(UNTOUCHED_NETWORKS, initial_layers(models[0]))
     together = []
     for layers in zip(*rows, strict=True):
         name = name_of(layers[0])
         weight = torch.cat([layer.tensor("weight", (None,)) for layer in layers])
         expected = f"{name}: weights from N(1, 0.02)"
         mistake = first_shown(mistakes.BATCH_NORM_MISTAKES, weight)
+        if mistake is BATCH_NORMS_MISSED and untouched is not None:
+            mistake = untouched
         if mistake is not None:
             fail(expected=expected, seen=moments(weight), mistake=mistake)
         z = (weight.double() - 1) / STD

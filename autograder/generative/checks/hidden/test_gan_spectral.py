@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from autograder.judging import Draw, Submission, check, expect, first_shown
+from autograder.judging import Draw, Submission, check, close, expect, first_shown
 
 from ...mistakes.hidden import gan_spectral as mistakes
-from ..public.judge_spectral import ask_matrices, is_normalised, singular_values
+from ..public.judge_spectral import ask_filled, is_normalised, singular_values
 
 ASKS = (
     "SpectralNormDiscriminator(): spectral normalisation on all three convolutions: the weight, seen as a matrix with one row "
     "per output channel, has the largest singular value 1."
 )
-
-
-def ask_drawn(submission: Submission, draw: Draw, which: str) -> list[Tensor]:
-    """The weight of each convolution as a matrix, after its parameters were multiplied by 2.5 to 4."""
-    factors = [draw.number(2.5, 4.0) for _ in range(3)]
-    return ask_matrices(submission, which, draw.uniform(2, 3, 32, 32), factors)
-
-
-def by_input_channel(matrix: Tensor) -> Tensor:
-    """The same 4 x 4 convolution's weight with one row per input channel."""
-    return matrix.reshape(matrix.shape[0], -1, 16).transpose(0, 1).flatten(1)
 
 
 @check(
@@ -33,15 +22,14 @@ def by_input_channel(matrix: Tensor) -> Tensor:
     asks=ASKS,
     rubric="Spectral normalisation",
 )
-def test_all_convolutions_are_normed(submission: Submission, draw: Draw) -> None:
-    matrices = ask_drawn(submission, draw, "class")
-    by_output = [is_normalised(matrix) for matrix in matrices]
-    by_input = [is_normalised(by_input_channel(matrix)) for matrix in matrices]
+def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) -> None:
+    used = ask_filled(submission, shared_draw, "class").weights()
+    by_input = [is_normalised(matrix) for matrix in used.by_input]
     expect(
-        all(by_output),
+        all(used.normalised()),
         expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
-        seen=singular_values(matrices),
-        mistake=first_shown(mistakes.NORMALISATION, by_output, by_input),
+        seen=singular_values(used.matrices),
+        mistake=first_shown(mistakes.NORMALISATION, used.normalised(), by_input),
     )
 
 
@@ -52,22 +40,28 @@ def test_all_convolutions_are_normed(submission: Submission, draw: Draw) -> None
     asks="DCGAN(spectral_norm=True) makes its _discriminator a SpectralNormDiscriminator; DCGAN() a Discriminator.",
     rubric="The flag spectral_norm",
 )
-def test_the_flag_chooses_the_discriminator(submission: Submission, draw: Draw) -> None:
-    matrices = ask_drawn(submission, draw, "true")
-    normalised = [is_normalised(matrix) for matrix in matrices]
-    ignored = not any(normalised) and submission.ask("gan_spectral.same_class").flag("same")
+def test_the_flag_chooses_the_discriminator(submission: Submission, shared_draw: Draw) -> None:
+    asked = {}
+    for which in ("class", "true", "false"):
+        shared_draw.restart()
+        asked[which] = ask_filled(submission, shared_draw, which)
+    normed = {which: found.weights().normalised() for which, found in asked.items()}
+    classes = submission.ask("gan_spectral.classes")
+    # Where no convolution of the class is normalised, which another check judges, only the class shows what was chosen.
+    by_class = classes.flag("true") and not classes.flag("false")
+    with_flag = normed["true"] == normed["class"] if any(normed["class"]) else by_class
     expect(
-        all(normalised),
-        expected="DCGAN(spectral_norm=True): the largest singular value of all three convolutions is 1",
-        seen=singular_values(matrices),
+        with_flag,
+        expected="DCGAN(spectral_norm=True): the convolutions normalised as in SpectralNormDiscriminator",
+        seen="largest singular values of " + singular_values(asked["true"].weights().matrices),
         hint="Look at how __init__ uses the flag, and whether the weight initialisation undoes the normalisation.",
-        mistake=mistakes.FLAG_IGNORED if ignored else None,
+        mistake=mistakes.FLAG_IGNORED if not any(normed["true"]) and not classes.flag("true") else None,
     )
-    first, *others = [is_normalised(matrix) for matrix in ask_drawn(submission, draw, "false")]
     expect(
-        not first or not any(others),
+        not any(normed["false"]),
         expected="DCGAN(): convolutions without spectral normalisation",
         seen="largest singular values of 1, whatever the parameters",
+        mistake=mistakes.ALWAYS_NORMED if normed["false"] == normed["true"] else None,
         hint="Let the flag choose between SpectralNormDiscriminator and Discriminator.",
     )
 
@@ -79,14 +73,23 @@ def test_the_flag_chooses_the_discriminator(submission: Submission, draw: Draw) 
     asks=ASKS,
     rubric="Spectral normalisation in evaluation mode",
 )
-def test_evaluation_mode_is_normed_too(submission: Submission, draw: Draw) -> None:
-    images = draw.uniform(2, 3, 32, 32)
-    factors = [draw.number(2.5, 4.0) for _ in range(3)]
-    matrices = ask_matrices(submission, "class", images, factors, training=False)
+def test_evaluation_mode_is_normed_too(submission: Submission, shared_draw: Draw) -> None:
+    found = ask_filled(submission, shared_draw, "class")
+    kernels = found.sent.weights[:3]
+    used, evaluated = (found.weights(mode).used for mode in ("training", "evaluation"))
     expect(
-        all(map(is_normalised, matrices)),
-        expected="the largest singular value of all three convolutions is 1 in evaluation mode too",
-        seen=singular_values(matrices),
+        not all(close(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(used, kernels, strict=False)),
+        expected="convolutions whose weights are normalised",
+        seen="their parameters, unchanged",
+        hint="Normalise the convolutions' weights in every forward pass.",
+    )
+    expect(
+        len(used) == len(evaluated)
+        and all(close(a, b, rtol=0.05, atol=1e-3) for a, b in zip(used, evaluated, strict=True)),
+        expected="the convolutions' weights in evaluation mode as normalised as in training mode",
+        seen=f"largest singular values of {singular_values(found.weights('evaluation').matrices)} in evaluation mode and of "
+        f"{singular_values(found.weights().matrices)} in training mode",
+        mistake=mistakes.NOT_IN_EVALUATION_MODE,
     )
 
 
@@ -97,12 +100,12 @@ def test_evaluation_mode_is_normed_too(submission: Submission, draw: Draw) -> No
     asks="_weight_initialization: every Conv weight ~ N(0, 0.02), also behind spectral normalisation.",
     rubric="Initialisation under spectral normalisation, without points",
 )
-def test_initialisation_reaches_normed_layers(submission: Submission, draw: Draw) -> None:
+def test_initialisation_reaches_normed_layers(submission: Submission, shared_draw: Draw) -> None:
     with_norm, plain = (kernel_spreads(submission, which) for which in ("true", "false"))
     reached = are_right_spreads(with_norm)
     # The mistake is about layers with spectral normalisation, so it is named only where there are such layers.
     missed = not reached and are_right_spreads(plain)
-    missed = missed and all(map(is_normalised, ask_drawn(submission, draw, "true")))
+    missed = missed and all(ask_filled(submission, shared_draw, "true").weights().normalised())
     expect(
         reached,
         expected="parameters with a standard deviation of 0.02 behind all three weights",

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
-from autograder.judging import Candidate, Draw, Observation, Submission, check, expect, fail
+from autograder.judging import (
+    Candidate,
+    Draw,
+    Mistake,
+    Observation,
+    Submission,
+    check,
+    expect,
+    fail,
+    first_shown,
+)
 
 from ...mistakes.hidden import gan_training as mistakes
-from ..public.judge_training_step import BATCH, events, expect_trained
+from ...mistakes.public.gan_training import WRONG_ORDERS
+from ..public.judge_training_step import BATCH, PHASES, events, expect_trained, order_of_steps
 from .expected_gan import (
+    Step,
+    Wrong,
     discriminator_gradients,
     discriminator_losses,
+    discriminator_mistakes,
     generator_gradients,
     generator_losses,
+    generator_mistakes,
+    losses_in_modes_seen,
+    near,
 )
 from .judge_gan_training import (
     ask_in_a_row,
-    evaluation_mode,
     expect_discriminator_gradient,
     expect_generator_gradient,
 )
@@ -26,7 +43,7 @@ STEP = (
     "apart, the fakes detached; then the generator learns, from fresh noise, with its fakes labelled 1."
 )
 LOSSES = "training_step(real) -> (dis_loss, gen_loss), as floats: the sum of the discriminator's two losses, and the generator's."
-MODE = "training_step leaves both networks in training mode, also when they were in evaluation mode before."
+MODE = "training_step trains both networks in training mode, and leaves them in it."
 
 
 @check(
@@ -37,7 +54,7 @@ MODE = "training_step leaves both networks in training mode, also when they were
     rubric="What the discriminator learns from",
 )
 def test_discriminator_gradient(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH])
+    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[:1])
     expect_discriminator_gradient(step)
 
 
@@ -49,7 +66,7 @@ def test_discriminator_gradient(submission: Submission, draw: Draw) -> None:
     rubric="What the generator learns from",
 )
 def test_generator_gradient(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH])
+    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[1:])
     expect_generator_gradient(step)
 
 
@@ -81,7 +98,12 @@ def test_two_steps_in_a_row(submission: Submission, draw: Draw) -> None:
     rubric="The returned losses",
 )
 def test_returned_losses(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH])
+    for step in ask_in_a_row(submission, draw, [BATCH, BATCH]):
+        expect_returned_losses(step)
+
+
+def expect_returned_losses(step: Step) -> None:
+    """Raises a fault unless a call returned the losses of both phases."""
     returned = step.call.list("returned", 2, what="what training_step returned")
     pair = Observation({"dis_loss": returned[0], "gen_loss": returned[1]})
     dis = pair.number("dis_loss", what="the returned dis_loss")
@@ -91,47 +113,76 @@ def test_returned_losses(submission: Submission, draw: Draw) -> None:
     expect(
         bool(right_dis and right_gen), expected="fakes made by self._generator in both phases", seen="none"
     )
-    if _among(dis, right_dis) and _among(gen, right_gen):
+    if among(dis, right_dis) and among(gen, right_gen):
         return
-    mistake = None
-    if _among(dis, right_gen) and _among(gen, right_dis):
-        mistake = mistakes.RESULTS_SWAPPED
-    elif _among(2 * dis, right_dis) and _among(gen, right_gen):
-        mistake = mistakes.MEAN_RETURNED
     fail(
         expected=f"dis_loss {right_dis[0]:.4f} and gen_loss {right_gen[0]:.4f}",
         seen=f"{dis:.4f} and {gen:.4f}",
         hint="Return what backward() was called on.",
-        mistake=mistake,
+        mistake=mistake_in_returned(step, dis, gen, right_dis, right_gen),
     )
 
 
-def _among(value: float, values: list[float]) -> bool:
-    return any(math.isclose(value, v, rel_tol=1e-3, abs_tol=1e-5) for v in values)
+def mistake_in_returned(
+    step: Step, dis: float, gen: float, right_dis: Sequence[float], right_gen: Sequence[float]
+) -> Mistake | None:
+    """Why other losses were returned: in another order, or those that a mistake in one of the phases minimises."""
+    if among(dis, right_gen) and among(gen, right_dis):
+        return mistakes.RESULTS_SWAPPED
+    found = []
+    if not among(dis, right_dis):
+        halved = among(2 * dis, right_dis) and is_right(step)
+        in_modes = of_loss(dis, losses_in_modes_seen(step, "discriminator"))
+        wrong = mistakes.MEAN_RETURNED if halved else of_loss(dis, discriminator_mistakes(step))
+        found.append(wrong or in_modes)
+    if not among(gen, right_gen):
+        found.append(
+            of_loss(gen, generator_mistakes(step)) or of_loss(gen, losses_in_modes_seen(step, "generator"))
+        )
+    named = {mistake.id for mistake in found if mistake is not None}
+    return (
+        found[0]
+        if None not in found and len(named) == 1
+        else first_shown(WRONG_ORDERS, order_of_steps(step.call))
+    )
+
+
+def is_right(step: Step) -> bool:
+    """Whether the discriminator's gradient is right."""
+    seen = step.gradient("discriminator")
+    return any(near(seen, value) for value in discriminator_gradients(step))
+
+
+def of_loss(value: float, wrong: Iterable[Wrong]) -> Mistake | None:
+    """The first mistake that minimises a loss of this value."""
+    return next((mistake for mistake, loss, _ in wrong if among(value, [loss.item()])), None)
+
+
+def among(value: float, values: Sequence[float]) -> bool:
+    return any(math.isclose(value, v, rel_tol=1e-4, abs_tol=1e-6) for v in values)
 
 
 @check(
     "2-1b",
     points=0.5,
-    title="Networks in evaluation mode are trained in training mode, and left in it",
+    title="Networks in training mode are trained in it, and left in it",
     asks=MODE,
     rubric="Training mode",
 )
 def test_training_mode(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH], training=False)
+    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES)
     for network in ("discriminator", "generator"):
+        passes = [event for event in events(step.call, network) if event.flag("grad")]
+        expect(
+            all(event.flag("training") for event in passes),
+            expected=f"the {network}'s forward passes in training mode",
+            seen="passes in evaluation mode",
+            mistake=mistakes.EVALUATION_MODE,
+        )
         expect(
             step.call.part("training").flag(network),
-            expected=f"the {network} in training mode after training_step, when it was in evaluation mode before",
+            expected=f"the {network} left in training mode",
             seen="evaluation mode",
-            mistake=mistakes.MODE_NOT_SET,
+            mistake=mistakes.LEFT_IN_EVALUATION_MODE,
         )
-    passes = [event for event in events(step.call, "discriminator") if event.flag("grad")]
-    expect(
-        bool(passes) and all(event.flag("training") for event in passes),
-        expected="forward passes of the discriminator in training mode",
-        seen="passes in evaluation mode",
-        hint="Call train() before the forward passes.",
-        mistake=evaluation_mode(step, "discriminator") or evaluation_mode(step, "generator"),
-    )
     expect_trained(step.call, dict(step.generator), dict(step.discriminator), step.real)

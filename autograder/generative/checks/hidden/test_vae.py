@@ -8,7 +8,6 @@ from autograder.judging import Draw, Submission, check, expect
 
 from ...mistakes.hidden import vae as mistakes
 from ...stand_ins.models import VAEModel
-from ..public import judge_common as common
 from ..public import models_autoencoder as small
 from . import judge_forward as forward
 from . import judge_loss as losses
@@ -73,11 +72,11 @@ def test_z_has_gradients(submission: Submission, draw: Draw) -> None:
     rubric="The code that forward decodes",
 )
 def test_forward_decodes_a_sample(submission: Submission, draw: Draw) -> None:
-    n, nz = draw.integer(240, 300), draw.integer(5, 9)
+    n, nz = draw.size("batch", 240, 300), draw.size("latent", 5, 9)
     weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)
     seen = submission.ask("vae.forward", weights=weights, x=x, given_reparameterize=True)
     forward.expect_posterior_sample(seen, weights, x, None)
-    x = x[: draw.integer(3, 9)]
+    x = x[: draw.size("batch", 3, 9)]
     forward.expect_new_sample(
         submission.ask("vae.forward", weights=weights, x=x, given_reparameterize=False), weights, x, None
     )
@@ -93,10 +92,9 @@ def test_forward_decodes_a_sample(submission: Submission, draw: Draw) -> None:
     rubric="The value of kl_loss",
 )
 def test_kl_loss(submission: Submission, draw: Draw) -> None:
-    for n in (draw.integer(3, 9), draw.integer(9, 70)):
+    for n in (draw.size("batch", 3, 9), draw.size("batch", 9, 70)):
         case = losses.loss_case(draw, n)
         seen = submission.ask("vae.loss", **case.inputs)
-        common.expect_any_batch_size(seen, n)
         losses.expect_kl(seen, case)
 
 
@@ -109,9 +107,8 @@ def test_kl_loss(submission: Submission, draw: Draw) -> None:
 )
 def test_total(submission: Submission, draw: Draw) -> None:
     for beta in (draw.number(0.02, 0.4), draw.number(2.0, 9.0)):
-        case = losses.loss_case(draw, draw.integer(3, 9), beta=beta)
+        case = losses.loss_case(draw, draw.size("batch", 3, 9), beta=beta)
         seen = submission.ask("vae.loss", **case.inputs)
-        common.expect_any_batch_size(seen, len(case.x))
         losses.expect_total(seen, case)
 
 
@@ -124,9 +121,8 @@ def test_total(submission: Submission, draw: Draw) -> None:
 )
 def test_loss_gradients(submission: Submission, draw: Draw) -> None:
     for dtype in (torch.float32, torch.float64):
-        case = losses.loss_case(draw, draw.integer(3, 9), dtype)
+        case = losses.loss_case(draw, draw.size("batch", 3, 9), dtype)
         seen = submission.ask("vae.loss", **case.inputs)
-        common.expect_any_batch_size(seen, len(case.x))
         losses.expect_loss_gradients(seen, case)
 
 
@@ -138,8 +134,8 @@ def test_loss_gradients(submission: Submission, draw: Draw) -> None:
     rubric="The code that reconstruct decodes",
 )
 def test_reconstruct_decodes_the_mean(submission: Submission, draw: Draw) -> None:
-    for n in (draw.integer(3, 9), 1):
-        nz = draw.integer(3, 9)
+    for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
+        nz = draw.size("latent", 3, 9)
         weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)
         seen = submission.ask("vae.reconstruct", weights=weights, x=x)
         expect_reconstruction(seen, weights, x, None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from autograder.judging import Mistake, Observation, Submission, close, fail, first_shown
 
-from ...mistakes.public.gan import LARGE_LOGITS, LOSS_NOT_REDUCED, MISTAKES_AT_LARGE_LOGITS
+from ...mistakes.public.gan import LARGE_LOGITS, LOSS_NOT_REDUCED, MISTAKES_AT_LARGE_LOGITS, InitialLayer
 
 
 def ask_loss(submission: Submission, logits: Tensor, labels: Tensor) -> Observation:
@@ -44,3 +46,12 @@ def mistake_at_large_logits(submission: Submission) -> Mistake | None:
         for size in LARGE_LOGITS
     }
     return first_shown(MISTAKES_AT_LARGE_LOGITS, losses)
+
+
+def initial_layers(layers: Sequence[Observation]) -> list[InitialLayer]:
+    """The convolutions and batch normalisations of a new DCGAN."""
+    return [
+        InitialLayer(layer.text("network"), layer.tensor("weight"), layer.text("kind") == "convolution")
+        for layer in layers
+        if layer.text("kind") in ("convolution", "batch norm")
+    ]

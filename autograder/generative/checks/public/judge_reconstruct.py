@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.judging import Draw, NoAnswer, Observation, Submission, expect, fail
+from autograder.judging import (
+    Candidate,
+    Draw,
+    NoAnswer,
+    Observation,
+    Submission,
+    close,
+    expect,
+    expect_close,
+    fail,
+)
 
 from ...mistakes.public import gan_reconstruct as mistakes
-from ...stand_ins.gan import CODE_SIZE
-from .models_gan import generator_from, generator_state, reachable_images
+from ...stand_ins.gan import CODE_SIZE, stand_in_reconstruction_loss
+from .models_gan import State, generator_from, generator_state, reachable_images
 
 PROBE = "gan_reconstruct.reconstruct"
+# Whether the generator and the discriminator are in training mode before a search. The generator is in it before most
+# searches, which shows code that forgets to change its mode; together, they show each network left in either mode.
+MODES, OTHER_MODES = [True, False], [False, True]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 # Batch sizes that students write into their code in place of the batch's own: the handout's 64 images, and batch_size.
 FIXED = (64, 128)
 
@@ -24,7 +40,7 @@ class Search:
     """One call of `reconstruct`: what was observed, the generator's weights, the images that were given."""
 
     seen: Observation
-    state: dict[str, Tensor]
+    state: State
     samples: Tensor
 
     @property
@@ -49,37 +65,56 @@ class Search:
         """Mean squared difference from the given images."""
         return (images - self.samples).double().square().mean().item()
 
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """The losses that may have been minimised: the stand-in of the student's own, and the mean squared error.
 
-def ask_search(submission: Submission, draw: Draw, count: int, **inputs: Any) -> Search:
+        The one that was called comes first. Code that computes the error itself never calls the stand-in.
+        """
+        both = (stand_in_reconstruction_loss, F.mse_loss)
+        return both if self.seen.flag("own_loss") else both[::-1]
+
+    def accepted(self, images: Tensor) -> list[float]:
+        """The losses of images that may be returned."""
+        return [loss(images.double(), self.samples.double()).item() for loss in self.losses]
+
+
+def ask_search(submission: Submission, draw: Draw, count: int, training: list[bool] = MODES) -> Search:
     """A search with `count` images; with another number, where the code works for that number alone.
 
+    training: whether the generator and the discriminator are in training mode before the call.
     Only the check of the number of images takes points for that.
     """
     state = generator_state(draw)
     samples = reachable_images(state, draw, count)
     try:
-        found = Search(submission.ask_once(PROBE, samples=samples, generator=state, **inputs), state, samples)
+        found = search(submission, state, samples, training)
     except NoAnswer as reason:
-        other = ask_fixed_search(submission, draw, state, **inputs) if reason.status == "failed" else None
+        other = ask_fixed_search(submission, draw, state, training) if reason.status == "failed" else None
         if other is None:
             raise
         return other
     if makes_another_number(found):
-        return ask_fixed_search(submission, draw, state, **inputs) or found
+        return ask_fixed_search(submission, draw, state, training) or found
     return found
 
 
-def ask_fixed_search(
-    submission: Submission, draw: Draw, state: dict[str, Tensor], **inputs: Any
-) -> Search | None:
+def search(submission: Submission, state: State, samples: Tensor, training: list[bool]) -> Search:
+    """One call of reconstruct; checks that ask for the same search examine the same one."""
+    return Search(
+        submission.ask_once(PROBE, samples=samples, generator=state, training=training), state, samples
+    )
+
+
+def ask_fixed_search(submission: Submission, draw: Draw, state: State, training: list[bool]) -> Search | None:
     """A search with the first of the numbers FIXED for which the code works; None where it works for none of them."""
     for count in FIXED:
         samples = reachable_images(state, Draw(draw.seed), count)
         try:
-            seen = submission.ask_once(PROBE, samples=samples, generator=state, **inputs)
+            found = search(submission, state, samples, training)
         except NoAnswer:
             continue
-        if not makes_another_number(found := Search(seen, state, samples)):
+        if not makes_another_number(found):
             return found
     return None
 
@@ -107,6 +142,28 @@ def returned_pair(seen: Observation, count: int) -> tuple[float, Tensor]:
     return loss, results.tensor("images", (count, 3, 32, 32), what="the returned images")
 
 
+def expect_loss_of(
+    found: Search, loss: float, images: Tensor, *, what: str, rtol: float, others: Sequence[Candidate] = ()
+) -> None:
+    """Raises Fault unless a loss is that of the images.
+
+    others: further mistakes with the losses that they lead to.
+    """
+    accepted = found.accepted(images)
+    if any(close(loss, value, rtol=rtol, atol=1e-5) for value in accepted):
+        return
+    at_zero = found.accepted(found.start())
+    expect_close(
+        loss,
+        accepted[0],
+        what=what,
+        rtol=rtol,
+        atol=1e-5,
+        mistakes=[*(mistakes.RETURNS_FIRST_LOSS.giving(value) for value in at_zero), *others],
+        hint="Return the loss after the last step, not the first or the mean of all.",
+    )
+
+
 def expect_searched(found: Search) -> None:
     """Raises Fault unless the last codes or the returned images are nearer to the given images than the zero codes are."""
     at_zero = found.error(found.start())
@@ -127,7 +184,8 @@ def expect_searched(found: Search) -> None:
 
 
 def expect_untouched(found: Search) -> None:
-    """Raises Fault when reconstruct changed a network, left gradients on it, or did not search at all."""
+    """Raises Fault when reconstruct did not search at all, changed a network, or left gradients on it."""
+    expect_searched(found)
     for network in ("generator", "discriminator"):
         same = found.seen.part("same").part(network)
         for part, (words, mistake) in mistakes.UNTOUCHED.items():
@@ -144,4 +202,3 @@ def expect_untouched(found: Search) -> None:
             seen="gradients on its parameters",
             mistake=mistakes.GRADIENTS_LEFT,
         )
-    expect_searched(found)

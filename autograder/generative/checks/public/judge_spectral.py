@@ -1,39 +1,160 @@
-"""How the checks of the discriminator with spectral normalisation read the weights that its convolutions use."""
+"""How the checks of the discriminator with spectral normalisation have it compute with given weights, and judge that.
+
+Every weight is drawn with a clear gap below its largest singular value, so that power iteration finds it in a few passes.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from itertools import product
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.judging import Submission, expect
+from autograder.judging import Draw, Observation, Submission, expect
 
-# Power iteration, one round in each forward pass, approaches the singular value from below: after 60 passes the
-# normalised weight's is at most a few per cent above 1. Without normalisation it is at least 2.5 times its initial value.
-FORWARDS = 60
-LOW, HIGH = 0.9, 1.15
+# The kernels of the given Discriminator's convolutions, and the weight of its last layer.
+KERNELS = ((32, 3, 4, 4), (64, 32, 4, 4), (128, 64, 4, 4))
+LAST = (1, 2048)
+LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3  # singular values of the kernels that are sent
+# Passes in training mode: power iteration needs few; running averages come within 0.9^160 of those of the last pass.
+FORWARDS = {"class": 160, "true": 40, "false": 40}
+LOW, HIGH = 0.9, 1.15  # a largest singular value of 1, as far as power iteration gets there
+NEAR = 1e-3  # of the logits' size: rounding, and what power iteration leaves
 
 
-def ask_matrices(
-    submission: Submission, which: str, images: Tensor, factors: list[float], **inputs: Any
-) -> list[Tensor]:
-    """The weights that the three convolutions use, each as a matrix with one row per output channel, after the
-    parameters were multiplied by `factors`.
+@dataclass(frozen=True)
+class Sent:
+    """The images that a discriminator judges, and the values that its parameters are given."""
+
+    images: Tensor
+    weights: list[Tensor]  # three kernels and the last layer's
+    vectors: list[Tensor]  # of all parameters with one axis, by length: 32, 64, 128 and 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights that the convolutions used in one pass, each with its kernel's shape."""
+
+    used: list[Tensor]
+
+    @property
+    def matrices(self) -> list[Tensor]:
+        """With one row per output channel."""
+        return [weight.flatten(1) for weight in self.used]
+
+    @property
+    def by_input(self) -> list[Tensor]:
+        """With one row per input channel."""
+        return [weight.transpose(0, 1).flatten(1) for weight in self.used]
+
+    def normalised(self) -> list[bool]:
+        return [is_normalised(matrix) for matrix in self.matrices]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A discriminator that computed with the values that were sent."""
+
+    sent: Sent
+    seen: Observation
+
+    def placed(self) -> bool:
+        """Whether each weight found the one parameter of its shape."""
+        return self.seen.list("placed") == [1] * len(self.sent.weights)
+
+    def weights(self, mode: str = "training") -> Weights:
+        """The weights of the convolutions; raises a fault where there are fewer than three."""
+        found = [o for o in self.seen.part(mode).parts("operations") if o.text("kind") == "convolution"]
+        expect(len(found) >= 3, expected="three convolutions in a forward pass", seen=str(len(found)))
+        return Weights([o.tensor("weight", (None, None, None, None)) * o.number("scale") for o in found])
+
+    def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
+        """Whether its logits are those of Discriminator with these weights.
+
+        kernels: in training mode. used: in this mode.
+        """
+        seen = self.seen.part(mode).get("logits")
+        right = logits_of(self.sent, kernels, used, last, mode == "training")
+        return (
+            isinstance(seen, Tensor)
+            and seen.shape == right.shape
+            and bool((seen - right).norm() <= NEAR * right.norm())
+        )
+
+    def are_probabilities(self) -> bool:
+        """Whether all logits lie between 0 and 1."""
+        seen = self.seen.part("training").get("logits")
+        return isinstance(seen, Tensor) and seen.numel() > 0 and bool(((seen > 0) & (seen < 1)).all())
+
+    def is_discriminator(self, mode: str) -> bool:
+        """Whether it computes what Discriminator does with the weights sent, each normalised or not.
+
+        Where they are normalised in another way, the weights that the convolutions used count: other checks judge these.
+        """
+        *kernels, last = [(normed_weight(weight), weight) for weight in self.sent.weights]
+        if any(self.computes(mode, chosen, chosen, weight) for *chosen, weight in product(*kernels, last)):
+            return True
+        trained, used = (self.weights(each).used for each in ("training", mode))
+        if any([tuple(weight.shape) for weight in found] != list(KERNELS) for found in (trained, used)):
+            return False
+        return any(self.computes(mode, trained, used, weight) for weight in last)
+
+
+def ask_filled(submission: Submission, draw: Draw, which: str) -> Filled:
+    """A new discriminator with drawn parameters; checks with the same draw examine the same one.
 
     which: "class" for SpectralNormDiscriminator(), "true" or "false" for DCGAN(spectral_norm=...)'s discriminator.
     """
-    seen = submission.ask(
-        "gan_spectral.effective_weights",
+    weights = [kernel(draw, *shape) for shape in KERNELS] + [draw.normal(*LAST, std=0.05)]
+    signs = [draw.normal(n).sign() for n in (64, 128)]
+    wide = [sign * draw.uniform(len(sign), low=0.5, high=1.5) for sign in signs]
+    sent = Sent(draw.uniform(4, 3, 32, 32), weights, [draw.normal(32, std=0.5), *wide, draw.normal(1)])
+    seen = submission.ask_once(
+        "gan_spectral.filled",
         which=which,
-        images=images,
-        factors=factors,
-        forwards=FORWARDS,
-        **inputs,
+        images=sent.images,
+        weights=sent.weights,
+        vectors=sent.vectors,
+        factor=draw.number(2.5, 4.0),
+        forwards=FORWARDS[which],
     )
-    found = [o for o in seen.parts("operations") if o.text("kind") == "convolution"]
-    expect(len(found) == 3, expected="three convolutions in a forward pass", seen=str(len(found)))
-    return [o.tensor("weight", (None, None, 4, 4)).flatten(1) * o.number("scale") for o in found]
+    return Filled(sent, seen)
+
+
+def kernel(draw: Draw, outputs: int, *rest: int) -> Tensor:
+    """A kernel whose matrix, one row per output channel, has the singular values LARGEST and then SECOND to SMALLEST."""
+    rows, _ = torch.linalg.qr(draw.normal(outputs, outputs))
+    inputs = torch.Size(rest).numel()
+    columns, _ = torch.linalg.qr(draw.normal(inputs, outputs))
+    values = torch.cat([torch.tensor([LARGEST]), torch.linspace(SECOND, SMALLEST, outputs - 1)])
+    return ((rows * values) @ columns.t()).reshape(outputs, *rest)
+
+
+def normed_weight(weight: Tensor) -> Tensor:
+    """A weight divided by the largest singular value of its matrix."""
+    return weight / largest_singular_value(weight.flatten(1))
+
+
+def logits_of(sent: Sent, kernels: list[Tensor], used: list[Tensor], last: Tensor, training: bool) -> Tensor:
+    """The logits of the given Discriminator with these weights and the vectors sent: bias, scale and shift alike.
+
+    kernels: in training mode. used: in evaluation mode, where its running averages are those of these images in training
+    mode.
+    """
+    x = y = sent.images  # in training mode, and in evaluation mode
+    for bias, *weights in zip(sent.vectors, kernels, used, strict=False):
+        x, y = (
+            F.conv2d(z, weight, bias, stride=2, padding=1) for z, weight in zip((x, y), weights, strict=True)
+        )
+        if weights[0] is not kernels[0]:
+            mean = x.mean((0, 2, 3))
+            biased, unbiased = (x.var((0, 2, 3), unbiased=u) for u in (False, True))
+            y = F.batch_norm(y, mean, unbiased, bias, bias)
+            x = F.batch_norm(x, mean, biased, bias, bias)
+        x, y = F.leaky_relu(x), F.leaky_relu(y)
+    return F.linear((x if training else y).flatten(1), last, sent.vectors[3])
 
 
 def largest_singular_value(matrix: Tensor) -> float:

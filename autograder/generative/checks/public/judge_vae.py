@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from autograder.judging import Mistake, Observation, expect, first_shown
 
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
-from ...mistakes.public.vae import RECONSTRUCT_SAMPLES
+from ...mistakes.public.vae import Q_IS_A_PAIR, RECONSTRUCT_KEEPS_GRAPH, RECONSTRUCT_SAMPLES
 from . import judge_calls as calls
+from .judge_history import expect_entries
 
 
 def expect_posterior_shape(q: Tensor, n: int, nz: int, *, what: str, mistake: Mistake) -> None:
@@ -23,6 +27,27 @@ def expect_posterior_shape(q: Tensor, n: int, nz: int, *, what: str, mistake: Mi
         seen=f"shape {tuple(q.shape)}",
         hint="The encoder has 2 nz outputs: one for each mean and one for each log sigma.",
         mistake=first_shown([mistake], q.shape, n, nz),
+        form=True,
+    )
+
+
+def expect_one_tensor(seen: Observation) -> None:
+    """Ends the check when q is the pair (mu, log_sigma); for the end of a check, when all else is right."""
+    expect(
+        not seen.flag("q_is_a_pair"),
+        expected='outputs["q"]: one tensor (N, 1, 2 nz)',
+        seen="a pair of tensors",
+        mistake=Q_IS_A_PAIR,
+    )
+
+
+def expect_no_graph(seen: Observation, what: str) -> None:
+    """Raises a fault when reconstructions are attached to a graph."""
+    expect(
+        not seen.flag("graph"),
+        expected=f"{what}: images without a graph",
+        seen="a tensor that requires gradients",
+        mistake=RECONSTRUCT_KEEPS_GRAPH,
     )
 
 
@@ -32,8 +57,13 @@ def part(seen: Observation, name: str) -> Tensor:
     return parts.tensor(name, (), what=f'parts["{name}"]')
 
 
-def expect_deterministic(seen: Observation, n: int) -> Tensor:
-    """The images (N, 28, 28) of the first of two calls of reconstruct, after checking that the second gave the same."""
+def expect_deterministic(
+    seen: Observation, n: int, decoded: Callable[[Tensor], bool] = lambda images: False
+) -> Tensor:
+    """The images (N, 28, 28) of the first of two calls of reconstruct, after checking that the second gave the same.
+
+    decoded: whether a decoder made the images: only then does the mistake of sampling explain everything.
+    """
     calls.expect_one_half(seen)
     asked = (n, 28, 28)
     first, second = (
@@ -44,25 +74,26 @@ def expect_deterministic(seen: Observation, n: int) -> Tensor:
         torch.allclose(first, second, atol=1e-6),
         expected="the same images at every call",
         seen=f"images that differ by up to {float((first - second).abs().max()):.3g}",
-        mistake=RECONSTRUCT_SAMPLES,
+        mistake=replace(RECONSTRUCT_SAMPLES, once=decoded(first)),
     )
     return first
 
 
 def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
     """Raises a fault unless there are two lists of plain floats, one entry per iteration, and rec_loss falls."""
-    calls.expect_flattened(seen)
     history = seen.part("history", what="the value that the training returned")
-    losses, _ = (
-        history.numbers(
+    found = {
+        name: expect_entries(
+            history,
             name,
             epochs * per_epoch,
-            what=f'history["{name}"] of {epochs} epochs of {per_epoch} batches',
-            hint="Append both losses inside the inner loop, at every batch.",
-            mistakes=[HISTORY_ONE_ENTRY_PER_EPOCH.giving(epochs)],
+            f'history["{name}"] of {epochs} epochs of {per_epoch} batches',
+            [HISTORY_ONE_ENTRY_PER_EPOCH.giving(epochs)],
+            "Append both losses inside the inner loop, at every batch.",
         )
         for name in ("rec_loss", "kl_loss")
-    )
+    }
+    losses = found["rec_loss"].once
     expect(
         not seen.flag("graph"),
         expected="plain floats",
@@ -75,3 +106,6 @@ def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
         seen=f"{losses[0]:.4f} at the first iteration, {losses[-1]:.4f} at the last",
         hint="In every iteration: forward pass, loss, zero_grad, backward on the total, optimiser step.",
     )
+    for name, entries in found.items():
+        entries.expect_once(f'history["{name}"]')
+    calls.expect_flattened(seen)

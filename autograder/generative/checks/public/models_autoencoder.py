@@ -80,11 +80,12 @@ class Sizes:
 
 def sizes(draw: Draw) -> Sizes:
     """Sizes of a training run, drawn for each check."""
-    batch = draw.integer(4, 8)
-    full = draw.integer(2, 4)
+    batch = draw.size("batch", 4, 8)
+    full, rest = draw.integer(2, 4), draw.integer(2, batch)
     return Sizes(
-        nz=draw.integer(3, 6),
-        images=full * batch + draw.integer(2, batch),
+        nz=draw.size("latent", 3, 6),
+        # Where the batch has the usual size, every batch has.
+        images=full * batch + (0 if "batch" in draw.usual else rest),
         batch=batch,
         epochs=draw.integer(2, 4),
         rate=draw.choice([5e-4, 2e-3, 3e-3, 4e-3]),

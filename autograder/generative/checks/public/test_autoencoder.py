@@ -9,11 +9,11 @@ import torch
 from autograder.judging import Draw, Submission, check, expect, expect_close, expect_equal
 
 from ...mistakes.public import autoencoder as mistakes
-from ...mistakes.public.common import FIXED_BATCH_SIZE, FIXED_IMAGE_SIZE
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
 from . import judge_calls as calls
 from . import judge_common as common
 from . import models_autoencoder as small
+from .judge_history import expect_entries
 
 
 @check(
@@ -24,18 +24,10 @@ from . import models_autoencoder as small
 )
 def test_encoder_shapes(submission: Submission, draw: Draw) -> None:
     for _ in range(2):
-        n, nz, size = draw.integer(2, 7), draw.integer(3, 40), draw.integer(100, 800)
+        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 40), draw.size("image", 100, 800)
         for shape in [(n, 1, size), (n, size)]:
             x = draw.uniform(*shape)
-            usual = {"sizes": [nz, 784], "x": draw.uniform(*shape[:-1], 784)}
-            seen = calls.ask_with_trials(
-                submission,
-                "autoencoder.shapes",
-                [(usual, FIXED_IMAGE_SIZE)],
-                name="Encoder",
-                sizes=[nz, size],
-                x=x,
-            )
+            seen = submission.ask("autoencoder.shapes", name="Encoder", sizes=[nz, size], x=x)
             what = f"Encoder({nz}, {size}) on x of shape {shape}"
             asked = (*shape[:-1], nz)
             out = seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
@@ -54,7 +46,7 @@ def test_encoder_shapes(submission: Submission, draw: Draw) -> None:
 )
 def test_decoder_shapes_and_range(submission: Submission, draw: Draw) -> None:
     for _ in range(2):
-        n, nz, size = draw.integer(2, 7), draw.integer(3, 40), draw.integer(100, 800)
+        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 40), draw.size("image", 100, 800)
         for shape in [(n, 1, nz), (n, nz)]:
             # Codes this large push a layer that does not end in a sigmoid out of [0, 1].
             z = draw.normal(*shape, std=40.0)
@@ -125,7 +117,7 @@ def test_loader_serves_full_batches(submission: Submission, draw: Draw) -> None:
     "(N, 1, 784) or (N, 784).",
 )
 def test_grey_costs_ln_2(submission: Submission, draw: Draw) -> None:
-    n = draw.integer(3, 7)
+    n = draw.size("batch", 3, 7)
     x_hat = torch.full((n, 1, 784), 0.5)
     for shape in [(n, 1, 28, 28), (n, 1, 784), (n, 784)]:
         x = draw.uniform(*shape, low=0.02, high=0.98)
@@ -156,11 +148,11 @@ def test_grey_costs_ln_2(submission: Submission, draw: Draw) -> None:
     asks="reconstruction_loss(x_hat, x): binary cross-entropy with the prediction first and the truth second.",
 )
 def test_truth_costs_least(submission: Submission, draw: Draw) -> None:
-    x = draw.uniform(5, 1, 784, low=0.1, high=0.9)
-    step = draw.normal(5, 1, 784, std=0.03).clamp(-0.08, 0.08)
+    n = draw.or_usual("batch", 5)
+    x = draw.uniform(n, 1, 784, low=0.1, high=0.9)
+    step = draw.normal(n, 1, 784, std=0.03).clamp(-0.08, 0.08)
     pairs = [{"x_hat": x + amount * step, "x": x} for amount in (0.0, 1.0, -1.0)]
-    of_64 = {"pairs": [{k: calls.by_64(v) for k, v in pair.items()} for pair in pairs]}
-    seen = calls.ask_with_trials(submission, "autoencoder.losses", [(of_64, FIXED_BATCH_SIZE)], pairs=pairs)
+    seen = submission.ask("autoencoder.losses", pairs=pairs)
     at_truth, above, below = seen.numbers("losses", 3, what="the losses")
     # The average of x log x_hat over 3920 pixels in [0.1, 0.9]: the entropy of such pixels is near 0.58.
     expect(
@@ -191,14 +183,11 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
         learning_rate=5e-3,
     )
     iterations = 8 * size.iterations // size.epochs
-    calls.expect_flattened(seen)
-    losses = seen.numbers(
-        "history",
-        iterations,
-        what=f"the losses of 8 epochs of {iterations // 8} batches",
-        hint="Append the loss inside the inner loop, at every batch.",
-        mistakes=[HISTORY_ONE_ENTRY_PER_EPOCH.giving(8)],
-    )
+    what = f"the losses of 8 epochs of {iterations // 8} batches"
+    one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(8)
+    hint = "Append the loss inside the inner loop, at every batch."
+    entries = expect_entries(seen, "history", iterations, what, [one_per_epoch], hint)
+    losses = entries.once
     expect(
         not seen.flag("graph"),
         expected="plain floats",
@@ -211,6 +200,8 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
         seen=f"{losses[0]:.4f} at the first iteration, {losses[-1]:.4f} at the last",
         hint="In every iteration: forward, loss, clear the gradients, backward, optimiser step.",
     )
+    entries.expect_once(what)
+    calls.expect_flattened(seen)
 
 
 @check(
@@ -223,7 +214,7 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
 def test_samples_are_images(submission: Submission, draw: Draw) -> None:
     counts = (draw.integer(2, 9), 1)
     answers = []
-    for count, nz in zip(counts, (draw.integer(3, 6), draw.integer(6, 10)), strict=True):
+    for count, nz in zip(counts, (draw.size("latent", 3, 6), draw.size("latent", 6, 10)), strict=True):
         weights = small.weights(draw, nz, outputs=nz)
         answers.append(submission.ask("autoencoder.sample_images", weights=weights, num_samples=count, nz=nz))
     numbers = [

@@ -25,12 +25,15 @@ from . import models_autoencoder as small
     asks="idx2onehot(idx, n): integer labels (N,) or (N, 1), 0 <= idx < n -> (N, n) float32.",
 )
 def test_onehot_rows(submission: Submission, draw: Draw) -> None:
-    for n in (draw.integer(3, 10), draw.integer(11, 16)):
+    for n in (draw.integer(4, 10), draw.integer(11, 16)):
         count = draw.integer(4, 20)
-        labels = draw.integers(0, n, count)
-        seen = submission.ask("cvae.idx2onehot", labels=[labels, labels[:, None]], n=n)
-        for value, shape in zip(seen.list("values", 2), [(count,), (count, 1)], strict=True):
-            calls.expect_onehot(value, labels.reshape(shape), n)
+        # Labels with both ends, and labels without the largest: the width is n for all.
+        ends, fewer = draw.integers(0, n, count), draw.integers(0, n - 2, count)
+        ends[0], ends[-1] = 0, n - 1
+        inputs = [fewer, fewer[:, None], ends, ends[:, None]]
+        seen = submission.ask("cvae.idx2onehot", labels=inputs, n=n)
+        for value, labels in zip(seen.list("values", 4), inputs, strict=True):
+            calls.expect_onehot(value, labels, n)
 
 
 @check(
@@ -41,7 +44,7 @@ def test_onehot_rows(submission: Submission, draw: Draw) -> None:
     "c=None) -> (N, 28, 28); conditional with num_labels < 1 raises ValueError.",
 )
 def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> None:
-    n, nz, count = draw.integer(2, 7), draw.integer(3, 12), draw.integer(3, 12)
+    n, nz, count = draw.size("batch", 2, 7), draw.size("latent", 3, 12), draw.size("classes", 3, 12)
     x, c = draw.uniform(n, 1, 784), draw.integers(0, count, n)
     for labels in (c, None):
         how = "a conditional CVAE" if labels is not None else "an unconditional CVAE, called without labels"
@@ -51,23 +54,45 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
             seen = calls.ask_naming(submission, "cvae.whole", NEEDS_LABELS, **inputs)
         else:
             seen = submission.ask("cvae.whole", **inputs)
-        common.expect_any_batch_size(seen, n)
         outputs = seen.part("outputs", what=f"the value that forward of {how} returned")
         q = outputs.tensor("q", what='outputs["q"]')
         judge.expect_posterior_shape(q, n, nz, what=f'outputs["q"] of {how}', mistake=Q_OVERWRITTEN)
         outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
+        judge.expect_one_tensor(seen)
         calls.expect_gradient_flow(seen, how)
         seen = calls.ask_naming(submission, "cvae.own_reconstruct", NEVER_RUN, **inputs)
         calls.expect_one_half(seen)
         asked = (n, 28, 28)
         seen.tensor("first", asked, what=f"reconstruct of {how}", mistakes=calls.misshapen(asked))
+        judge.expect_no_graph(seen, f"reconstruct of {how}")
+    _expect_labels_to_matter(submission, draw, nz, count)
     raised = submission.ask("cvae.refused", nz=nz, counts=[1, 0, -1]).list("raised", 3)
     expect_equal(
-        raised,
-        ["", "ValueError", "ValueError"],
-        what="the exceptions of CVAE(nz, conditional=True, num_labels=1, 0 and -1)",
+        ["" if name == "" else "an exception" for name in raised],
+        ["", "an exception", "an exception"],
+        what="what CVAE(nz, conditional=True, num_labels=1, 0 and -1) raises",
         mistakes=mistakes.refusals(),
     )
+
+
+def _expect_labels_to_matter(submission: Submission, draw: Draw, nz: int, count: int) -> None:
+    """Encoder and decoder return something else for other labels."""
+    c = draw.integers(0, count, 5)
+    inputs: dict[str, Any] = {
+        "x": draw.uniform(5, 1, 784),
+        "z": draw.normal(5, 1, nz),
+        "c": c,
+        "other": (c + 1) % count,
+    }
+    seen = submission.ask("cvae.label_effects", nz=nz, num_labels=count, **inputs)
+    for part, mistake in mistakes.IGNORED_LABELS.items():
+        before, after = (seen.tensor(f"{part} {k}", what=f"the output of the {part}") for k in ("c", "other"))
+        expect(
+            before.shape != after.shape or bool((before != after).any()),
+            expected=f"a conditional {part} whose output depends on the label",
+            seen="the same output for other labels",
+            mistake=mistake,
+        )
 
 
 @check(
@@ -79,7 +104,7 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
 )
 def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> None:
     size = small.sizes(draw)
-    for labels in (draw.integer(3, 10), 0):
+    for labels in (draw.size("classes", 3, 10), 0):
         seen = submission.ask(
             "cvae.train_cvae",
             weights=small.weights(draw, size.nz, labels=labels),
@@ -100,8 +125,8 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
     asks="sample_conditional(model, labels, nz) -> (len(labels), 28, 28), no graph attached.",
 )
 def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 9)):
-        nz, count = draw.integer(3, 9), draw.integer(3, 12)
+    for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
+        nz, count = draw.size("latent", 3, 9), draw.size("classes", 3, 12)
         seen = submission.ask(
             "cvae.sample_conditional",
             weights=small.weights(draw, nz, labels=count),
@@ -131,7 +156,7 @@ def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
     asks="sample_conditional(model, labels, nz) decodes one z per label, with that label.",
 )
 def test_labels_are_used_in_order(submission: Submission, draw: Draw) -> None:
-    nz, count, n = draw.integer(3, 9), draw.integer(4, 9), draw.integer(12, 20)
+    nz, count, n = draw.size("latent", 3, 9), draw.size("classes", 4, 9), draw.size("batch", 12, 20)
     weights = small.weights(draw, nz, labels=count)
     # The label alone decides the image: the code has next to no influence.
     weights["decoder_weight"] = weights["decoder_weight"] * 1e-4

@@ -21,7 +21,7 @@ from autograder.judging import (
 )
 
 from ...mistakes.public import gan as mistakes
-from .judge_gan import ask_loss, loss_number, mistake_at_large_logits
+from .judge_gan import ask_loss, initial_layers, loss_number, mistake_at_large_logits
 
 CONSTRUCTION = (
     "DCGAN(spectral_norm=False, device=None) makes _generator, _discriminator, optimizerG and optimizerD on the device; its "
@@ -106,8 +106,8 @@ def test_networks_and_optimisers_are_made(submission: Submission, draw: Draw) ->
 )
 def test_initial_weights_are_roughly_right(submission: Submission) -> None:
     layers = submission.ask("gan.initial_weights").parts("layers")
-    convolutions = [layer.tensor("weight") for layer in layers if layer.text("kind") == "convolution"]
-    untouched = first_shown(mistakes.UNTOUCHED_CONVOLUTIONS, convolutions)
+    convolutions = [layer for layer in layers if layer.text("kind") == "convolution"]
+    untouched = first_shown(mistakes.UNTOUCHED_NETWORKS, initial_layers(layers))
     for layer in layers:
         name = f"{layer.text('network')}, {layer.text('name')}"
         if layer.text("kind") == "convolution":
@@ -117,7 +117,7 @@ def test_initial_weights_are_roughly_right(submission: Submission) -> None:
                 expected=f"{name}: weights with a standard deviation of 0.02",
                 seen=f"{deviation:.4f}",
                 hint="A method that is never called initialises nothing; and both networks have convolutions.",
-                mistake=untouched,
+                mistake=untouched or first_shown([mistakes.CONVOLUTIONS_MISSED], layer.tensor("weight")),
             )
         if layer.text("kind") == "batch norm":
             weight = layer.tensor("weight")
@@ -127,7 +127,7 @@ def test_initial_weights_are_roughly_right(submission: Submission) -> None:
                 expected=f"{name}: weights around 1 with a standard deviation of 0.02",
                 seen=f"mean {mean:.4f}, standard deviation {deviation:.4f}",
                 hint="Batch normalisations start at exactly 1 in PyTorch; here their weights are drawn.",
-                mistake=first_shown([mistakes.BATCH_NORMS_MISSED], weight),
+                mistake=untouched or first_shown([mistakes.BATCH_NORMS_MISSED], weight),
             )
     batch_norms = [layer for layer in layers if layer.text("kind") == "batch norm"]
     expect(
@@ -145,7 +145,7 @@ def test_initial_weights_are_roughly_right(submission: Submission) -> None:
     asks=LOSS,
 )
 def test_classification_loss_has_known_values(submission: Submission, draw: Draw) -> None:
-    labels = (draw.uniform(6, 1) < 0.5).float()
+    labels = (draw.permutation(6).view(6, 1) < draw.integer(2, 5)).float()  # some of either kind
     undecided = torch.zeros(6, 1)
     expect_close(
         loss_number(ask_loss(submission, undecided, labels), math.log(2), "the loss at logits of 0"),

@@ -8,7 +8,7 @@ from autograder.judging import Draw, Submission, candidates, check, expect, expe
 
 from ...mistakes.public import gan_reconstruct as mistakes
 from .judge_gan import loss_number
-from .judge_reconstruct import ask_search, expect_untouched
+from .judge_reconstruct import ask_search, expect_loss_of, expect_untouched
 
 
 @check(
@@ -34,6 +34,7 @@ def test_reconstruction_loss_has_known_values(submission: Submission, draw: Draw
             (
                 mistakes.ERROR_SUMMED,
                 mistakes.ERROR_SUMMED_PER_IMAGE,
+                mistakes.ERROR_SUMMED_OVER_BATCH,
                 mistakes.ERROR_NOT_SQUARED,
                 mistakes.ERROR_HALVED,
             ),
@@ -64,14 +65,12 @@ def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) 
         seen=f"{reached:.4f}",
         hint="Let Adam change the codes so that _reconstruction_loss falls.",
     )
-    expect_close(
+    expect_loss_of(
+        found,
         loss,
-        reached,
+        images,
         what="the returned loss: that of the returned images, or from just before the last step",
         rtol=0.02,
-        atol=1e-5,
-        mistakes=[mistakes.RETURNS_FIRST_LOSS.giving(at_zero)],
-        hint="Return the loss after the last step, not the first or the mean of all.",
     )
 
 

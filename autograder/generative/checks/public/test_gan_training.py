@@ -22,7 +22,15 @@ from autograder.judging import (
 
 from ...mistakes.public import gan_training as mistakes
 from ...stand_ins.gan import CODE_SIZE
-from .judge_training_step import BATCH, ask_steps, events, expect_trained, order_of_steps
+from .judge_training_step import (
+    BATCH,
+    PHASES,
+    ask_phases,
+    ask_steps,
+    events,
+    expect_trained,
+    order_of_steps,
+)
 from .models_gan import State, discriminator_state, generator_state
 
 STEPS = (
@@ -49,7 +57,7 @@ def small_networks(draw: Draw) -> tuple[State, State]:
 def test_each_network_takes_one_step(submission: Submission, draw: Draw) -> None:
     generator, discriminator = small_networks(draw)
     real = draw.uniform(BATCH, 3, 32, 32)
-    (call,) = ask_steps(submission, [real], generator, discriminator)
+    (call,) = ask_steps(submission, [real], generator, discriminator, strict=True)
     order = order_of_steps(call)
     expect(
         order == ["discriminator", "generator"],
@@ -114,9 +122,21 @@ def expect_moved_by_optimiser(call: Observation, network: str, state: State) -> 
 def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
     generator, discriminator = small_networks(draw)
     real = draw.uniform(BATCH, 3, 32, 32)
-    (call,) = ask_steps(submission, [real], generator, discriminator)
+    (call,) = ask_phases(submission, [real], generator, discriminator, PHASES[:1])
     found = events(call, "discriminator step")
     order = order_of_steps(call)
+    if order == [
+        "generator"
+    ]:  # without optimizerD's step, the graph of what the discriminator judges shows it
+        attached = [event.flag("attached") for event in events(call, "discriminator")]
+        expect(
+            len(attached) >= 3 and sum(attached) <= 1,
+            expected="a discriminator that judges fakes with a graph in the generator's phase only",
+            seen=f"{sum(attached)} of {len(attached)} batches with a graph",
+            mistake=first_shown(mistakes.WRONG_ORDERS, order),
+        )
+        expect_trained(call, generator, discriminator, real)
+        return
     expect(
         bool(found),
         expected="an optimizerD step",
@@ -168,7 +188,9 @@ def test_any_batch_size(submission: Submission, draw: Draw) -> None:
                 seen=f"with {sizes[0]} images {none.seen}",
                 mistake=mistakes.BATCH_SIZE_FIXED,
             ) from None
-        raise
+        if alone[-1]:
+            raise
+        calls = ask_phases(submission, batches, generator, discriminator)
     expect_trained(calls[0], generator, discriminator, batches[0])
     for n, call in zip(sizes, calls, strict=True):
         made = [event.tensor("noise", (None, CODE_SIZE)).shape[0] for event in events(call, "generator")]
@@ -205,7 +227,7 @@ def works(submission: Submission, batch: Tensor, generator: State, discriminator
 def test_noise_is_standard_normal_and_fresh(submission: Submission, draw: Draw) -> None:
     generator, discriminator = small_networks(draw)
     batches = [draw.uniform(BATCH, 3, 32, 32), draw.uniform(BATCH, 3, 32, 32)]
-    calls = ask_steps(submission, batches, generator, discriminator)
+    calls = ask_phases(submission, batches, generator, discriminator)
     noises = [
         [event.tensor("noise", (None, CODE_SIZE)) for event in events(call, "generator")] for call in calls
     ]

@@ -13,6 +13,7 @@ from autograder.judging import (
     check,
     expect,
     expect_close,
+    expect_equal,
     expect_fresh,
     fail,
     first_shown,
@@ -21,7 +22,6 @@ from autograder.judging.observation import kind
 
 from ...mistakes.public import vae as mistakes
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
-from . import judge_common as common
 from . import judge_vae as judge
 from . import models_autoencoder as small
 
@@ -33,8 +33,8 @@ from . import models_autoencoder as small
     asks="VAE(nz, beta=1.0): .beta, .encoder (2 nz outputs), .decoder (nz numbers to 784 pixels).",
 )
 def test_parts(submission: Submission, draw: Draw) -> None:
-    for nz in (draw.integer(3, 12), draw.integer(12, 40)):
-        n, beta = draw.integer(2, 7), draw.number(0.1, 0.9)
+    for nz in (draw.size("latent", 3, 12), draw.size("latent", 12, 40)):
+        n, beta = draw.size("batch", 2, 7), draw.number(0.1, 0.9)
         seen = submission.ask(
             "vae.construct", nz=nz, beta=beta, x=draw.uniform(n, 1, 784), z=draw.normal(n, 1, nz)
         )
@@ -47,7 +47,8 @@ def test_parts(submission: Submission, draw: Draw) -> None:
             what=f"the encoder's output for {n} images",
             mistake=mistakes.ENCODER_HALF_AS_WIDE,
         )
-        seen.tensor("image", (n, 1, 784), what=f"the decoder's output for {n} codes")
+        image = seen.tensor("image", what=f"the decoder's output for {n} codes")
+        expect_equal(image.numel(), n * 784, what=f"numbers that the decoder returns for {n} codes, 784 each")
 
 
 @check(
@@ -57,10 +58,9 @@ def test_parts(submission: Submission, draw: Draw) -> None:
     asks='VAE.forward(x) -> {"q": (..., 2 nz), "rec": (N, 1, 784)}, for any batch size.',
 )
 def test_forward_shapes(submission: Submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 9)):
-        nz = draw.integer(3, 12)
+    for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
+        nz = draw.size("latent", 3, 12, unlike=n)
         seen = submission.ask("vae.own_forward", nz=nz, x=draw.uniform(n, 1, 784))
-        common.expect_any_batch_size(seen, n)
         outputs = seen.part("outputs", what="the value that forward returned")
         q = outputs.tensor("q", what='outputs["q"]')
         judge.expect_posterior_shape(q, n, nz, what='outputs["q"]', mistake=mistakes.Q_OVERWRITTEN)
@@ -72,6 +72,7 @@ def test_forward_shapes(submission: Submission, draw: Draw) -> None:
             seen="the same images twice",
             hint="forward decodes a sample of q(z|x), not its mean.",
         )
+        judge.expect_one_tensor(seen)
 
 
 @check(
@@ -81,14 +82,15 @@ def test_forward_shapes(submission: Submission, draw: Draw) -> None:
     asks="VAE.reparameterize(mu, log_sigma) draws z from N(mu, sigma), anew at every call.",
 )
 def test_reparameterize_mean_and_spread(submission: Submission, draw: Draw) -> None:
-    n, nz = 300, 12
+    n, nz = draw.or_usual("batch", 300), draw.or_usual("latent", 12)
     # 2.5 is a spread at which the known mistakes differ by more than the draws do.
     for mu, sigma in [(0.0, 2.5), (draw.number(-5, 5), 0.5)]:
         shape = (n, 1, nz)
         filled = torch.full(shape, mu), torch.full(shape, math.log(sigma))
         seen = submission.ask("vae.reparameterize", mu=filled[0], log_sigma=filled[1], pull=torch.ones(shape))
-        common.expect_any_batch_size(seen, n)
         z = seen.tensor("z", shape, what="z")
+        zero = first_shown([mistakes.WITHOUT_NOISE], z - filled[0])
+        expect(zero is None, expected="mu plus noise", seen="mu, without noise", mistake=zero)
         expect_fresh(z, seen.tensor("again", shape, what="z of a second call"), what="the noise")
         mean, std = z.mean().item(), z.std().item()
         # 3600 draws: the bounds are more than 6 standard errors wide (1 / 60 for the mean, 1 / 85 for the spread).
@@ -110,7 +112,8 @@ def test_reparameterize_mean_and_spread(submission: Submission, draw: Draw) -> N
     "and latent dimensions.",
 )
 def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
-    n, nz = draw.integer(3, 7), draw.integer(3, 12)
+    n = draw.size("batch", 3, 7)
+    nz = draw.size("latent", 3, 12, unlike=n)
     mu, log_sigma = draw.normal(n, 1, nz), draw.normal(n, 1, nz, std=0.5)
     seen = submission.ask(
         "vae.loss",
@@ -120,7 +123,6 @@ def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
         q=torch.cat([mu, log_sigma], -1),
         rec=draw.uniform(n, 1, 784, low=0.05, high=0.95),
     )
-    common.expect_any_batch_size(seen, n)
     kl = judge.part(seen, "kl_loss")
     posterior = mistakes.Posterior(mu, log_sigma)
     expect_close(
@@ -146,9 +148,12 @@ def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
     asks="VAE.reconstruct(x) -> (N, 28, 28): decode the posterior mean, no sampling, deterministic.",
 )
 def test_reconstruct_is_deterministic(submission: Submission, draw: Draw) -> None:
-    for n in (1, draw.integer(2, 9)):
-        seen = submission.ask("vae.own_reconstruct", nz=draw.integer(3, 12), x=draw.uniform(n, 1, 784))
+    for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
+        seen = submission.ask(
+            "vae.own_reconstruct", nz=draw.size("latent", 3, 12, unlike=n), x=draw.uniform(n, 1, 784)
+        )
         judge.expect_deterministic(seen, n)
+        judge.expect_no_graph(seen, "reconstruct")
 
 
 @check(

@@ -54,7 +54,7 @@ COMPARE = "Compare the layers and the activations between them with those in the
 
 
 def _activations(id: str, sentence: str, gives: Callable[[Activations], Tensor]) -> Mistake:
-    return Mistake(id, sentence, hint=COMPARE, questions=NETWORKS, gives=gives)
+    return Mistake(id, sentence, hint=COMPARE, questions=NETWORKS, gives=gives, once=True)
 
 
 FIRST_RELU_MISSING = _activations(
@@ -212,6 +212,7 @@ WRONG_LOSSES = (
         hint=MEAN,
         questions=LOSS,
         gives=lambda case: case.right * case.n,
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-divided-twice",
@@ -219,6 +220,7 @@ WRONG_LOSSES = (
         hint=MEAN,
         questions=LOSS,
         gives=lambda case: case.right / case.n,
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-wrong-sign",
@@ -226,6 +228,7 @@ WRONG_LOSSES = (
         hint="Take the mean of -[x log(x_hat) + (1 - x) log(1 - x_hat)].",
         questions=LOSS,
         gives=lambda case: -case.right,
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-squared-error",
@@ -233,6 +236,7 @@ WRONG_LOSSES = (
         hint=CROSS_ENTROPY,
         questions=shared.LOSS,
         gives=lambda case: F.mse_loss(case.x_hat, case.x),
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-absolute-error",
@@ -240,6 +244,7 @@ WRONG_LOSSES = (
         hint=CROSS_ENTROPY,
         questions=LOSS,
         gives=lambda case: F.l1_loss(case.x_hat, case.x),
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-second-term-missing",
@@ -247,6 +252,7 @@ WRONG_LOSSES = (
         hint="Add it: grey pixels need both terms.",
         questions=LOSS,
         gives=lambda case: -(case.x * case.x_hat.log()).mean(),
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-in-bits",
@@ -254,6 +260,7 @@ WRONG_LOSSES = (
         hint="Use the natural logarithm.",
         questions=LOSS,
         gives=lambda case: case.right / torch.tensor(2.0).log(),
+        once=True,
     ),
     Mistake(
         "reconstruction-loss-broadcast",
@@ -261,6 +268,7 @@ WRONG_LOSSES = (
         hint="Reshape x to the shape of x_hat first.",
         questions=LOSS,
         gives=lambda case: F.binary_cross_entropy(*case.all_pairs),
+        once=True,
     ),
 )
 LOSS_CHANGES_ARGUMENTS = Mistake(

@@ -109,6 +109,7 @@ ENCODER_WITHOUT_LABELS = Mistake(
     hint="Call self.encoder(x, c).",
     questions=("1-8",),
     gives=lambda encode, c: encode(None),
+    once=True,
 )
 ENCODER_WITH_LABEL_ZERO = Mistake(
     "forward-encodes-label-zero",
@@ -116,6 +117,7 @@ ENCODER_WITH_LABEL_ZERO = Mistake(
     hint="Call self.encoder(x, c).",
     questions=("1-8",),
     gives=lambda encode, c: encode(0 * c),
+    once=True,
 )
 ENCODINGS = (ENCODER_WITHOUT_LABELS, ENCODER_WITH_LABEL_ZERO)
 DECODER_WITHOUT_LABELS = Mistake(
@@ -123,6 +125,7 @@ DECODER_WITHOUT_LABELS = Mistake(
     "The labels are not passed to the decoder in forward.",
     hint="Call self.decoder(z, c).",
     questions=("1-8",),
+    once=True,
 )
 
 # reconstruct: `gives` is the images
@@ -144,6 +147,7 @@ RECONSTRUCT_DECODES_WITHOUT_LABELS = Mistake(
     hint=USE_LABELS,
     questions=("1-8",),
     gives=lambda case: case.decode(case.mean(case.c), None),
+    once=True,
 )
 RECONSTRUCT_ENCODES_WITHOUT_LABELS = Mistake(
     "reconstruct-encodes-without-labels",
@@ -151,6 +155,7 @@ RECONSTRUCT_ENCODES_WITHOUT_LABELS = Mistake(
     hint=USE_LABELS,
     questions=("1-8",),
     gives=lambda case: case.decode(case.mean(None), case.c),
+    once=True,
 )
 RECONSTRUCT_WITHOUT_LABELS = Mistake(
     "reconstruct-without-labels",
@@ -158,6 +163,7 @@ RECONSTRUCT_WITHOUT_LABELS = Mistake(
     hint=USE_LABELS,
     questions=("1-8",),
     gives=lambda case: case.decode(case.mean(None), None),
+    once=True,
 )
 RECONSTRUCT_WITH_LABEL_ZERO = Mistake(
     "reconstruct-decodes-label-zero",
@@ -165,6 +171,7 @@ RECONSTRUCT_WITH_LABEL_ZERO = Mistake(
     hint=USE_LABELS,
     questions=("1-8",),
     gives=lambda case: case.decode(case.mean(case.c), 0 * case.c),
+    once=True,
 )
 RECONSTRUCTIONS = (
     RECONSTRUCT_DECODES_WITHOUT_LABELS,

@@ -60,25 +60,20 @@ def bound(codes: Tensor | None) -> float | None:
     return largest.item() if largest > 0.1 and int((codes.abs() == largest).sum()) > 2 else None
 
 
-ERROR_SUMMED_OVER_BATCH = Mistake(
-    "squared-error-summed-over-batch",
-    "The squared error is summed over the batch instead of averaged.",
-    hint="Take the mean over every element.",
-    questions=("2-4",),
-    gives=lambda case: case.right * len(case.x),
-)
 CROSS_ENTROPY = Mistake(
     "squared-error-is-cross-entropy",
     "The binary cross-entropy is used instead of the squared error.",
     hint="Take the mean squared error.",
     questions=("2-4",),
     gives=lambda case: binary_cross_entropy(case.reconstruction, case.x).item(),
+    once=True,
 )
 RETURNS_MEAN_LOSS = Mistake(
     "search-returns-mean-loss",
     "The mean loss of all steps is returned.",
     hint="Return the loss after the last step.",
     questions=("2-4",),
+    once=True,
 )
 GRAPH_KEPT = Mistake(
     "search-keeps-graph",

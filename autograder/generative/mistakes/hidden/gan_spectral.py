@@ -43,6 +43,18 @@ FLAG_IGNORED = Mistake(
     hint="Let the flag choose between SpectralNormDiscriminator and Discriminator.",
     questions=("2-3",),
 )
+ALWAYS_NORMED = Mistake(
+    "spectral-norm-always",
+    "DCGAN makes the discriminator with spectral normalisation, whatever the flag spectral_norm says.",
+    hint="Let the flag choose between SpectralNormDiscriminator and Discriminator.",
+    questions=("2-3",),
+)
+NOT_IN_EVALUATION_MODE = Mistake(
+    "spectral-norm-in-training-mode-only",
+    "The weights are normalised in training mode only.",
+    hint="Normalise the weights in every forward pass; only the power iteration may wait for training mode.",
+    questions=("2-3",),
+)
 MISSED_BY_INITIALISATION = Mistake(
     "spectral-norm-missed-by-initialisation",
     "The initialisation misses the layers with spectral normalisation: their `weight` is computed from another parameter.",

@@ -109,6 +109,7 @@ LOSS_NEGATED = Mistake(
     hint="The optimiser makes the loss smaller: do not negate it.",
     questions=("2-1b",),
     gives=lambda case: -total(case, case.loss),
+    once=True,
 )
 SIGMOID_BEFORE_LOSS = Mistake(
     "step-sigmoid-before-loss",
@@ -116,6 +117,7 @@ SIGMOID_BEFORE_LOSS = Mistake(
     hint="Give the discriminator's logits to the loss unchanged.",
     questions=("2-1b",),
     gives=lambda case: total(case, lambda logits, labels: case.loss(logits.sigmoid(), labels)),
+    once=True,
 )
 LOSSES_SUMMED = Mistake(
     "step-losses-summed",
@@ -123,6 +125,7 @@ LOSSES_SUMMED = Mistake(
     hint="Take the mean over the batch.",
     questions=("2-1b",),
     gives=lambda case: total(case, _summed),
+    once=True,
 )
 LEAST_SQUARES = Mistake(
     "step-least-squares",
@@ -130,6 +133,7 @@ LEAST_SQUARES = Mistake(
     hint="Use _classification_loss.",
     questions=("2-1b",),
     gives=lambda case: total(case, F.mse_loss),
+    once=True,
 )
 SQUARED_ERROR = Mistake(
     "step-squared-error",
@@ -137,6 +141,7 @@ SQUARED_ERROR = Mistake(
     hint="Use _classification_loss.",
     questions=("2-1b",),
     gives=lambda case: total(case, _squared_error_of_sigmoid),
+    once=True,
 )
 WASSERSTEIN = Mistake(
     "step-wasserstein",
@@ -144,6 +149,7 @@ WASSERSTEIN = Mistake(
     hint="Use _classification_loss.",
     questions=("2-1b",),
     gives=lambda case: total(case, _wasserstein),
+    once=True,
 )
 # These replace the required loss, so the case's own loss does not matter.
 OTHER_LOSSES = (LOSSES_SUMMED, LEAST_SQUARES, SQUARED_ERROR, WASSERSTEIN)
@@ -153,23 +159,26 @@ GRADIENTS_NOT_CLEARED = Mistake(
     "The gradients are not cleared: those of the previous phase or call are added to them.",
     hint="Call zero_grad() on the network's own optimiser before its backward pass.",
     questions=("2-1b",),
+    once=True,
 )
 GRADIENTS_SCALED = Mistake(
     "step-gradients-scaled",
     "The gradients are clipped, or the loss is scaled: the gradients have the right direction but the wrong length.",
     hint="Do not change the gradients or scale the loss.",
     questions=("2-1b",),
+    once=True,
 )
 EVALUATION_MODE = Mistake(
     "step-in-evaluation-mode",
     "A network is in evaluation mode while one of the two is trained.",
     hint="Leave both networks in training mode for the whole step.",
     questions=("2-1b",),
+    once=True,
 )
-MODE_NOT_SET = Mistake(
-    "step-training-mode-not-set",
-    "training_step does not put a network in training mode.",
-    hint="Call train() at the start: drawing samples may have left the network in evaluation mode.",
+LEFT_IN_EVALUATION_MODE = Mistake(
+    "step-leaves-evaluation-mode",
+    "training_step leaves a network in evaluation mode.",
+    hint="Leave both networks in training mode: the next step needs it.",
     questions=("2-1b",),
 )
 
@@ -182,6 +191,7 @@ REAL_RESCALED = Mistake(
     hint="Do not rescale the images: they are in [0, 1], like the fakes after the generator's sigmoid.",
     questions=("2-1b",),
     gives=DiscriminatorCase.rescaled,
+    once=True,
 )
 LABELS_FLIPPED = Mistake(
     "step-labels-flipped",
@@ -189,6 +199,7 @@ LABELS_FLIPPED = Mistake(
     hint="Label real images 1 and fakes 0.",
     questions=("2-1b",),
     gives=lambda case: case.labelled(0, 1),
+    once=True,
 )
 MEAN_OF_LOSSES = Mistake(
     "step-mean-of-two-losses",
@@ -196,6 +207,7 @@ MEAN_OF_LOSSES = Mistake(
     hint="Add the two losses, without the factor 1/2.",
     questions=("2-1b",),
     gives=lambda case: case.labelled(1, 0) / 2,
+    once=True,
 )
 REAL_ONLY = Mistake(
     "step-real-batch-only",
@@ -203,6 +215,7 @@ REAL_ONLY = Mistake(
     hint="Add both losses before backward(), or clear the gradients once, before both.",
     questions=("2-1b",),
     gives=lambda case: labelled(case.loss, *case.judged[0]),
+    once=True,
 )
 FAKES_ONLY = Mistake(
     "step-fake-batch-only",
@@ -210,6 +223,7 @@ FAKES_ONLY = Mistake(
     hint="Add both losses before backward(), or clear the gradients once, before both.",
     questions=("2-1b",),
     gives=lambda case: labelled(case.loss, *case.judged[1]),
+    once=True,
 )
 ALL_LABELLED_REAL = Mistake(
     "step-all-labelled-real",
@@ -217,6 +231,7 @@ ALL_LABELLED_REAL = Mistake(
     hint="Label fakes 0 in the discriminator's phase.",
     questions=("2-1b",),
     gives=lambda case: case.labelled(1, 1),
+    once=True,
 )
 MIXED_BATCH = Mistake(
     "step-mixed-batch",
@@ -226,12 +241,14 @@ MIXED_BATCH = Mistake(
     questions=("2-1b",),
     # The mean over both batches, or the sum of their means when the logits are split again.
     gives=lambda case: (case.mixed(), 2 * case.mixed()),
+    once=True,
 )
 LABELS_SMOOTHED = Mistake(
     "step-labels-smoothed",
     "The labels are smoothed: the real images' label is less than 1.",
     hint="Label real images 1 and fakes 0.",
     questions=("2-1b",),
+    once=True,
 )
 DISCRIMINATOR_MISTAKES = (
     REAL_RESCALED,
@@ -254,6 +271,7 @@ SATURATING = Mistake(
     hint="Minimise the classification loss of the fakes with label 1.",
     questions=("2-1b",),
     gives=lambda case: -case.labelled(0),
+    once=True,
 )
 GENERATOR_LABELS_ZERO = Mistake(
     "step-generator-labels-zero",
@@ -261,6 +279,7 @@ GENERATOR_LABELS_ZERO = Mistake(
     hint="Label the fakes 1 in the generator's phase: the discriminator should take them for real images.",
     questions=("2-1b",),
     gives=lambda case: case.labelled(0),
+    once=True,
 )
 OLD_DISCRIMINATOR = Mistake(
     "step-old-discriminator",
@@ -268,6 +287,7 @@ OLD_DISCRIMINATOR = Mistake(
     hint="Send the fakes through the discriminator after optimizerD.step().",
     questions=("2-1b",),
     gives=GeneratorCase.by_old_discriminator,
+    once=True,
 )
 GENERATOR_WITHOUT_GRADIENT = Mistake(
     "step-generator-without-gradient",
@@ -297,4 +317,5 @@ MEAN_RETURNED = Mistake(
     "The discriminator's loss is returned as the mean of its two losses instead of their sum.",
     hint="Add the two losses.",
     questions=("2-1b",),
+    once=True,
 )

@@ -50,54 +50,63 @@ RATE_LEFT_OUT = Mistake(
     "Adam's learning rate is left out: it trains with the default, 1e-3.",
     hint="Use Adam(..., lr=learning_rate).",
     questions=LOOPS,
+    once=True,
 )
 NOT_CLEARED = Mistake(
     "training-gradients-not-cleared",
     "The gradients are not cleared: those of earlier batches are added to them.",
     hint="Call optimizer.zero_grad() once in every iteration.",
     questions=LOOPS,
+    once=True,
 )
 ADAM_EVERY_EPOCH = Mistake(
     "training-adam-every-epoch",
     "A new Adam is made every epoch, so its state is lost.",
     hint="Make the optimiser once, before the loops.",
     questions=LOOPS,
+    once=True,
 )
 ADAM_EVERY_BATCH = Mistake(
     "training-adam-every-batch",
     "A new Adam is made for every batch, so its state is lost.",
     hint="Make the optimiser once, before the loops.",
     questions=LOOPS,
+    once=True,
 )
 SGD = Mistake(
     "training-sgd",
     "The optimiser is plain gradient descent (SGD), not Adam.",
     hint="Use torch.optim.Adam.",
     questions=LOOPS,
+    once=True,
 )
 ADAMW = Mistake(
     "training-adamw",
     "The optimiser is AdamW, which decays the weights.",
     hint="Use torch.optim.Adam.",
     questions=LOOPS,
+    once=True,
 )
 NO_STEP = Mistake(
     "training-no-step",
     "No step is taken, or the gradients are cleared between backward and step.",
     hint="The order is zero_grad, backward, step.",
     questions=LOOPS,
+    once=True,
 )
 DECODER_ALONE = Mistake(
     "training-decoder-alone",
     "Only the decoder is trained.",
     hint="Pass model.parameters() to the optimiser.",
     questions=LOOPS,
+    once=True,
 )
 ENCODER_ALONE = Mistake(
     "training-encoder-alone",
     "Only the encoder is trained.",
     hint="Pass model.parameters() to the optimiser.",
     questions=LOOPS,
+    once=True,
 )
 WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
     (RATE_LEFT_OUT, {"rate": 1e-3}),
@@ -124,6 +133,7 @@ REC_ALONE = Mistake(
     hint="Minimise the total that model.loss returns.",
     questions=TERMS,
     gives=lambda losses: losses["rec_loss"],
+    once=True,
 )
 WITHOUT_BETA = Mistake(
     "training-minimises-total-without-beta",
@@ -131,6 +141,7 @@ WITHOUT_BETA = Mistake(
     hint="Minimise the total that model.loss returns.",
     questions=TERMS,
     gives=lambda losses: losses["rec_loss"] + losses["kl_loss"],
+    once=True,
 )
 WRONG_TOTALS = (REC_ALONE, WITHOUT_BETA)
 
@@ -142,6 +153,7 @@ HISTORY_SUMMED_OVER_BATCH = Mistake(
     hint=RIGHT_ENTRY,
     questions=LOOPS,
     gives=lambda right, lengths: [r * n for r, n in zip(right, lengths, strict=True)],
+    once=True,
 )
 HISTORY_SUMMED_OVER_PIXELS = Mistake(
     "history-summed-over-pixels",
@@ -149,6 +161,7 @@ HISTORY_SUMMED_OVER_PIXELS = Mistake(
     hint=RIGHT_ENTRY,
     questions=LOOPS,
     gives=lambda right, lengths: [r * 784 for r in right],
+    once=True,
 )
 HISTORY_RUNNING_MEANS = Mistake(
     "history-running-means",
@@ -156,6 +169,7 @@ HISTORY_RUNNING_MEANS = Mistake(
     hint=RIGHT_ENTRY,
     questions=LOOPS,
     gives=lambda right, lengths: [sum(right[: i + 1]) / (i + 1) for i in range(len(right))],
+    once=True,
 )
 WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS, HISTORY_RUNNING_MEANS)
 HISTORY_TOTAL_FOR_PART = Mistake(
@@ -163,12 +177,14 @@ HISTORY_TOTAL_FOR_PART = Mistake(
     "The total is recorded instead of one of its parts.",
     hint="Record rec_loss and kl_loss, each under its own name.",
     questions=TERMS,
+    once=True,
 )
 HISTORY_PARTS_SWAPPED = Mistake(
     "history-parts-swapped",
     "One part of the loss is recorded instead of the other: rec_loss for kl_loss, or the reverse.",
     hint="Record rec_loss and kl_loss, each under its own name.",
     questions=TERMS,
+    once=True,
 )
 
 

@@ -24,6 +24,7 @@ SIGMA_INVERTED = Mistake(
     hint=public.READ_AS,
     questions=VAES,
     gives=lambda log_sigma: torch.exp(-log_sigma),
+    once=True,
 )
 SIGMA_FROM_SOFTPLUS = Mistake(
     "sigma-from-softplus",
@@ -31,15 +32,9 @@ SIGMA_FROM_SOFTPLUS = Mistake(
     hint=public.READ_AS,
     questions=VAES,
     gives=F.softplus,
+    once=True,
 )
 SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS)
-WITHOUT_NOISE = Mistake(
-    "reparameterize-without-noise",
-    "No noise is drawn: z is the mean.",
-    hint="Use z = mu + exp(log_sigma) * eps, with eps = torch.randn_like(mu).",
-    questions=VAES,
-    shows=lambda noise: bool((noise.abs() <= 1e-6).all()),
-)
 Z_CUT_OFF = Mistake(
     "reparameterize-z-cut-off",
     "z is detached from mu or log_sigma, so the encoder cannot learn through it.",
@@ -56,6 +51,7 @@ FORWARD_DECODES_MEAN = Mistake(
     hint=CHUNK,
     questions=VAES,
     gives=lambda posterior: posterior.mu,
+    once=True,
 )
 FORWARD_DECODES_LOG_SIGMA = Mistake(
     "forward-decodes-log-sigma",
@@ -63,12 +59,14 @@ FORWARD_DECODES_LOG_SIGMA = Mistake(
     hint=CHUNK,
     questions=VAES,
     gives=lambda posterior: posterior.log_sigma,
+    once=True,
 )
 HALVES_SWAPPED = Mistake(
     "halves-of-q-swapped",
     "The two halves of q are swapped; the mean should come first, log sigma second.",
     hint="Use mu, log_sigma = q.chunk(2, dim=-1).",
     questions=VAES,
+    once=True,
 )
 
 
@@ -90,6 +88,7 @@ KL_OF_LOG_VARIANCE = Mistake(
     hint="It is log sigma, the log of the standard deviation.",
     questions=VAES,
     gives=lambda posterior: Posterior(posterior.mu, posterior.log_sigma / 2).kl.mean(),
+    once=True,
 )
 KL_PER_PIXEL = Mistake(
     "kl-divided-by-pixels",
@@ -97,6 +96,7 @@ KL_PER_PIXEL = Mistake(
     hint=MEAN_OF_KL,
     questions=VAES,
     gives=lambda posterior: posterior.kl.sum(-1).mean() / 784,
+    once=True,
 )
 KL_NEGATED = Mistake(
     "kl-negated",
@@ -104,18 +104,21 @@ KL_NEGATED = Mistake(
     hint="It is never negative.",
     questions=VAES,
     gives=lambda posterior: -posterior.kl.mean(),
+    once=True,
 )
 KL_DOUBLED = Mistake(
     "kl-doubled",
     "The KL divergence lacks the factor 1/2.",
     questions=VAES,
     gives=lambda posterior: 2 * posterior.kl.mean(),
+    once=True,
 )
 KL_WEIGHED = Mistake(
     "kl-loss-times-beta",
     "kl_loss is multiplied by beta before it is returned.",
     hint="beta belongs in the total only.",
     questions=VAES,
+    once=True,
 )
 KL = (*public.KL, KL_OF_LOG_VARIANCE, KL_PER_PIXEL, KL_NEGATED, KL_DOUBLED)
 
@@ -136,6 +139,7 @@ REC_SQUARED_ERROR = Mistake(
     "rec_loss is the mean squared error.",
     hint='Call reconstruction_loss(outputs["rec"], x).',
     questions=VAES,
+    once=True,
 )
 
 
@@ -169,18 +173,21 @@ BETA_LEFT_OUT = Mistake(
     hint="Return rec_loss + self.beta * kl_loss, with self.beta = beta in __init__.",
     questions=VAES,
     gives=lambda terms: terms.rec + terms.kl,
+    once=True,
 )
 BETA_AT_REC = Mistake(
     "total-beta-at-rec-loss",
     "beta multiplies the reconstruction loss, not the KL term.",
     questions=VAES,
     gives=lambda terms: terms.beta * terms.rec + terms.kl,
+    once=True,
 )
 BETA_AT_BOTH = Mistake(
     "total-beta-at-both-terms",
     "beta multiplies both terms, not only the KL term.",
     questions=VAES,
     gives=lambda terms: terms.beta * (terms.rec + terms.kl),
+    once=True,
 )
 KL_SUBTRACTED = Mistake(
     "total-kl-subtracted",
@@ -188,24 +195,28 @@ KL_SUBTRACTED = Mistake(
     hint="The total is minimised: both terms are added.",
     questions=VAES,
     gives=lambda terms: terms.rec - terms.beta * terms.kl,
+    once=True,
 )
 TOTAL_NEGATED = Mistake(
     "total-negated",
     "The total has the wrong sign: it is minimised, so both terms are added.",
     questions=VAES,
     gives=lambda terms: -(terms.rec + terms.beta * terms.kl),
+    once=True,
 )
 KL_LEFT_OUT = Mistake(
     "total-without-kl",
     "The KL term is left out of the total.",
     questions=VAES,
     gives=lambda terms: terms.rec,
+    once=True,
 )
 BETA_TWICE = Mistake(
     "total-beta-twice",
     "beta is applied twice.",
     questions=VAES,
     gives=lambda terms: terms.rec + terms.beta**2 * terms.kl,
+    once=True,
 )
 TOTALS = (BETA_LEFT_OUT, BETA_AT_REC, BETA_AT_BOTH, KL_SUBTRACTED, TOTAL_NEGATED, KL_LEFT_OUT, BETA_TWICE)
 
@@ -229,6 +240,7 @@ RECONSTRUCT_DECODES_LOG_SIGMA = Mistake(
     hint="The mean is the first half of the encoder's output.",
     questions=VAES,
     gives=lambda posterior, decode: decode(posterior.log_sigma),
+    once=True,
 )
 RECONSTRUCT_DECODES_SIGMA = Mistake(
     "reconstruct-decodes-sigma",
@@ -236,6 +248,7 @@ RECONSTRUCT_DECODES_SIGMA = Mistake(
     hint="The mean is the first half of the encoder's output.",
     questions=VAES,
     gives=lambda posterior, decode: decode(posterior.log_sigma.exp()),
+    once=True,
 )
 RECONSTRUCT_ADDS_SIGMA = Mistake(
     "reconstruct-adds-sigma",
@@ -243,6 +256,7 @@ RECONSTRUCT_ADDS_SIGMA = Mistake(
     hint="Decode the mean without noise.",
     questions=VAES,
     gives=lambda posterior, decode: decode(posterior.mu + posterior.log_sigma.exp()),
+    once=True,
 )
 RECONSTRUCTIONS = (RECONSTRUCT_DECODES_LOG_SIGMA, RECONSTRUCT_DECODES_SIGMA, RECONSTRUCT_ADDS_SIGMA)
 

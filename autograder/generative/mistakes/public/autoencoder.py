@@ -31,24 +31,28 @@ LOSS_ARGUMENTS_SWAPPED = Mistake(
     "The arguments of the reconstruction loss are swapped.",
     hint="The prediction comes first and the target second, as in PyTorch's function.",
     questions=LOSS,
+    once=True,
 )
 LOSS_SUMMED_OVER_PIXELS = Mistake(
     "reconstruction-loss-summed-over-pixels",
     "The reconstruction loss is summed over pixels.",
     hint="Take the mean over every element.",
     questions=LOSS,
+    once=True,
 )
 LOSS_SUMMED = Mistake(
     "reconstruction-loss-summed",
     "The reconstruction loss is summed over all elements.",
     hint="Take the mean over every element.",
     questions=LOSS,
+    once=True,
 )
 LOSS_OF_LOGITS = Mistake(
     "reconstruction-loss-of-logits",
     "The prediction is treated as logits, although it has already passed through a sigmoid.",
     hint="Use the loss for probabilities, not the one 'with logits'.",
     questions=LOSS,
+    once=True,
 )
 ORIGINALS_NOT_RESHAPED = Mistake(
     "originals-not-reshaped",

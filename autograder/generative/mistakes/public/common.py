@@ -12,13 +12,29 @@ FIXED_BATCH_SIZE = Mistake(
     "batch-size-fixed",
     "The batch size is hard-coded as 64, so no other batch size works.",
     hint="Take sizes from the arguments: randn_like(mu), zeros_like(mu), len(x), reshape(-1, ...).",
-    questions=("1-2", "1-4", "1-8"),
+    questions=("1-2", "1-4", "1-5", "1-8", "1-9"),
+    once=True,
+)
+FIXED_LATENT_SIZE = Mistake(
+    "latent-size-fixed",
+    "The latent size is hard-coded as 32, so no other latent size works.",
+    hint="Take nz from the argument, or split q in the middle: q.chunk(2, dim=-1).",
+    questions=("1-1", "1-4", "1-8", "1-9"),
+    once=True,
+)
+FIXED_CLASS_COUNT = Mistake(
+    "class-count-fixed",
+    "The number of classes is hard-coded as 10, so no other number works.",
+    hint="Take num_labels from the argument.",
+    questions=("1-8",),
+    once=True,
 )
 FIXED_IMAGE_SIZE = Mistake(
     "image-size-fixed",
     "The image size is hard-coded as 784, so no other size works.",
     hint="Take the size from the argument, input_size or output_size.",
-    questions=("1-1",),
+    questions=("1-1", "1-8"),
+    once=True,
 )
 
 # Shapes of what is returned.
@@ -51,6 +67,7 @@ BATCH_AXIS_LOST = Mistake(
     "The batch axis is lost when the batch has a single image.",
     hint="squeeze() removes every axis of length 1: use reshape.",
     questions=("1-4", "1-8", "1-9"),
+    once=True,
 )
 
 # Devices.
@@ -59,6 +76,7 @@ TENSOR_ON_CPU = Mistake(
     "A tensor stays on the CPU while the model is on another device, such as a GPU.",
     hint="Make tensors on the model's device (device=..., randn_like, zeros_like), and move every batch there.",
     questions=("1-2", "1-3", "1-4", "1-5", "1-8", "1-9", "2-1b", "2-4"),
+    once=True,
 )
 IMAGES_ON_DEVICE = Mistake(
     "images-not-on-cpu",

@@ -22,8 +22,25 @@ ONE_LABEL_REFUSED = Mistake(
 
 def refusals() -> list[Candidate]:
     """The known wrong lists of exceptions."""
-    accepted = [["", "", ""], ["", "", "ValueError"], ["", "ValueError", ""]]
+    accepted = [["", "", ""], ["", "", "an exception"], ["", "an exception", ""]]
     return [
         *(NUM_LABELS_NOT_REQUIRED.giving(raised) for raised in accepted),
-        ONE_LABEL_REFUSED.giving(["ValueError"] * 3),
+        ONE_LABEL_REFUSED.giving(["an exception"] * 3),
     ]
+
+
+# The two parts: what they do with the label
+
+ENCODER_IGNORES_LABELS = Mistake(
+    "cvae-encoder-ignores-labels",
+    "The encoder does not use the label: its output is the same for every label.",
+    hint="Join the one-hot vector to the image before the first layer.",
+    questions=("1-8",),
+)
+DECODER_IGNORES_LABELS = Mistake(
+    "cvae-decoder-ignores-labels",
+    "The decoder does not use the label: its output is the same for every label.",
+    hint="Join the one-hot vector to the code before the first layer.",
+    questions=("1-8",),
+)
+IGNORED_LABELS = {"encoder": ENCODER_IGNORES_LABELS, "decoder": DECODER_IGNORES_LABELS}

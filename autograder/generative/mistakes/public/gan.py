@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -38,20 +38,47 @@ def looks_default(weight: Tensor) -> bool:
     return 0.95 * bound < largest <= bound * (1 + 1e-5) and abs(weight.std().item() / bound - 3**-0.5) < 0.06
 
 
+@dataclass(frozen=True)
+class InitialLayer:
+    """A layer of a new DCGAN: its network, its weight, and whether it is a convolution (else a batch normalisation)."""
+
+    network: str
+    weight: Tensor
+    is_convolution: bool
+
+    @property
+    def untouched(self) -> bool:
+        return looks_default(self.weight) if self.is_convolution else bool((self.weight == 1).all())
+
+
+def untouched_networks(layers: Sequence[InitialLayer]) -> set[str]:
+    """The networks all of whose layers have PyTorch's default weights."""
+    return {layer.network for layer in layers} - {layer.network for layer in layers if not layer.untouched}
+
+
 INIT_NOT_APPLIED = Mistake(
     "init-not-applied",
-    "The weight initialisation is never applied, or is applied to the wrong object: all convolutions still have PyTorch's "
-    "default weights.",
+    "The weight initialisation is never applied, or is applied to the wrong object: all layers still have PyTorch's default "
+    "weights.",
     hint="Call it in __init__, and let it visit the modules of both networks.",
     questions=("2-1a",),
-    shows=lambda weights: bool(weights) and all(map(looks_default, weights)),
+    shows=lambda layers: len(untouched_networks(layers)) == 2,
 )
+INIT_ON_ONE_NETWORK = Mistake(
+    "init-on-one-network",
+    "Only one of the two networks is initialised: all layers of the other one still have PyTorch's default weights.",
+    hint="Initialise the generator and the discriminator.",
+    questions=("2-1a",),
+    shows=lambda layers: len(untouched_networks(layers)) == 1,
+)
+# Recognised by the convolutions and batch normalisations of both networks.
+UNTOUCHED_NETWORKS = (INIT_NOT_APPLIED, INIT_ON_ONE_NETWORK)
 CONVOLUTIONS_MISSED = Mistake(
     "init-convolutions-missed",
     "Some convolutions of the generator or the discriminator are not initialised: they still have PyTorch's default weights.",
     hint="Think of both networks, and of Conv2d as well as ConvTranspose2d.",
     questions=("2-1a",),
-    shows=lambda weights: any(map(looks_default, weights)),
+    shows=looks_default,
 )
 BATCH_NORMS_MISSED = Mistake(
     "init-batch-norms-missed",
@@ -60,8 +87,6 @@ BATCH_NORMS_MISSED = Mistake(
     questions=("2-1a",),
     shows=lambda weight: bool((weight == 1).all()),
 )
-# Recognised by the weights of all convolutions together.
-UNTOUCHED_CONVOLUTIONS = (INIT_NOT_APPLIED, CONVOLUTIONS_MISSED)
 
 
 # --- Classification loss ----------------------------------------------------------------------------------
@@ -88,6 +113,7 @@ LOSS_SUMMED = Mistake(
     hint="Take the mean.",
     questions=("2-1a",),
     gives=lambda case: len(case.labels) * case.right,
+    once=True,
 )
 SIGMOID_MISSING = Mistake(
     "classification-loss-without-sigmoid",

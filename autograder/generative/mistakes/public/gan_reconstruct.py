@@ -28,6 +28,7 @@ ERROR_SUMMED = Mistake(
     hint="Take the mean over every element.",
     questions=("2-4",),
     gives=lambda case: case.right * case.x.numel(),
+    once=True,
 )
 ERROR_SUMMED_PER_IMAGE = Mistake(
     "squared-error-summed-per-image",
@@ -35,6 +36,15 @@ ERROR_SUMMED_PER_IMAGE = Mistake(
     hint="Take the mean over batch, channels and pixels.",
     questions=("2-4",),
     gives=lambda case: case.right * case.x[0].numel(),
+    once=True,
+)
+ERROR_SUMMED_OVER_BATCH = Mistake(
+    "squared-error-summed-over-batch",
+    "The squared error is summed over the batch instead of averaged.",
+    hint="Take the mean over every element.",
+    questions=("2-4",),
+    gives=lambda case: case.right * len(case.x),
+    once=True,
 )
 ERROR_NOT_SQUARED = Mistake(
     "squared-error-not-squared",
@@ -42,6 +52,7 @@ ERROR_NOT_SQUARED = Mistake(
     hint="Take the mean of the squared differences, without a root.",
     questions=("2-4",),
     gives=lambda case: case.absolute,
+    once=True,
 )
 ERROR_HALVED = Mistake(
     "squared-error-halved",
@@ -49,6 +60,7 @@ ERROR_HALVED = Mistake(
     hint="Leave out the factor 1/2.",
     questions=("2-4",),
     gives=lambda case: case.right / 2,
+    once=True,
 )
 
 RETURNS_FIRST_LOSS = Mistake(
@@ -56,6 +68,7 @@ RETURNS_FIRST_LOSS = Mistake(
     "The loss of the first step is returned.",
     hint="Return the loss after the last step.",
     questions=("2-4",),
+    once=True,
 )
 RESULTS_SWAPPED = Mistake(
     "search-results-swapped",
@@ -75,6 +88,7 @@ NETWORKS_MOVED = Mistake(
     "The optimiser changes the parameters of a network, not only the codes.",
     hint="Give the optimiser only the codes.",
     questions=("2-4",),
+    once=True,
 )
 IN_TRAINING_MODE = Mistake(
     "search-in-training-mode",
@@ -82,24 +96,28 @@ IN_TRAINING_MODE = Mistake(
     "running averages.",
     hint="Call eval() on the generator before the first step, and restore its mode after the last.",
     questions=("2-4",),
+    once=True,
 )
 MODES_CHANGED = Mistake(
     "search-leaves-other-modes",
     "The networks are not returned to the mode (training or evaluation) that they were in before the call.",
     hint="Remember the modes at the start and restore them at the end.",
     questions=("2-4",),
+    once=True,
 )
 NETWORKS_FROZEN = Mistake(
     "search-leaves-networks-frozen",
     "A network is left frozen: its parameters no longer require gradients, so it can no longer be trained.",
     hint="Restore requires_grad at the end.",
     questions=("2-4",),
+    once=True,
 )
 GRADIENTS_LEFT = Mistake(
     "search-leaves-gradients",
     "backward() on the loss also fills the networks' gradients, which stay there after the search.",
     hint="Use torch.autograd.grad for the codes only, or clear the networks' gradients at the end.",
     questions=("2-4",),
+    once=True,
 )
 # The parts of a network that must not change, by the probe's key: the name in messages, and the mistake that changes it.
 UNTOUCHED = {

@@ -22,6 +22,10 @@ def has_other_convolutions(ours: Operations, plain: Operations) -> bool:
     return kinds(ours) == kinds(plain) and "convolution" in kinds(differing)
 
 
+def has_other_slopes(ours: Operations, plain: Operations) -> bool:
+    return kinds(ours) == kinds(plain) and [o.get("slope") for o in ours] != [o.get("slope") for o in plain]
+
+
 REPLACES_BATCH_NORM = Mistake(
     "spectral-norm-replaces-batch-norm",
     "The batch normalisations are replaced by spectral normalisation.",
@@ -36,5 +40,36 @@ OTHER_CONVOLUTIONS = Mistake(
     questions=("2-3",),
     shows=has_other_convolutions,
 )
+OTHER_SLOPE = Mistake(
+    "spectral-norm-other-slope",
+    "A leaky ReLU has another slope than in Discriminator.",
+    hint="Keep nn.LeakyReLU() with its default slope, 0.01.",
+    questions=("2-3",),
+    shows=has_other_slopes,
+)
+OTHER_LAYERS = Mistake(
+    "spectral-norm-other-layers",
+    "There is a layer more or less than in Discriminator.",
+    hint="Keep the layers of Discriminator: super().__init__() makes them.",
+    questions=("2-3",),
+    shows=lambda ours, plain: len(ours) != len(plain),
+)
 # Recognised by the operations of the student's discriminator and those of Discriminator.
-LAYERS = (REPLACES_BATCH_NORM, OTHER_CONVOLUTIONS)
+LAYERS = (REPLACES_BATCH_NORM, OTHER_CONVOLUTIONS, OTHER_SLOPE, OTHER_LAYERS)
+
+SIGMOID_ADDED = Mistake(
+    "spectral-norm-returns-probabilities",
+    "The discriminator returns probabilities: there is a sigmoid after its last layer.",
+    hint="Return logits, as Discriminator does; the classification loss applies the sigmoid.",
+    questions=("2-3",),
+    shows=lambda probabilities, random: probabilities,
+)
+DROPOUT_ADDED = Mistake(
+    "spectral-norm-adds-dropout",
+    "The logits of the same images differ from call to call in training mode: there is a dropout layer.",
+    hint="Leave dropout out: Discriminator has none.",
+    questions=("2-3",),
+    shows=lambda probabilities, random: random,
+)
+# Recognised by whether the logits lie between 0 and 1, and whether they are random.
+OUTPUTS = (SIGMOID_ADDED, DROPOUT_ADDED)

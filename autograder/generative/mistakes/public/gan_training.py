@@ -104,6 +104,7 @@ FAKES_NOT_DETACHED = Mistake(
     "The fakes are not detached: the discriminator's loss sends gradients into the generator.",
     hint="Detach the fakes in the discriminator's phase, or make them under torch.no_grad().",
     questions=("2-1b",),
+    once=True,
 )
 BATCH_SIZE_FIXED = Mistake(
     "step-batch-size-fixed",

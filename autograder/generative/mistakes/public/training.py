@@ -12,6 +12,13 @@ HISTORY_ONE_ENTRY_PER_EPOCH = Mistake(
     hint="Append the loss inside the inner loop, at every batch.",
     questions=LOOPS,
 )
+HISTORY_TWICE = Mistake(
+    "history-entries-twice",
+    "Every entry of the history is appended twice.",
+    hint="Append each loss once per iteration, in one place.",
+    questions=LOOPS,
+    once=True,
+)
 HISTORY_KEEPS_GRAPHS = Mistake(
     "history-keeps-graphs",
     "The history keeps the autograd graph of every iteration in memory.",

@@ -39,6 +39,13 @@ Q_OVERWRITTEN = Mistake(
     shows=half_as_wide,
 )
 
+Q_IS_A_PAIR = Mistake(
+    "q-is-a-pair",
+    "q is a pair (mu, log_sigma), not one tensor.",
+    hint="Return one tensor of 2 nz numbers per image: the encoder's output, or torch.cat([mu, log_sigma], dim=-1).",
+    questions=VAES,
+)
+
 # reparameterize: `gives` is the factor of the noise, as a function of log_sigma
 
 READ_AS = "log_sigma is the logarithm of the standard deviation: sigma = exp(log_sigma)."
@@ -48,6 +55,7 @@ SIGMA_FROM_HALF_LOG = Mistake(
     hint=READ_AS,
     questions=VAES,
     gives=lambda log_sigma: torch.exp(log_sigma / 2),
+    once=True,
 )
 SIGMA_NOT_EXPONENTIATED = Mistake(
     "sigma-not-exponentiated",
@@ -55,6 +63,7 @@ SIGMA_NOT_EXPONENTIATED = Mistake(
     hint=READ_AS,
     questions=VAES,
     gives=lambda log_sigma: log_sigma,
+    once=True,
 )
 SIGMA_SQUARED = Mistake(
     "sigma-squared",
@@ -62,6 +71,7 @@ SIGMA_SQUARED = Mistake(
     hint=READ_AS,
     questions=VAES,
     gives=lambda log_sigma: torch.exp(2 * log_sigma),
+    once=True,
 )
 SIGMA_LEFT_OUT = Mistake(
     "sigma-left-out",
@@ -69,6 +79,14 @@ SIGMA_LEFT_OUT = Mistake(
     hint="Multiply it by exp(log_sigma).",
     questions=VAES,
     gives=torch.ones_like,
+    once=True,
+)
+WITHOUT_NOISE = Mistake(
+    "reparameterize-without-noise",
+    "No noise is drawn: z is the mean.",
+    hint="Use z = mu + exp(log_sigma) * eps, with eps = torch.randn_like(mu).",
+    questions=VAES,
+    shows=lambda noise: bool((noise.abs() <= 1e-6).all()),
 )
 SCALES = (SIGMA_FROM_HALF_LOG, SIGMA_NOT_EXPONENTIATED, SIGMA_SQUARED, SIGMA_LEFT_OUT)
 
@@ -117,6 +135,7 @@ KL_SUMMED = Mistake(
     hint=MEAN_OF_KL,
     questions=VAES,
     gives=lambda posterior: posterior.kl.sum(),
+    once=True,
 )
 KL_SUMMED_OVER_DIMENSIONS = Mistake(
     "kl-summed-over-dimensions",
@@ -124,6 +143,7 @@ KL_SUMMED_OVER_DIMENSIONS = Mistake(
     hint=MEAN_OF_KL,
     questions=VAES,
     gives=lambda posterior: posterior.kl.sum(-1).mean(),
+    once=True,
 )
 KL_SUMMED_OVER_BATCH = Mistake(
     "kl-summed-over-batch",
@@ -131,6 +151,7 @@ KL_SUMMED_OVER_BATCH = Mistake(
     hint=MEAN_OF_KL,
     questions=VAES,
     gives=lambda posterior: posterior.kl.mean(-1).sum(),
+    once=True,
 )
 KL_SWAPPED = Mistake(
     "kl-arguments-swapped",
@@ -138,6 +159,7 @@ KL_SWAPPED = Mistake(
     hint="KL[q || p] is not symmetric: the posterior comes first, the prior second.",
     questions=VAES,
     gives=lambda posterior: kl_divergence(PRIOR, posterior.q).mean(),
+    once=True,
 )
 KL_PRIOR_LOG_SIGMA_ONE = Mistake(
     "kl-prior-log-sigma-one",
@@ -145,6 +167,7 @@ KL_PRIOR_LOG_SIGMA_ONE = Mistake(
     hint="N(0, I) has standard deviation 1, and log 1 = 0.",
     questions=VAES,
     gives=lambda posterior: kl_divergence(posterior.q, Normal(0.0, math.e)).mean(),
+    once=True,
 )
 KL = (KL_SUMMED, KL_SUMMED_OVER_DIMENSIONS, KL_SUMMED_OVER_BATCH, KL_SWAPPED, KL_PRIOR_LOG_SIGMA_ONE)
 
@@ -154,6 +177,13 @@ RECONSTRUCT_SAMPLES = Mistake(
     "reconstruct-samples",
     "reconstruct samples: it decodes a random code instead of the posterior mean.",
     hint="Decode the first half of the encoder's output, without noise.",
+    questions=VAES,
+)
+
+RECONSTRUCT_KEEPS_GRAPH = Mistake(
+    "reconstruct-keeps-graph",
+    "The reconstructions are still attached to an autograd graph.",
+    hint="Reconstruct under torch.no_grad().",
     questions=VAES,
 )
 
