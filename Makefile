@@ -27,7 +27,7 @@ OFFLINE ?=
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks \
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic stability kills cost attacks \
   submit release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
@@ -44,6 +44,7 @@ help:  ## list the targets
 	@echo "make adequacy       the same as a matrix of checks by chaffs and a report in adequacy/"
 	@echo "make mutants        mutation testing of the solutions: what the checks let through, and why"
 	@echo "make stability      correct submissions under 200 course secrets, 60 faulty ones under 20: no false alarm, no escape"
+	@echo "make metamorphic    rewrite correct programs 500 times at random, 300 times with one fault inside, and grade them"
 	@echo "make kills          kill the grader at thirty moments: valid results, and a next run that continues"
 	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
 	@echo "make attacks        grade hostile and broken submissions at every isolation level (Linux)"
@@ -110,6 +111,9 @@ adequacy: $(READY)
 
 mutants: $(READY)
 	@$(PY) -m tests.experiments.mutation
+
+metamorphic: $(READY)
+	@$(PY) -m tests.experiments.metamorphic
 
 cost: $(READY)
 	@$(PY) -m tests.experiments.cost

@@ -1,0 +1,110 @@
+"""How the checks judge programs that nobody wrote by hand (`make metamorphic`).
+
+Combines rewrites that keep behaviour, on the solutions and on three references written from scratch, and grades the
+results: correct combinations must get full marks, and those with one fault inside must lose points on its question and on
+no other. First every rewrite is shown to keep behaviour, by running both programs, without the grader.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+
+from rich.progress import Progress
+
+from autograder.grading import batch
+from tests.experiments.metamorphic import cases, equivalence, programs
+from tests.experiments.metamorphic.observe import Observations, observe
+from tests.experiments.metamorphic.rewrites import ALL as REWRITES
+
+
+def unlike(name: str = "") -> list[str]:
+    """The rewrites that do not keep the behaviour of a base, or fit in none, one line each."""
+    known: dict[str, Observations] = {}
+    lines: list[str] = []
+    for rewrite in REWRITES:
+        if name not in rewrite.name:
+            continue
+        fits = False
+        for base, program in programs.bases().items():
+            new = rewrite.apply(program, sorted(program), random.Random(f"{rewrite.name} {base}"))
+            if new is None:
+                continue
+            fits = True
+            if base not in known:
+                known[base] = observe(program)
+            lines += [
+                f"{rewrite.name} on {base}: {text}" for text in equivalence.compare(program, new, known[base])
+            ]
+        if not fits:
+            lines.append(f"{rewrite.name} fits in no program")
+    return lines
+
+
+def _report(case: cases.Case, problems: list[str], keep: Path | None) -> None:
+    kind = f"fault {case.fault.name} ({case.fault.question})" if case.fault else "correct"
+    print(f"{case.name}: {kind}; rewrites: {', '.join(case.rewrites) or 'none'}")
+    for problem in problems:
+        print(f"    {problem}")
+    if case.fault is None and case.rewrites:
+        for text in equivalence.compare(programs.bases()[case.base], case.program)[:3]:
+            print(f"    NOT EQUIVALENT to {case.base}: {text}")
+    if keep is not None:
+        programs.write(case.program, keep / case.name)
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=500, help="correct combinations")
+    parser.add_argument("--faults", type=int, default=300, help="combinations with a fault inside")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-k", "--name", default="", help="only programs whose name contains this")
+    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--keep", type=Path, help="a folder for the programs that are judged wrongly")
+    parser.add_argument(
+        "--no-equivalence", action="store_true", help="do not run every rewrite by itself first"
+    )
+    options = parser.parse_args()
+    began = time.monotonic()
+    wrong = 0
+    if not options.no_equivalence:
+        lines = unlike()
+        print("\n".join(lines) or f"All {len(REWRITES)} rewrites keep behaviour.")
+        wrong += len(lines)
+    made = [
+        *cases.originals(),
+        *cases.correct(options.count, options.seed),
+        *cases.faulty(options.faults, options.seed),
+    ]
+    made = [case for case in made if options.name in case.name]
+    right = {"as they are": 0, "correct": 0, "faulty": 0}
+    total = dict(right)
+    with Progress(disable=not sys.stdout.isatty()) as progress:
+        for case, result in progress.track(
+            cases.grade(made, options.jobs), total=len(made), description="Grading"
+        ):
+            kind = "faulty" if case.fault else "correct" if case.rewrites else "as they are"
+            problems = cases.complaints(case, result)
+            total[kind] += 1
+            right[kind] += not problems
+            if problems:
+                _report(case, problems, options.keep)
+    used = {name for case in made for name in case.rewrites}
+    faults = {case.fault.name for case in made if case.fault}
+    print(
+        f"{right['as they are']} of {total['as they are']} programs as they are and {right['correct']} of "
+        f"{total['correct']} correct combinations at full marks; {right['faulty']} of {total['faulty']} faults caught on "
+        f"their question and nowhere else ({len(used)} rewrites, {len(faults)} faults; "
+        f"{(time.monotonic() - began) / 60:.0f} minutes)"
+    )
+    sys.exit(1 if wrong or right != total else 0)
+
+
+if __name__ == "__main__":
+    main()
