@@ -112,6 +112,12 @@ def events(call: Observation, kind: str) -> list[Observation]:
     return [event for event in call.parts("events") if event.text("event") == kind]
 
 
+def passes(call: Observation, network: str) -> list[Observation]:
+    """The passes through a network in a call, without those that only measure: in evaluation mode and without a graph."""
+    found = events(call, network)
+    return [event for event in found if event.flag("training") or event.flag("grad")] or found
+
+
 def order_of_steps(call: Observation) -> list[str]:
     """Which network's optimiser took a step, in order."""
     kinds = [event.text("event") for event in call.parts("events")]
