@@ -153,7 +153,6 @@ class MadeUp:
             "first": torch.zeros(len(images), 64),
             "last": torch.zeros(len(images), 64),
             "own_loss": True,
-            "raised": False,
             "steps": 0,
             "same": UNTOUCHED,
             "gradients": NO_GRADIENT,

@@ -124,6 +124,21 @@ def order_of_steps(call: Observation) -> list[str]:
     return [kind.removesuffix(" step") for kind in kinds if kind.endswith(" step")]
 
 
+def expect_gradient(call: Observation) -> None:
+    """Raises a fault unless the first step of an optimiser had gradients to work with, and fakes were made before it."""
+    kinds = [event.text("event") for event in call.parts("events")]
+    first = next((i for i, kind in enumerate(kinds) if kind.endswith(" step")), len(kinds))
+    found = call.parts("events")[first] if first < len(kinds) else Observation({})
+    gradients = found.get(f"{found.text('event').removesuffix(' step')} gradients")
+    known = gradients.values() if isinstance(gradients, dict) else ()
+    expect(
+        "generator" in kinds[:first] and any(isinstance(g, Tensor) and bool((g != 0).any()) for g in known),
+        expected="fakes, and gradients of their loss at the optimiser's step",
+        seen="none",
+        hint="Call backward() on the loss before the optimiser's step.",
+    )
+
+
 def expect_trained(call: Observation, generator: State, discriminator: State, real: Tensor) -> None:
     """Raises a fault unless the discriminator has judged real images or the generator's fakes with the weights given.
 

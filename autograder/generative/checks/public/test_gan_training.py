@@ -28,6 +28,7 @@ from .judge_training_step import (
     ask_phases,
     ask_steps,
     events,
+    expect_gradient,
     expect_trained,
     order_of_steps,
     passes,
@@ -136,6 +137,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
             seen=f"{sum(attached)} of {len(attached)} batches with a graph",
             mistake=first_shown(mistakes.WRONG_ORDERS, order),
         )
+        expect_gradient(call)
         expect_trained(call, generator, discriminator, real)
         return
     expect(
@@ -157,6 +159,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
         mistake=mistakes.FAKES_NOT_DETACHED if alone else None,
         hint="Detach the fakes in the discriminator's phase, and do the generator's backward pass after it.",
     )
+    expect_gradient(call)
     expect_trained(call, generator, discriminator, real)
 
 
