@@ -28,7 +28,7 @@ QUICK ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants stability kills cost attacks \
-  submit release release-check gradescope host parity class figures sweep bench
+  submit release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
 	@echo "make check          run the public checks on assignment/ (Q=1-4: one question)"
@@ -53,6 +53,7 @@ help:  ## list the targets
 	@echo "make figures        train the solutions: figures and a table of losses, in figures/ (DATA=folder, OFFLINE=1, QUICK=1)"
 	@echo "make sweep          the study of beta that the accepted interval is based on, in figures/ (DATA=folder, OFFLINE=1)"
 	@echo "make bench          the cost of checking, grading, a sandbox and training, as ratios (DATA=folder)"
+	@echo "make gpu            on a GPU, 8 minutes: check, grade, wheats, device chaffs, notebooks, an epoch of each training (DATA=folder)"
 	@echo "ASSIGNMENT_DIR=DIR  use the assignment in DIR (check, submit, grade, stubs, release, gradescope, corpora)"
 	@echo "make clean          remove the environment and build outputs"
 
@@ -142,6 +143,9 @@ sweep: $(READY)
 
 bench: $(READY)
 	@$(PY) -m tests.experiments.bench $(if $(DATA),--data $(DATA))
+
+gpu: $(READY)
+	@$(PY) -m tests.experiments.gpu $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -219,7 +219,9 @@ def touched(entry: Entry) -> tuple[str, ...]:
     return tuple(q.id for q in assignment().rubric.auto if q.module in modules)
 
 
-def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Iterator[tuple[Entry, Result]]:
+def grade(
+    entries: Iterable[Entry], jobs: int = 2, whole: bool = False, device: str = "cpu"
+) -> Iterator[tuple[Entry, Result]]:
     """Grades each entry as a submission of its own, on the questions that its edits can affect (on all, if `whole`)."""
     groups: dict[tuple[str, ...] | None, list[Entry]] = {}
     for entry in entries:
@@ -228,7 +230,7 @@ def grade(entries: Iterable[Entry], jobs: int = 2, whole: bool = False) -> Itera
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
             queue = [options.Job(e.write(Path(folder)), e.name, None) for e in group]
-            for job, result in batch.run(queue, jobs, options.GradingOptions(questions)):
+            for job, result in batch.run(queue, jobs, options.GradingOptions(questions, device)):
                 yield by_name[job.name], result
 
 

@@ -25,10 +25,11 @@ from autograder.build import notebooks, stubs
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Question
 from tests.conftest import ROOT
+from tests.notebook_runs import execute
 
 NAMES = ["vae.ipynb", "gan.ipynb"]
 FOLDERS = ["assignment", "solutions"]
-FIGURES = {"vae.ipynb": 16, "gan.ipynb": 10}
+FIGURES = {"vae.ipynb": 16, "gan.ipynb": 11}
 # Upper limits, also with other tests running at the same time: 5 minutes for both.
 SECONDS = {"vae.ipynb": 150, "gan.ipynb": 150}
 MAGICS = {"%load_ext autoreload", "%autoreload 2", "%matplotlib inline"}
@@ -298,42 +299,11 @@ def test_without_a_download_the_notebook_reports_it_and_continues_with_other_dat
 # --- From top to bottom ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of a notebook's kernel: small, offline, and with this checkout's grader."""
-    monkeypatch.setenv("GENERATIVE_QUICK", "1")
-    monkeypatch.setenv("GENERATIVE_OFFLINE", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-
-
-def execute(folder: Path, name: str, target: Path, allow_errors: bool) -> list[Any]:
-    """The cells of a notebook after running it in a copy of its folder."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    target.mkdir()
-    for path in [*folder.glob("*.py"), *folder.glob("*.ipynb")]:
-        shutil.copy(path, target)
-    notebook = nbformat.read(target / name, as_version=4)
-    client = NotebookClient(
-        notebook,
-        timeout=280,
-        kernel_name="python3",
-        allow_errors=allow_errors,
-        resources={"metadata": {"path": str(target)}},
-    )
-    client.execute()
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
 def outputs(cells: list[Any]) -> Iterator[Any]:
     for cell in cells:
         yield from cell.outputs
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_complete_notebook_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
@@ -349,7 +319,6 @@ def test_the_complete_notebook_runs_from_top_to_bottom(name: str, tmp_path: Path
     assert "nan" not in printed.split()
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", NAMES)
 def test_with_the_stubs_only_cells_that_need_missing_code_fail_and_they_name_it(
     name: str, tmp_path: Path

@@ -29,13 +29,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.build.contents import HIDDEN, assignment_files, home
+from autograder.build.contents import BINARY, HIDDEN, assignment_files, home
 from autograder.build.stubs import solutions_of
 from autograder.model.assignment import ENGINE, Assignment
 
 SHORT = 12  # characters (without spaces): a line of code this short gives nothing away
 SENTENCE = 25  # characters from which a text is a sentence of its own
-KINDS = {".py", ".md", ".toml", ".json", ".txt", ".ipynb", ""}
+KINDS = {".py", ".md", ".toml", ".json", ".txt", ".ipynb", "", *BINARY}
 CODE_MARK = re.compile(
     r"^[ \t]*# BEGIN SOLUTION[ \t]*$(.*?)^[ \t]*# END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE
 )
@@ -133,8 +133,8 @@ def hidden_parts(subject: Assignment) -> list[Secret]:
     public = _Parts()
     for path in sorted(solutions_of(subject).glob("*.py")):  # docstrings and comments that students are given
         public.given += squeeze(CODE_MARK.sub("\n", path.read_text(encoding="utf-8")))
-    for data in assignment_files(subject, [HIDDEN]).values():  # sentences may be split differently there
-        public.given += squeeze(data.decode())
+    for name, data in assignment_files(subject, [HIDDEN]).items():  # sentences may be split differently there
+        public.given += squeeze(_text(name, data))
     stems = set()
     for path in _modules(subject.folder, "public"):
         public.read(path.read_text(encoding="utf-8"))
@@ -196,11 +196,20 @@ def _whole(word: str, text: str) -> bool:
 
 def _readings(name: str, data: bytes) -> tuple[str, str]:
     """A file's text, and the same without spaces; of JSON also its decoded strings, so that no escape hides anything."""
-    text = data.decode("utf-8", "replace")
+    text = _text(name, data)
     texts = [text]
     if name.endswith((".ipynb", ".json")):
         texts.append("\n".join(_strings(json.loads(text))))
     return "\n".join(texts), "\n".join(squeeze(t) for t in texts)
+
+
+def _text(name: str, data: bytes) -> str:
+    """What a file says: of tensors, the names and notes in front of the numbers."""
+    if name.endswith(BINARY):
+        data = data[
+            8 : 8 + int.from_bytes(data[:8], "little")
+        ]  # safetensors: the header's length, then the header
+    return data.decode("utf-8", "replace")
 
 
 def _strings(tree: object) -> Iterator[str]:
@@ -271,7 +280,7 @@ def _traces(files: Mapping[str, bytes]) -> Iterator[str]:
     homes = re.compile(r"/(?:home|Users)/\w+|[A-Z]:\\\\?Users\\")
     traces = machine_traces()
     for name, data in files.items():
-        text = data.decode("utf-8", "replace")
+        text = _text(name, data)
         for trace in sorted(traces):
             if re.search(
                 rf"(?<!\w){re.escape(trace)}(?!\w)" if trace[:1].isalnum() else re.escape(trace), text

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.build import leaks
-from autograder.build.contents import HIDDEN, assignment_files, engine_files, home
+from autograder.build.contents import BINARY, HIDDEN, assignment_files, engine_files, home
 from autograder.build.stubs import solutions_of, stub_files
 from autograder.model import rubric as rubrics
 from autograder.model.assignment import ENGINE, FILE, MANIFEST, Assignment, assignment
@@ -79,7 +79,7 @@ class Release:
 
 
 def files_of(subject: Assignment) -> dict[str, bytes]:
-    """All files of a release of the assignment, by path, with line ends as on Unix.
+    """All files of a release of the assignment, by path; texts with line ends as on Unix.
 
     Raises:
         ReleaseError: the solutions give no file for a module or notebook of the rubric.
@@ -107,7 +107,7 @@ def files_of(subject: Assignment) -> dict[str, bytes]:
         for key, value in values.items():
             text = text.replace(f"@{key}@", value)
         found[name] = text.encode()
-    return {name: _unix(found[name]) for name in sorted(found)}
+    return {name: found[name] if name.endswith(BINARY) else _unix(found[name]) for name in sorted(found)}
 
 
 def _unix(data: bytes) -> bytes:

@@ -71,6 +71,7 @@ class Grader:
         self._printed: dict[str, str] = {}
         self._explained: set[str] = set()  # ids of checks, see `once.charged`
         self._fully_explained = False  # whether the last fault was
+        self._misfit = False  # whether code raised, or its last answer had another form than was asked
         self._began = time.monotonic()
         self.errors: list[str] = []
 
@@ -159,10 +160,12 @@ class Grader:
     def _judge(self, check: Check, function: Callable[..., None], arguments: dict[str, Any]) -> Verdict:
         """Judges with stand-ins first, then with the student's own modules where that can differ; the better result counts.
 
-        Code that fails is also judged at the usual sizes. Where it works only at these, that is what it fails for.
+        Code that raises, or whose answer has a wrong form, is also judged at the usual sizes. Where it works only at these,
+        that is what it fails for.
         """
         question = self._assignment.rubric.question(check.question)
         first = self._try(check, function, arguments, "stand-ins")
+        misfit = self._misfit and not self._fully_explained
         if self._fully_explained:
             self._explained.add(check.id)
         if first.status in ("passed", "timeout") or first.feedback.todo is not None:
@@ -173,7 +176,7 @@ class Grader:
             second = self._try(check, function, arguments, "own")
             if second.status == "passed":
                 return second
-        if first.status != "failed":
+        if first.status != "failed" or not misfit:
             return first
         for sizes in once.usual_sizes(arguments, self._assignment.sizes):
             usual = {size.kind: size.usual for size in sizes}
@@ -196,16 +199,16 @@ class Grader:
         for value in arguments.values():
             if isinstance(value, Draw):
                 value.restart(usual)
-        self._fully_explained = False
+        self._fully_explained, self._misfit = False, False
         try:
             function(**arguments)
         except Fault as fault:
-            self._fully_explained = fault.once
+            self._fully_explained, self._misfit = fault.once, fault.form
             return check.verdict(
                 status="failed", score=0, mistake=fault.mistake, feedback=_feedback(check, fault)
             )
         except NoAnswer as none:
-            self._fully_explained = none.once
+            self._fully_explained, self._misfit = none.once, True
             return check.verdict(
                 status=none.status, score=0, mistake=none.mistake, feedback=_feedback(check, none)
             )

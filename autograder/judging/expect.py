@@ -50,9 +50,10 @@ def fail(
     seen: str,
     hint: str = "",
     mistake: Mistake | None = None,
+    form: bool = False,
 ) -> NoReturn:
-    """Ends the check with a fault."""
-    raise Fault(expected=expected, seen=seen, hint=hint, mistake=mistake)
+    """Ends the check with a fault (see Fault)."""
+    raise Fault(expected=expected, seen=seen, hint=hint, mistake=mistake, form=form)
 
 
 def expect(
@@ -62,14 +63,15 @@ def expect(
     seen: str,
     hint: str = "",
     mistake: Mistake | None = None,
+    form: bool = False,
 ) -> None:
     """Raises a fault unless `condition` holds.
 
-    mistake: the mistake that this failure is a sure sign of, if there is one.
+    mistake: the mistake that this failure is a sure sign of, if there is one. form: see Fault.
     """
     if condition:
         return
-    raise Fault(expected=expected, seen=seen, hint=hint, mistake=mistake)
+    raise Fault(expected=expected, seen=seen, hint=hint, mistake=mistake, form=form)
 
 
 def close(seen: Any, value: Any, rtol: float, atol: float) -> bool:
@@ -115,7 +117,7 @@ def expect_equal(
     if seen == value:
         return
     mistake = next((m.mistake for m in mistakes if m.value == seen), None)
-    raise Fault(expected=f"{what}: {say(value)}", seen=say(seen), hint=hint, mistake=mistake)
+    raise Fault(expected=f"{what}: {say(value)}", seen=say(seen), hint=hint, mistake=mistake, form=True)
 
 
 def _difference(seen: Any, value: Any) -> str:

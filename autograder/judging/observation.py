@@ -172,8 +172,8 @@ def _wrong(expected: str, seen: str, value: Any, hint: str, mistakes: Sequence[C
     """The fault of a wrong shape or length; it names the one mistake that gives `value`, if there is one."""
     fitting = [m for m in mistakes if m.value == value]
     if len(fitting) != 1:
-        return Fault(expected=expected, seen=seen, hint=hint)
-    return Fault(expected=expected, seen=seen, hint=hint, mistake=fitting[0].mistake)
+        return Fault(expected=expected, seen=seen, hint=hint, form=True)
+    return Fault(expected=expected, seen=seen, hint=hint, mistake=fitting[0].mistake, form=True)
 
 
 def _shape(shape: Sequence[int | None]) -> str:

@@ -8,11 +8,23 @@ from autograder.model.verdicts import Status
 
 
 class Fault(AssertionError):
-    """A wrong answer: what was expected and seen, the recognised mistake (its id and sentence, or None), what to try."""
+    """A wrong answer: what was expected and seen, the recognised mistake (its id and sentence, or None), what to try.
 
-    def __init__(self, *, expected: str, seen: str, hint: str = "", mistake: Mistake | None = None) -> None:
+    form: whether the answer has another shape, length or kind than was asked, whatever its values.
+    """
+
+    def __init__(
+        self,
+        *,
+        expected: str,
+        seen: str,
+        hint: str = "",
+        mistake: Mistake | None = None,
+        form: bool = False,
+    ) -> None:
         super().__init__(f"expected {expected}; seen {seen}")
         self.expected = expected
+        self.form = form
         self.seen = seen
         self.mistake = mistake.id if mistake else None
         self.diagnosis = mistake.sentence if mistake else None

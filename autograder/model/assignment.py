@@ -1,9 +1,9 @@
 """An assignment: a folder with an assignment.toml, and everything the engine knows about it.
 
 The folder is a Python package, with or without __init__.py files. It holds `probes/`, `stand_ins/`, `checks/public/`,
-`checks/hidden/` and `mistakes/`; its modules import each other relatively (`from ...mistakes.public import losses`), so that
-it works in any place: next to the engine, inside it (as in this repository, a release and the zip for a grading host), or
-anywhere else.
+`checks/hidden/` and `mistakes/`, and may hold `data/`: files that checks and notebooks read. Its modules import each other
+relatively (`from ...mistakes.public import losses`), so that it works in any place: next to the engine, inside it (as in this
+repository, a release and the zip for a grading host), or anywhere else.
 """
 
 from __future__ import annotations

@@ -433,6 +433,25 @@ figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activa
 # %%
 grader.check("q2_4")
 
+# %% [markdown]
+# You can see it work before your own training has finished: the release contains a generator that is already
+# trained, and four real images that it has never seen, squares of a portrait photograph of Grace Hopper. Flat
+# grey has a loss of 0.124 on them, and an untrained generator one of 0.12 to 0.13.
+
+# %%
+from autograder.generative.trained import load_trained
+
+trained = load_trained()
+
+# %%
+example = gan.DCGAN(device=DEVICE)
+example._generator.load_state_dict(trained.weights)
+loss, rebuilt = example.reconstruct(trained.images)
+figures.reconstructions(trained.images, rebuilt, f"A trained generator, loss {loss:.4f}", "test")
+
+# %% [markdown]
+# Now your own generator:
+
 # %%
 loss, rebuilt = dcgan.reconstruct(TARGETS)
 figures.reconstructions(TARGETS, rebuilt, f"DCGAN, {DATA}, loss {loss:.4f}", "test")

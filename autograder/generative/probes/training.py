@@ -52,26 +52,21 @@ def watch(
     seed = torch.initial_seed()
     more = {"device": "cpu"} if pass_device else {}
     with ExitStack() as stack:
+        squares = stack.enter_context(flattening(model))
         codes, decoded = (stack.enter_context(entering(part)) for part in (model.encoder, model.decoder))
         # The student's own model may flatten the images itself, so its own inputs count.
         whole = stack.enter_context(entering(model)) if own.parts() else []
+        rates = stack.enter_context(watching_rates())
         if own.parts():
             stack.enter_context(own.NoNoise())
-        rates = stack.enter_context(watching_rates())
-        try:
-            returned = function(model, loader, epochs, learning_rate, **more)
-        except RuntimeError as error:
-            # Square images explain the exception; any other exception is reported as it is.
-            given = codes[-1]["x"] if codes else None
-            if own.parts() or given is None or list(given.shape)[1:] != list(images.shape[1:]):
-                raise
-            return {"squares": str(tuple(given.shape)), "error": str(error)[:300]}
+        returned = function(model, loader, epochs, learning_rate, **more)
     # A loss that is only printed may be computed in any mode.
     entered, codes, decoded = ([c for c in calls if c["grad"]] for calls in (whole, codes, decoded))
     graded = (entered or codes)[:MOST]
     modes = [call["training"] for call in (*codes, *decoded)]
     return {
         "own": own.parts(),
+        "squares": squares[0] if squares else None,
         "batches": [{"x": call["x"], "c": call["c"]} for call in graded],
         "training": all(modes) and bool(graded),
         "parameters": own.values(model) if own.parts() else weights(model),
@@ -83,6 +78,25 @@ def watch(
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     return {p["name"]: p["value"] for p in parameters(model)}
+
+
+@contextmanager
+def flattening(model: nn.Module) -> Iterator[list[str]]:
+    """Lets a given model take square images as well, so that a loop that passes these is judged by all else; notes their shape."""
+    squares: list[str] = []
+
+    def flatten(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if args and isinstance(args[0], Tensor) and args[0].dim() == 4:
+            squares.append(str(tuple(args[0].shape)))
+            return (args[0].flatten(1).unsqueeze(1), *args[1:])
+        return args
+
+    handle = None if own.parts() else model.register_forward_pre_hook(flatten)
+    try:
+        yield squares
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 @contextmanager
@@ -133,10 +147,11 @@ def collision(
     Returns where tensors of two devices meet ("collision"), and the encoder's output for the first batch, on the CPU.
     """
     loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size)
-    with watching(model.encoder) as calls:
+    with watching(model.encoder) as calls, flattening(model):
         on_cpu(lambda: function(model, loader, 1, 1e-3), calls)
     model.zero_grad()
-    collision = mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))
+    with flattening(model):
+        collision = mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))
     return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
 

@@ -72,7 +72,11 @@ class Unusable(Failure):
 @OFFLINE
 @DEVICE
 @click.option("--quick", is_flag=True, help="Few images and one or two epochs, to see that everything works.")
-@click.option("--only", type=click.Choice(["digits", "photographs"]), help="One of the two problems.")
+@click.option(
+    "--only",
+    type=click.Choice(["digits", "photographs", "generator"]),
+    help="One of the two problems; or the trained generator that every copy of the assignment holds.",
+)
 @click.option("--epochs", type=click.IntRange(1), default=25, show_default=True, help="Epochs of the DCGANs.")
 @click.option("--seed", type=int, default=42, show_default=True)
 @JOBS
@@ -91,7 +95,7 @@ def figures(
     """Trains the reference as the handout says; writes every figure and a table of final losses into DIR.
 
     DIR gets a PNG for each figure, table.md and table.json (final losses beside the handout's), and checkpoints/, from
-    which an interrupted run resumes.
+    which an interrupted run resumes. With --only generator it gets trained_generator.safetensors instead of figures.
 
     \b
     Examples:
@@ -106,17 +110,20 @@ def figures(
     click.get_current_context().with_resource(training.flushing_denormals())
     how = Options(_existing(root), offline, quick, _usable(device), seed, jobs, out)
     outcomes: list[Outcome] = []
-    if only != "photographs":
+    if only in (None, "digits"):
         outcomes += _figures_of_digits(how)
-    if only != "digits":
+    if only in (None, "photographs"):
         outcomes += _figures_of_photographs(how, epochs)
+    if only == "generator":
+        outcomes += _trained_generator(how, epochs)
     compared = [] if quick else handout.compare(outcomes, offline)
     text = tables.markdown(outcomes, compared, how.device, seed)
     record = tables.table(outcomes, compared, how.device, seed)
     write_atomically(out / "table.md", text)
     write_atomically(out / "table.json", json.dumps(record, indent=1) + "\n")
     click.echo(text)
-    click.echo(f"The figures, table.md and table.json are in {out}")
+    made = "The trained generator" if only == "generator" else "The figures"
+    click.echo(f"{made}, table.md and table.json are in {out}")
     outside = [c for c in compared if not c.plausible]
     if outside:
         raise Failure("; ".join(c.complaint for c in outside))
@@ -221,6 +228,24 @@ def _figures_of_photographs(how: Options, epochs: int) -> list[Outcome]:
     named = {o.plan.name: o for o in outcomes}
     _write(plots.of_photographs(data, named, QUICK_ACTMAX if how.quick else 500), how.out)
     return outcomes
+
+
+def _trained_generator(how: Options, epochs: int) -> list[Outcome]:
+    """Trains the DCGAN and writes the file with its generator, whose losses are printed beside those of untrained ones."""
+    from . import runs, shipped
+
+    data = _loaded(how.load_photographs, how)
+    plan = runs.photograph_plans(2 if how.quick else epochs)[0]
+    with _bars(how.console) as bars:
+        outcome = runs.run_photographs(plan, data, how.device, how.checkpoints, bars, how.seed)
+    notes = {
+        "generator": f"Generator(64), trained by DCGAN.fit on {data.name}",
+        "training": f"{len(data.images)} images, {plan.epochs} epochs, seed {how.seed}",
+        "made with": f"python -m autograder figures --only generator --epochs {plan.epochs} --seed {how.seed}",
+    }
+    path = shipped.write(outcome.model._generator, notes, how.out)
+    click.echo(shipped.table(shipped.losses(path)))
+    return [outcome]
 
 
 def _write(drawn: Drawn, out: Path) -> None:

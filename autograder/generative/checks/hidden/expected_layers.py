@@ -85,6 +85,7 @@ def need(seen: Observation, sizes: Sequence[int], what: str) -> Layers:
             seen=f"parameters of shapes {shapes}" if shapes else "no parameters",
             hint="Compare the sizes of the layers, one by one, with those in the question.",
             mistake=WRONG_WIDTHS if _other_widths(shapes, sizes) else None,
+            form=True,
         )
     return found
 

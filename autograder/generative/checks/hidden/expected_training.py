@@ -13,7 +13,6 @@ from torch import Tensor
 from autograder.judging import Mistake, Observation, expect, expect_equal, fail
 
 from ...mistakes.hidden import training as mistakes
-from ..public.judge_calls import expect_flattened
 from ..public.judge_common import expect_no_seed
 from ..public.models_autoencoder import Sizes
 from .expected_steps import Batch, Loss, Losses, Parameters, simulate
@@ -44,9 +43,6 @@ class Run:
     needs_labels: bool = False
     own: bool = False
     known: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        expect_flattened(self.seen)
 
     @property
     def per_epoch(self) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autograder.judging import Draw, Observation, candidates, expect, expect_close, fail
+from autograder.judging import Candidate, Draw, Observation, candidates, expect, expect_close, fail
 
 from ...mistakes.hidden import vae as mistakes
 from ...mistakes.public.vae import Posterior
@@ -113,9 +113,26 @@ def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
             )
     name = min(right, key=lambda k: abs(right[k] + beta * case.kl - total).item())
     dtype = str(case.x.dtype).removeprefix("torch.")
-    expect_close(total, right[name] + beta * case.kl, rtol=1e-3, what=f"the total in {dtype}")
+    expect_close(
+        total,
+        right[name] + beta * case.kl,
+        rtol=1e-3,
+        what=f"the total in {dtype}",
+        mistakes=list(_wrong_totals(case, right)),
+    )
     _expect_gradient(seen, "q", lambda q: beta * expected.kl_to_prior(q).mean(), case.q)
     _expect_gradient(seen, "rec", lambda rec: expected.rec_losses(rec, case.x)[name], case.rec)
+
+
+def _wrong_totals(case: LossCase, right: Mapping[str, Tensor]) -> Iterator[Candidate]:
+    """The totals of known mistakes in kl_loss, in rec_loss or in their sum; other checks are about these mistakes."""
+    posterior = Posterior(*expected.halves(case.q))
+    for rec_loss in right.values():
+        for wrong in mistakes.kl_losses(posterior, case.beta):
+            yield wrong.mistake.giving(rec_loss + case.beta * wrong.value)
+        yield from candidates(mistakes.TOTALS, mistakes.Terms(rec_loss, case.kl, case.beta))
+    for wrong in mistakes.rec_losses(case.rec.double(), case.x.double()):
+        yield wrong.mistake.giving(wrong.value + case.beta * case.kl)
 
 
 def _expect_gradient(seen: Observation, name: str, term: Callable[[Tensor], Tensor], at: Tensor) -> None:

@@ -32,6 +32,7 @@ def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
     for shape in [(draw.size("batch", 240, 300), 1, nz), (draw.size("batch", 240, 300), nz)]:
         mu, log_sigma = draw.normal(*shape, mean=0.5, std=2.0), draw.uniform(*shape, low=-1.5, high=1.0)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
+        common.expect_no_seed(seen.flag("seed_kept"), "reparameterize")
         z = seen.tensor("z", shape, what="z")
         if not torch.equal(z, mu):
             expect_fresh(z, seen.tensor("again", shape, what="z of a second call"), what="the noise")
@@ -51,7 +52,6 @@ def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
             seen=f"a correlation of {correlation:.2f}",
             hint=f"{FORMULA}: mu is added once, unscaled.",
         )
-        common.expect_no_seed(seen.flag("seed_kept"), "reparameterize")
 
 
 def is_standard_normal(noise: Tensor) -> bool:

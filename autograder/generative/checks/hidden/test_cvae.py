@@ -164,12 +164,12 @@ def test_training(submission: Submission, draw: Draw) -> None:
         run.expect_steps("train_cvae")
         run.expect_mode()
         expect_histories(run)
-    n, labels = draw.integer(7, 12), draw.integer(3, 10)
+    batch, labels = draw.or_usual("batch", 4), draw.size("classes", 3, 10)
     seen = submission.ask(
         "cvae.train_elsewhere",
         weights=small.weights(draw, draw.integer(3, 6), labels=labels),
-        images=draw.uniform(n, 1, 28, 28),
-        labels=draw.integers(0, labels, n),
-        batch_size=4,
+        images=draw.uniform(2 * batch, 1, 28, 28),
+        labels=draw.integers(0, labels, 2 * batch),
+        batch_size=batch,
     )
     common.expect_no_collision(seen, "train_cvae")

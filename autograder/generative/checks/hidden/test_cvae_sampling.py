@@ -9,7 +9,6 @@ from autograder.judging import Draw, Observation, Submission, check, expect, fir
 
 from ...mistakes.hidden.cvae import ONE_CODE_PER_CLASS
 from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
-from ..public import judge_calls as calls
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
 from . import expected_sampling as sampling
@@ -26,9 +25,8 @@ def _sample(
 
 
 def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tensor) -> Tensor:
-    asked = (len(labels), 28, 28)
-    images = seen.tensor(key, asked, what="the samples", mistakes=calls.misshapen(asked))
-    return sampling.codes(weights, images, labels, "the samples")
+    images = sampling.sampled(seen, key, (len(labels), 28, 28))
+    return sampling.codes_with_any_labels(weights, images, labels, "the samples")
 
 
 @check(
@@ -97,7 +95,7 @@ def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
         count = draw.size("classes", 3, 12)
         labels = draw.integers(0, count, n)
         seen, weights = _sample(submission, draw, labels, count)
-        _codes(seen, "first", weights, labels)
+        sampling.codes(weights, sampling.sampled(seen, "first", (n, 28, 28)), labels, "the samples")
         expect(
             not seen.flag("graph"),
             expected="images without a graph",

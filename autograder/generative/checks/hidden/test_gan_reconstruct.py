@@ -86,7 +86,7 @@ def test_reconstruction_loss_value(submission: Submission, draw: Draw) -> None:
 
 @check(
     "2-4",
-    points=3.5,
+    points=2.5,
     title="The images are those that 500 Adam steps from the zero codes lead to",
     asks=ASKS,
     rubric="The search for the codes",

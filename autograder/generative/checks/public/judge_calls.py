@@ -127,11 +127,11 @@ def expect_reduced(seen: Observation, right: Any, what: str) -> None:
 
 
 def expect_flattened(seen: Observation) -> None:
-    """Ends the check when a training loop failed on images that it passed to the model as squares."""
+    """Ends the check when a training loop passed images to the model as squares; for the end of a check."""
     if seen.get("squares") is not None:
         fail(
             expected="images flattened to (N, 1, 784)",
-            seen=f"the model was given shape {seen.text('squares')}, and raised: {seen.text('error')}",
+            seen=f"the model was given shape {seen.text('squares')}",
             mistake=training.BATCHES_NOT_FLATTENED,
         )
 
@@ -143,6 +143,7 @@ def expect_one_half(seen: Observation) -> None:
             expected="the decoder called with the posterior mean, nz numbers for each image",
             seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
             mistake=posterior.BOTH_HALVES_DECODED,
+            form=True,
         )
 
 

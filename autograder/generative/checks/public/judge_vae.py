@@ -27,6 +27,7 @@ def expect_posterior_shape(q: Tensor, n: int, nz: int, *, what: str, mistake: Mi
         seen=f"shape {tuple(q.shape)}",
         hint="The encoder has 2 nz outputs: one for each mean and one for each log sigma.",
         mistake=first_shown([mistake], q.shape, n, nz),
+        form=True,
     )
 
 
@@ -80,7 +81,6 @@ def expect_deterministic(
 
 def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
     """Raises a fault unless there are two lists of plain floats, one entry per iteration, and rec_loss falls."""
-    calls.expect_flattened(seen)
     history = seen.part("history", what="the value that the training returned")
     found = {
         name: expect_entries(
@@ -108,3 +108,4 @@ def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
     )
     for name, entries in found.items():
         entries.expect_once(f'history["{name}"]')
+    calls.expect_flattened(seen)

@@ -23,22 +23,24 @@ DEVICE = "{}: every tensor is made on the device of the model's parameters, whic
     asks=DEVICE.format("train_autoencoder"),
 )
 def test_autoencoder_training_on_another_device(submission: Submission, draw: Draw) -> None:
-    nz, n = draw.integer(3, 6), draw.integer(7, 12)
+    nz, batch = draw.integer(3, 6), draw.or_usual("batch", 4)
+    n = 2 * batch
     weights, images = small.weights(draw, nz, outputs=nz), draw.uniform(n, 1, 28, 28)
     seen = submission.ask(
         "autoencoder.train_elsewhere",
         weights=weights,
         images=images,
         labels=draw.integers(0, 10, n),
-        batch_size=4,
+        batch_size=batch,
     )
     common.expect_no_collision(seen, "train_autoencoder")
-    common.expect_encoded(seen, weights, images[:4], "train_autoencoder")
+    common.expect_encoded(seen, weights, images, "train_autoencoder")
 
 
 @check("1-4", points=0.5, title="The VAE makes its tensors on the model's device", asks=DEVICE.format("VAE"))
 def test_vae_on_another_device(submission: Submission, draw: Draw) -> None:
-    weights, x = small.weights(draw, draw.integer(3, 9)), draw.uniform(draw.integer(3, 9), 1, 784)
+    n, nz = draw.size("batch", 3, 9), draw.size("latent", 3, 9)
+    weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)
     seen = submission.ask("vae.elsewhere", weights=weights, x=x)
     common.expect_no_collision(seen, "forward, loss and reconstruct")
     common.expect_encoded(seen, weights, x, "forward")
@@ -46,17 +48,18 @@ def test_vae_on_another_device(submission: Submission, draw: Draw) -> None:
 
 @check("1-5", points=0.5, title="Batches are moved to the model's device", asks=DEVICE.format("train_vae"))
 def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> None:
-    n = draw.integer(7, 12)
+    batch = draw.or_usual("batch", 4)
+    n = 2 * batch
     weights, images = small.weights(draw, draw.integer(3, 6)), draw.uniform(n, 1, 28, 28)
     seen = submission.ask(
         "vae.train_elsewhere",
         weights=weights,
         images=images,
         labels=draw.integers(0, 10, n),
-        batch_size=4,
+        batch_size=batch,
     )
     common.expect_no_collision(seen, "train_vae")
-    common.expect_encoded(seen, weights, images[:4], "train_vae")
+    common.expect_encoded(seen, weights, images, "train_vae")
 
 
 @check(
@@ -66,8 +69,11 @@ def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> N
     asks=DEVICE.format("sample_conditional"),
 )
 def test_sampling_on_another_device(submission: Submission, draw: Draw) -> None:
-    nz, count = draw.integer(4, 9), draw.integer(3, 12)
-    weights, labels = small.weights(draw, nz, labels=count), draw.integers(0, count, 5)
+    nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 12)
+    weights, labels = (
+        small.weights(draw, nz, labels=count),
+        draw.integers(0, count, draw.or_usual("batch", 5)),
+    )
     seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
     common.expect_no_collision(seen, "sample_conditional")
     worked = common.rows_of(seen, small.PIXELS)

@@ -67,6 +67,7 @@ BATCH_AXIS_LOST = Mistake(
     "The batch axis is lost when the batch has a single image.",
     hint="squeeze() removes every axis of length 1: use reshape.",
     questions=("1-4", "1-8", "1-9"),
+    once=True,
 )
 
 # Devices.

@@ -1,0 +1,116 @@
+"""Hidden check of 2-4: with a trained generator, the search reaches a loss that training alone makes possible.
+
+The handout asks for a loss below 0.145, which flat grey and an untrained generator reach as well. Mean squared errors of
+the two images that are used (`figures --only generator` prints those of all four):
+
+    trained generator, 500 steps                          0.043
+    flat, in each image's mean colour                     0.070
+    untrained generators, five seeds, 500 steps           0.110 to 0.123
+    flat grey, 0.5                                        0.117
+    trained generator, at code zero                       0.525
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from autograder.judging import Fault, NoAnswer, Observation, Submission, check, expect
+
+from ...mistakes.hidden.gan_threshold import HANDOUT, STOPS_AT_HANDOUTS_BAR
+from ...stand_ins.gan import CODE_SIZE
+from ...stand_ins.gan_trained import TrainedGenerator
+from ...trained import Trained, load_trained
+from ..public.judge_reconstruct import FIXED
+
+BAR = 0.06
+# The root of the mean squared difference between what a GPU and a CPU make of the same codes stays far below this, and
+# random images, grey and the given ones are at 0.1 and more.
+SAME = 0.02
+PROBE = "gan_trained.search"
+SECONDS = 30.0
+# Of the file's images: a search for two, four or eight takes 1.1, 1.4 and 2.2 seconds of one core, and separates equally well.
+COUNT = 2
+
+trained = cache(load_trained)
+
+
+@check(
+    "2-4",
+    points=1,
+    title="With a trained generator, the loss reaches what an untrained one does not",
+    asks="reconstruct(samples): 500 Adam steps at vis_learning_rate on the codes alone bring the images of a trained generator "
+    "near to real ones.",
+    rubric="The loss that a trained generator reaches",
+)
+def test_trained_generator_reaches_the_threshold(submission: Submission) -> None:
+    given = trained()
+    samples = given.images[:COUNT]
+    seen = ask_search(submission, given, samples)
+    codes = seen.tensor(
+        "codes", (len(samples), CODE_SIZE), what="the codes that the generator was called with"
+    )
+    made = images_of(given, codes.float())
+    if seen.get("images") is not None:
+        images = seen.tensor("images", tuple(samples.shape), what="the returned images")
+        made = (min(made, key=lambda in_mode: distance(in_mode, images)),)
+        gap = distance(made[0], images)
+        expect(
+            gap <= SAME,
+            expected="images that the generator makes from the codes",
+            seen=f"images at a distance of {gap:.2g} (root mean square) from those",
+            hint="Return the generator's images of the last codes.",
+        )
+    loss = min(distance(in_mode, samples) ** 2 for in_mode in made)
+    expect(
+        loss < BAR,
+        expected=f"a mean squared error below {BAR:g} (the handout's threshold is {HANDOUT:g}; this one is lower because flat "
+        "grey and an untrained generator pass that one as well)",
+        seen=f"{loss:.4f}",
+        hint="Take all 500 Adam steps at vis_learning_rate, from the zero codes.",
+        mistake=STOPS_AT_HANDOUTS_BAR if is_at_handouts_bar(seen, loss) else None,
+    )
+
+
+def ask_search(submission: Submission, given: Trained, samples: Tensor) -> Observation:
+    """What the probe saw; with copies of the images where the code works with another number of them only.
+
+    Only the check of the number of images takes points for that.
+    """
+    first: NoAnswer | None = None
+    for number in (len(samples), *FIXED):
+        copies = number // len(samples)
+        try:
+            seen = submission.ask(
+                PROBE, seconds=SECONDS, samples=samples, weights=given.weights, copies=copies
+            )
+        except NoAnswer as reason:
+            first = first or reason
+            if reason.status != "failed":
+                break
+            continue
+        images = seen.get("images")
+        if not isinstance(images, Tensor) or images.shape[:1] == samples.shape[:1]:
+            return seen
+    raise first or Fault(
+        expected=f"{len(samples)} images, as many as were given", seen="another number of images"
+    )
+
+
+def images_of(given: Trained, codes: Tensor) -> tuple[Tensor, ...]:
+    """The trained generator's images of some codes in evaluation mode, and in training mode, for which other checks take points."""
+    generator = TrainedGenerator(given.weights)
+    with torch.no_grad():
+        return generator.eval()(codes), generator.train()(codes)
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """Root of the mean squared difference."""
+    return (a.double() - b.double()).square().mean().sqrt().item()
+
+
+def is_at_handouts_bar(seen: Observation, loss: float) -> bool:
+    shows = STOPS_AT_HANDOUTS_BAR.shows
+    return shows is not None and shows(loss, seen.number("calls", what="the number of the generator's calls"))

@@ -1,0 +1,52 @@
+"""The probe of `reconstruct` with a trained generator of the given architecture, on a few real images."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.sandbox import kit
+
+from ..stand_ins.gan_trained import TrainedGenerator
+from .gan import blank_model, plain
+from .gan_reconstruct import in_either_form
+from .gan_training import equip
+
+
+def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict[str, Any]:
+    """Calls `reconstruct` on images (N, 3, 32, 32), on the grader's device; on the CPU where that fails elsewhere.
+
+    copies: how often the images are repeated, for code that works with one number of images only. The repetitions are
+    not generated again, so that they take no time.
+
+    images: the first result that has the shape of images, if there is one; of the repetitions only the first. codes: those
+    from which the generator made these images, or the most similar ones; without images, the last codes. calls: of the generator.
+    """
+    count = len(samples)
+
+    def run(given: Any, device: torch.device) -> dict[str, Any]:
+        model = blank_model(device)
+        equip(model, device=device)
+        generator = TrainedGenerator(weights, distinct=count).to(device)
+        model._generator = generator
+        returned = model.reconstruct(given)
+        results = returned if isinstance(returned, (list, tuple)) else [returned]
+        found = [v for v in map(plain, map(kit.snapshot, results)) if _is_images(v)]
+        if not found:
+            return {"images": None, "codes": generator.made.last(), "calls": generator.made.total}
+        images = found[0] if len(found[0]) != copies * count else found[0][:count]
+        codes = generator.made.codes_of(images.float())
+        return {"images": images, "codes": codes, "calls": generator.made.total}
+
+    repeated = samples.repeat(copies, 1, 1, 1)
+    if kit.device != "cpu":
+        with suppress(Exception):  # the check of devices reports it
+            return in_either_form(lambda given: run(given, torch.device(kit.device)), repeated)
+    return in_either_form(lambda given: run(given, torch.device("cpu")), repeated)
+
+
+def _is_images(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.shape[1:] == (3, 32, 32)
