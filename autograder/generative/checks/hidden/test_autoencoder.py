@@ -218,7 +218,12 @@ def test_other_sizes(submission: Submission, draw: Draw) -> None:
             asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
             seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
             what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"
-            seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
+            out = seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
+            expect(
+                n == 1 or not torch.equal(out[0], out[-1]),
+                expected=f"{what}: different outputs for different inputs",
+                seen="the same output for all",
+            )
 
     for_all(
         draw,
