@@ -13,6 +13,7 @@ from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_
 from . import judge_calls as calls
 from . import judge_common as common
 from . import models_autoencoder as small
+from .judge_first_step import expect_first_step
 from .judge_history import expect_entries
 
 
@@ -65,6 +66,11 @@ def test_decoder_shapes_and_range(submission: Submission, draw: Draw) -> None:
                 expected=f"{what}: values in [0, 1]",
                 seen=f"values from {low:.3g} to {high:.3g}",
                 hint="End with a sigmoid.",
+            )
+            expect(
+                float((out - out[:1]).abs().max()) > 0,
+                expected=f"{what}: different images for different codes",
+                seen="the same image for every code",
             )
 
 
@@ -200,6 +206,7 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
         seen=f"{losses[0]:.4f} at the first iteration, {losses[-1]:.4f} at the last",
         hint="In every iteration: forward, loss, clear the gradients, backward, optimiser step.",
     )
+    expect_first_step(submission, draw, "autoencoder.train_autoencoder")
     entries.expect_once(what)
     calls.expect_flattened(seen)
 

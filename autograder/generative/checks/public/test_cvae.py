@@ -16,6 +16,7 @@ from . import judge_calls as calls
 from . import judge_common as common
 from . import judge_vae as judge
 from . import models_autoencoder as small
+from .judge_first_step import expect_first_step
 
 
 @check(
@@ -115,6 +116,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
             epochs=8,
             learning_rate=5e-3,
         )
+        expect_first_step(submission, draw, "cvae.train_cvae", labels)
         judge.expect_histories(seen, 8, size.iterations // size.epochs)
 
 

@@ -24,6 +24,7 @@ from ...mistakes.public import vae as mistakes
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
 from . import judge_vae as judge
 from . import models_autoencoder as small
+from .judge_first_step import expect_first_step
 
 
 @check(
@@ -175,6 +176,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
         epochs=8,
         learning_rate=5e-3,
     )
+    expect_first_step(submission, draw, "vae.train_vae")
     judge.expect_histories(seen, 8, size.iterations // size.epochs)
 
 
