@@ -60,8 +60,8 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
     kind = "encoder" if name == "CVAEEncoder" else "decoder"
     n, count, nz, pixels = (
         draw.size("batch", 3, 9),
-        draw.size("classes", 3, 12),
-        draw.size("latent", 13, 40),
+        draw.size("classes", 3, 10),
+        draw.size("latent", 13, 32),
         draw.size("image", 70, 240),  # with labels still below 256, so that each weight's shape is its own
     )
     inputs, outputs = (pixels, nz) if kind == "encoder" else (nz, pixels)

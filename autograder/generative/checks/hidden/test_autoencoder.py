@@ -46,7 +46,7 @@ LOSS = "reconstruction_loss(x_hat, x): binary cross-entropy, prediction first, m
 )
 def test_encoder_layers(submission: Submission, draw: Draw) -> None:
     for leading in [(draw.size("batch", 3, 8), 1), (draw.size("batch", 3, 8),)]:
-        nz, size = draw.size("latent", 3, 40), draw.size("image", 70, 250)
+        nz, size = draw.size("latent", 3, 32), draw.size("image", 70, 250)
         x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
         sent = layers.drawn(draw, (size, 256, 64, nz))
         seen = submission.ask(
@@ -65,7 +65,7 @@ def test_encoder_layers(submission: Submission, draw: Draw) -> None:
 def test_decoder_layers(submission: Submission, draw: Draw) -> None:
     n = draw.size("batch", 3, 8)
     for leading in [(n, 1), (n,)]:
-        nz, size = draw.size("latent", 3, 40), draw.size("image", 70, 250)
+        nz, size = draw.size("latent", 3, 32), draw.size("image", 70, 250)
         z, pull = draw.normal(*leading, nz, std=3.0), draw.normal(n, 1, size)
         sent = layers.drawn(draw, (nz, 64, 256, size))
         seen = submission.ask(

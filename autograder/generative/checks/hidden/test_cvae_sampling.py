@@ -37,7 +37,7 @@ def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tens
     rubric="The distribution of the codes",
 )
 def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
-    count = draw.size("classes", 3, 12)
+    count = draw.size("classes", 3, 10)
     labels = draw.integers(0, count, draw.size("batch", 250, 300))
     seen, weights = _sample(submission, draw, labels, count)
     first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
@@ -75,7 +75,7 @@ def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
     rubric="New codes at every call",
 )
 def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
-    count = draw.size("classes", 3, 12)
+    count = draw.size("classes", 3, 10)
     labels = draw.integers(0, count, draw.size("batch", 3, 9))
     seen, weights = _sample(submission, draw, labels, count)
     first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
@@ -91,8 +91,8 @@ def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
     rubric="The images for any number of labels",
 )
 def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 1, 2), draw.size("batch", 3, 9), draw.size("batch", 9, 70)):
-        count = draw.size("classes", 3, 12)
+    for n in (draw.size("batch", 1, 2), draw.size("batch", 3, 9), draw.size("batch", 9, 60)):
+        count = draw.size("classes", 3, 10)
         labels = draw.integers(0, count, n)
         seen, weights = _sample(submission, draw, labels, count)
         sampling.codes(weights, sampling.sampled(seen, "first", (n, 28, 28)), labels, "the samples")

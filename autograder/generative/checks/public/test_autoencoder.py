@@ -25,7 +25,7 @@ from .judge_history import expect_entries
 )
 def test_encoder_shapes(submission: Submission, draw: Draw) -> None:
     for _ in range(2):
-        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 40), draw.size("image", 100, 800)
+        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 32), draw.size("image", 100, 780)
         for shape in [(n, 1, size), (n, size)]:
             x = draw.uniform(*shape)
             seen = submission.ask("autoencoder.shapes", name="Encoder", sizes=[nz, size], x=x)
@@ -47,7 +47,7 @@ def test_encoder_shapes(submission: Submission, draw: Draw) -> None:
 )
 def test_decoder_shapes_and_range(submission: Submission, draw: Draw) -> None:
     for _ in range(2):
-        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 40), draw.size("image", 100, 800)
+        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 32), draw.size("image", 100, 780)
         for shape in [(n, 1, nz), (n, nz)]:
             # Codes this large push a layer that does not end in a sigmoid out of [0, 1].
             z = draw.normal(*shape, std=40.0)

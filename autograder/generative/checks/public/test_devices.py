@@ -69,7 +69,7 @@ def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> N
     asks=DEVICE.format("sample_conditional"),
 )
 def test_sampling_on_another_device(submission: Submission, draw: Draw) -> None:
-    nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 12)
+    nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 10)
     weights, labels = (
         small.weights(draw, nz, labels=count),
         draw.integers(0, count, draw.or_usual("batch", 5)),

@@ -34,7 +34,7 @@ from .judge_first_step import expect_first_step
     asks="VAE(nz, beta=1.0): .beta, .encoder (2 nz outputs), .decoder (nz numbers to 784 pixels).",
 )
 def test_parts(submission: Submission, draw: Draw) -> None:
-    for nz in (draw.size("latent", 3, 12), draw.size("latent", 12, 40)):
+    for nz in (draw.size("latent", 3, 12), draw.size("latent", 12, 32)):
         n, beta = draw.size("batch", 2, 7), draw.number(0.1, 0.9)
         seen = submission.ask(
             "vae.construct", nz=nz, beta=beta, x=draw.uniform(n, 1, 784), z=draw.normal(n, 1, nz)
