@@ -76,7 +76,7 @@ def test_nothing_of_instructors_is_in_it(files: dict[str, bytes]) -> None:
     for name in release.INSTRUCTORS:
         assert (ROOT / "autograder" / name).exists(), f"{name}: left out of releases, but not there"
     table = tomllib.loads(files[f"{HOME}/assignment.toml"].decode())
-    assert set(table) == {"name", "title", "modules", "given", "notebooks", "question"}
+    assert set(table) == {"name", "title", "modules", "given", "notebooks", "size", "question"}
     assert table["question"] == tomllib.loads((ROOT / HOME / "assignment.toml").read_text())["question"]
 
 
