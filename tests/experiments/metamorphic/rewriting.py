@@ -77,15 +77,10 @@ def with_imports(text: str, lines: Sequence[str]) -> str:
 
     The usual names of PyTorch are imported too, where new code uses them and the module has other names for them.
     """
-    used = {name for name in USUAL if re.search(rf"(?<![\w.]){name}\.", text)}
-    lines = [
-        *lines,
-        *(
-            USUAL[name]
-            for name in sorted(used)
-            if not re.search(rf"\bas {name}\b|import (.*, )?{name}\b", text)
-        ),
-    ]
+    imports = [n for n in ast.parse(text).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    known = {(alias.asname or alias.name).partition(".")[0] for n in imports for alias in n.names}
+    used = [name for name in USUAL if name not in known and re.search(rf"(?<![\w.]){name}\.", text)]
+    lines = [*lines, *(USUAL[name] for name in used)]
     missing = [line for line in lines if not re.search(rf"^{re.escape(line)}$", text, re.MULTILINE)]
     if not missing:
         return text
