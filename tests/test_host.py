@@ -75,6 +75,12 @@ def test_a_hidden_check_shows_whether_it_passed_and_the_rubrics_text(hidden: Hid
     assert made["stdout_visibility"] == "hidden"
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [(0.4, 0), (12.34, 10), (118.9, 120)])
+def test_the_time_is_shown_to_ten_seconds(seconds: float, shown: float) -> None:
+    made = document(replace(result(verdict()), seconds=seconds), RUBRIC, "visible")
+    assert made["execution_time"] == shown
+
+
 def test_a_hidden_check_without_a_rubric_text_is_named_after_its_question() -> None:
     (row,) = document(result(replace(SECRETIVE, rubric="")), RUBRIC, "visible")["tests"]
     assert row["name"] == "1-3 Hidden check: Sampling from the auto-encoder"

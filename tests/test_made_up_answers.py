@@ -131,9 +131,12 @@ class MadeUp:
                 "unchanged": True,
             }
         if name == "architecture":
-            return {"operations": [], "plain": [], "logits": torch.zeros(5, 1), "gradients": [1.0, 1.0, 1.0]}
-        if name in ("effective_weights", "same_class"):
-            return {"operations": [], "same": False}
+            return {"operations": [], "plain": [], "logits": torch.zeros(5, 1), "gradients": [1.0] * 4}
+        if name == "filled":
+            computed = {"operations": [], "logits": torch.zeros(len(inputs["images"]), 1)}
+            return {"training": computed, "evaluation": computed, "random": False}
+        if name == "classes":
+            return {"true": True, "false": False}
         if name == "steps":
             return {"calls": [training_call(batch) for batch in inputs["batches"]]}
         if name == "elsewhere" and "batch" in inputs:
@@ -149,6 +152,7 @@ class MadeUp:
             "unchanged": True,
             "first": torch.zeros(len(images), 64),
             "last": torch.zeros(len(images), 64),
+            "own_loss": True,
             "steps": 0,
             "same": UNTOUCHED,
             "gradients": NO_GRADIENT,

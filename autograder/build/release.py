@@ -122,8 +122,9 @@ def _for_students(table: Mapping[str, Any]) -> str:
     ) -> list[str]:  # texts, numbers and lists are written alike in JSON and TOML
         return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in row.items()]
 
-    front = {key: table[key] for key in table if key not in (*OF_INSTRUCTORS, "question")}
-    blocks = [lines(front), *(["[[question]]", *lines(row)] for row in table["question"])]
+    tables = ("size", "question")
+    front = {key: table[key] for key in table if key not in (*OF_INSTRUCTORS, *tables)}
+    blocks = [lines(front), *([f"[[{name}]]", *lines(row)] for name in tables for row in table.get(name, ()))]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 

@@ -30,22 +30,34 @@ class Numbered(Dataset[tuple[Tensor, int]]):
         return torch.full((1, 28, 28), i / self.n), i % self.classes
 
 
-def encoder(nz: int, input_size: int, x: Tensor, pull: Tensor) -> dict[str, Any]:
-    """Encoder(nz, input_size) on x: its output, and the gradients of sum(output * pull)."""
-    return _layers(need("autoencoder", "Encoder")(nz, input_size), x, pull)
+def encoder(nz: int, input_size: int, values: list[Tensor], x: Tensor, pull: Tensor) -> dict[str, Any]:
+    """Encoder(nz, input_size) on x, after its parameters were set to `values`; the gradients of sum(output * pull).
+
+    values: a weight and a bias for each layer. Where they do not fit, the parameters are left as they are.
+    """
+    return _layers(need("autoencoder", "Encoder")(nz, input_size), values, x, pull)
 
 
-def decoder(nz: int, output_size: int, z: Tensor, pull: Tensor) -> dict[str, Any]:
+def decoder(nz: int, output_size: int, values: list[Tensor], z: Tensor, pull: Tensor) -> dict[str, Any]:
     """The same for Decoder(nz, output_size) on z."""
-    return _layers(need("autoencoder", "Decoder")(nz, output_size), z, pull)
+    return _layers(need("autoencoder", "Decoder")(nz, output_size), values, z, pull)
 
 
-def _layers(model: Any, x: Tensor, pull: Tensor) -> dict[str, Any]:
+def _layers(model: Any, values: list[Tensor], x: Tensor, pull: Tensor) -> dict[str, Any]:
+    with torch.no_grad():
+        model(snapshot(x))  # lazy layers get their shapes
+    filled, places = own.first_fitting(model, [values])
     before = snapshot(x)
     out = model(x)
     if isinstance(out, Tensor) and out.shape == pull.shape and out.requires_grad:
         (out * pull).sum().backward()
-    answer = {"out": snapshot(out), "parameters": parameters(model), "x_kept": same(before, x)}
+    answer = {
+        "out": snapshot(out),
+        "filled": filled,
+        "shapes": own.shapes(model),
+        "gradients": own.gradients(places),
+        "x_kept": same(before, x),
+    }
     model.eval()
     with torch.no_grad():
         answer["again"] = snapshot(model(x))

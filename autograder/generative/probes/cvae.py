@@ -59,16 +59,22 @@ def part(
     size: int,
     conditional: bool,
     num_labels: int,
+    choices: list[list[Tensor]],
     inputs: list[Tensor],
     c: Tensor | None,
 ) -> dict[str, Any]:
-    """`CVAEEncoder` or `CVAEDecoder` (name): its parameters, and its output for each of `inputs` with the labels c."""
+    """`CVAEEncoder` or `CVAEDecoder` (name): its output for each of `inputs` with the labels c.
+
+    choices: several weights and biases; the parameters are set to the first of them that fit, if any do.
+    """
     model = need("cvae", name)(width, size, conditional, num_labels)
     labels = [] if c is None else [c]
-    answers = [attempt(model, x, *labels) for x in inputs]
+    answers = [attempt(model, *snapshot([x, *labels])) for x in inputs]  # lazy layers get their shapes
     if all("raised" in answer for answer in answers):
         model(inputs[0], *labels)  # raises again, so that the message shows the student's own line
-    return {"parameters": parameters(model), "answers": answers}
+    filled, _ = own.first_fitting(model, choices)
+    answers = [attempt(model, x, *labels) for x in inputs]
+    return {"filled": filled, "shapes": own.shapes(model), "answers": answers}
 
 
 @with_label_rows

@@ -90,8 +90,9 @@ def make(which: str) -> nn.Module:
 
 
 def kernels(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters from which the convolutions' weights are computed: those with four dimensions."""
-    return [p for p in network.parameters() if p.dim() == 4]
+    """The parameters from which the convolutions' weights are computed, in whatever form: those of their size."""
+    sizes = [p.numel() for p in need("gan", "Discriminator")().parameters() if p.dim() == 4]
+    return [p for p in network.parameters() if p.dim() > 1 and p.numel() in sizes]
 
 
 def filled(
@@ -105,15 +106,15 @@ def filled(
     """What a discriminator computes with given parameters, a change as training makes them.
 
     weights: the values of the parameters that have their shapes. vectors: those of all parameters with one axis, by
-    length. factor: what other parameters with four axes are multiplied by. forwards: passes in training mode before those
+    length. factor: what other parameters with several axes are multiplied by. forwards: passes in training mode before those
     that are observed, one in training mode and one in evaluation mode.
     """
     network = make(which)
-    placed = place(network, weights, vectors, factor)
+    place(network, weights, vectors, factor)
     with torch.no_grad():
         for _ in range(forwards):
             network(images)
-    seen: dict[str, Any] = {"placed": placed}
+    seen: dict[str, Any] = {}
     for mode in ("training", "evaluation"):
         found, logits = operations(network.train(mode == "training"), images)
         seen[mode] = {"operations": found, "logits": snapshot(logits)}
@@ -123,20 +124,14 @@ def filled(
 
 
 @torch.no_grad()
-def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], factor: float) -> list[int]:
-    """Gives the parameters of a network the values that have their shape; how many took each of the weights."""
-    placed = [0] * len(weights)
-    by_length = {len(vector): vector for vector in vectors}
-    shapes = [weight.shape for weight in weights]
+def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], factor: float) -> None:
+    """Gives the parameters of a network the values that have their shape."""
+    by_shape = {value.shape: value for value in (*weights, *vectors)}
     for parameter in network.parameters():
-        if parameter.shape in shapes:
-            placed[shapes.index(parameter.shape)] += 1
-            parameter.copy_(weights[shapes.index(parameter.shape)])
-        elif parameter.dim() == 1 and len(parameter) in by_length:
-            parameter.copy_(by_length[len(parameter)])
-        elif parameter.dim() == 4:
+        if parameter.shape in by_shape:
+            parameter.copy_(by_shape[parameter.shape])
+        elif parameter.dim() > 1:
             parameter.mul_(factor)
-    return placed
 
 
 def classes() -> dict[str, Any]:
@@ -169,6 +164,8 @@ def architecture(images: Tensor) -> dict[str, Any]:
         "logits": snapshot(logits),
         "shape": list(plain_logits.shape),
         "convolutions": sum(isinstance(m, CONVOLUTIONS) for m in network.modules()),
-        "gradients": [None if p.grad is None else float(p.grad.abs().max()) for p in kernels(network)],
+        "gradients": [
+            None if p.grad is None else float(p.grad.abs().max()) for p in trainable if p.dim() > 1
+        ],
         "trainable": len(trainable),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.sandbox import kit
+import autograder.sandbox.kit as kit
 
 from ..stand_ins.gan_trained import TrainedGenerator
 from .gan import blank_model, plain

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from autograder.sandbox.kit import need, standing_in
+from autograder.sandbox.kit import need, snapshot, standing_in
 
 from ..stand_ins import layers, models
 
@@ -78,23 +78,46 @@ def fill(model: Any, weights: models.Weights, quiet: bool = False) -> None:
 
 
 def named(network: nn.Module, values: Sequence[Tensor]) -> Named:
-    """The network's parameters by place ("0.weight"), found by their shapes, after they were set to these values."""
+    """The network's parameters by place ("0.weight"), found by their shapes, after they were set to these values.
+
+    Raises ValueError, and sets nothing, where the values do not fit.
+    """
     left = list(network.parameters())
     found: Named = {}
-    for i, (weight, bias) in enumerate(zip(values[::2], values[1::2], strict=True)):
-        for name, value in ((f"{i}.weight", weight), (f"{i}.bias", bias)):
-            shapes = (value.shape, value.shape[::-1])
-            place = next((k for k, p in enumerate(left) if p.shape in shapes), None)
-            if place is None:
-                raise ValueError(f"no parameter of shape {tuple(value.shape)}")
-            parameter = left.pop(place)
-            turned = parameter.shape != value.shape
-            with torch.no_grad():
-                parameter.copy_(value.T if turned else value)
-            found[name] = (parameter, turned)
+    for i, value in enumerate(values):
+        shapes = (value.shape, value.shape[::-1])
+        place = next((k for k, p in enumerate(left) if p.shape in shapes), None)
+        if place is None:
+            raise ValueError(f"no parameter of shape {tuple(value.shape)}")
+        parameter = left.pop(place)
+        found[f"{i // 2}.{('weight', 'bias')[i % 2]}"] = (parameter, parameter.shape != value.shape)
     if left:
         raise ValueError(f"{len(left)} more parameters")
+    with torch.no_grad():
+        for (parameter, turned), value in zip(found.values(), values, strict=True):
+            parameter.copy_(value.T if turned else value)
     return found
+
+
+def first_fitting(network: nn.Module, choices: Sequence[Sequence[Tensor]]) -> tuple[int | None, Named]:
+    """Sets the network's parameters to the first of several choices of values that fits; None where none does."""
+    for number, values in enumerate(choices):
+        try:
+            return number, named(network, values)
+        except ValueError:
+            continue
+    return None, {}
+
+
+def gradients(places: Named) -> list[Tensor | None]:
+    """The gradients of parameters that `named` found, in its order and in the shapes of its values."""
+    grads = [(parameter.grad, turned) for parameter, turned in places.values()]
+    return [None if grad is None else snapshot(grad.T if turned else grad) for grad, turned in grads]
+
+
+def shapes(network: nn.Module) -> list[list[int]]:
+    """The shapes of the network's parameters, in its own order."""
+    return [list(p.shape) for p in network.parameters()]
 
 
 def values(model: Any) -> dict[str, Tensor]:

@@ -1,17 +1,18 @@
-"""What Encoder and Decoder compute, worked out from their parameters, which are told apart by shape."""
+"""What Encoder and Decoder compute with weights that the check draws, sends, and has put into their parameters by shape."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
+from typing import NoReturn
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.judging import Observation, expect_close, fail
-from autograder.judging.observation import FLOATS
+from autograder.judging import Draw, Observation, expect_close, fail
 
 from ...mistakes.hidden.autoencoder import (
     COMPARE,
@@ -29,69 +30,64 @@ RIGHT: dict[str, tuple[Curve, ...]] = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Layers:
-    """Three linear layers as a student's model has them, in float64: weights (out, in) and biases, with gradients."""
+    """Linear layers that the check draws and the probe puts into a student's model: weights (out, in) and biases."""
 
     weights: list[Tensor]
     biases: list[Tensor]
-    weight_grads: list[Tensor | None]
-    bias_grads: list[Tensor | None]
+
+    @property
+    def values(self) -> list[Tensor]:
+        """Weight and bias of each layer, as they are sent."""
+        return [v for pair in zip(self.weights, self.biases, strict=True) for v in pair]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The widths between the layers, from the inputs to the outputs."""
+        return [self.weights[0].shape[1], *(len(b) for b in self.biases)]
 
     def run(self, x: Tensor, curves: Sequence[Curve]) -> Tensor:
-        """The output for x, with one activation after each layer."""
+        """The output for x in float64, with one activation after each layer."""
         out = x.double()
         for weight, bias, curve in zip(self.weights, self.biases, curves, strict=True):
-            out = curve(out @ weight.T + bias)
+            out = curve(out @ weight.double().T + bias.double())
         return out
 
-
-def find(seen: Observation, sizes: Sequence[int]) -> Layers | None:
-    """The layers sizes[0] -> sizes[1] -> ... among the observed parameters; None when the shapes differ from these."""
-    left = []
-    for p in seen.parts("parameters"):
-        value, grad = p.get("value"), p.get("grad")
-        if (
-            not isinstance(value, Tensor)
-            or value.dtype not in FLOATS
-            or not bool(torch.isfinite(value).all())
-        ):
-            return None
-        left.append((value.double(), grad.double() if isinstance(grad, Tensor) else None))
-    found = Layers([], [], [], [])
-    for inputs, outputs in pairwise(sizes):
-        for shape, values, grads in [
-            ((outputs, inputs), found.weights, found.weight_grads),
-            ((outputs,), found.biases, found.bias_grads),
-        ]:
-            place = next((i for i, (v, _) in enumerate(left) if v.shape in (shape, shape[::-1])), None)
-            if place is None:
-                return None
-            value, grad = left.pop(place)
-            turned = value.shape != shape
-            values.append(value.T if turned else value)
-            grads.append(grad.T if turned and grad is not None else grad)
-    return None if left else found
+    def narrowed(self, inputs: int) -> Layers:
+        """The same layers without all but the first `inputs` inputs."""
+        return Layers([self.weights[0][:, :inputs], *self.weights[1:]], self.biases)
 
 
-def need(seen: Observation, sizes: Sequence[int], what: str) -> Layers:
-    """As `find`; raises a fault when the layers are missing."""
-    found = find(seen, sizes)
-    if found is None:
-        asked = ", ".join(f"Linear({a}, {b})" for a, b in pairwise(sizes))
-        shapes = _shapes(seen)
-        fail(
-            expected=f"{what}: the layers {asked}, each with a weight and a bias",
-            seen=f"parameters of shapes {shapes}" if shapes else "no parameters",
-            hint="Compare the sizes of the layers, one by one, with those in the question.",
-            mistake=WRONG_WIDTHS if _other_widths(shapes, sizes) else None,
-            form=True,
-        )
-    return found
+def drawn(draw: Draw, sizes: Sequence[int]) -> Layers:
+    """The layers sizes[0] -> sizes[1] -> ..., which neither shrink their values nor let them grow."""
+    weights = [draw.normal(b, a, std=math.sqrt(2 / a)) for a, b in pairwise(sizes)]
+    return Layers(weights, [draw.normal(b, std=0.3) for b in sizes[1:]])
+
+
+def filled(seen: Observation) -> int | None:
+    """Which of the layers that were sent the model computes with; None when none of them fit its parameters."""
+    number = seen.get("filled")
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def fail_widths(seen: Observation, sizes: Sequence[int], what: str) -> NoReturn:
+    """Raises the fault of a model whose parameters are not those of the layers sizes[0] -> sizes[1] -> ..."""
+    asked = ", ".join(f"Linear({a}, {b})" for a, b in pairwise(sizes))
+    shapes = _shapes(seen)
+    fail(
+        expected=f"{what}: the layers {asked}, each with a weight and a bias",
+        seen=f"parameters of shapes {shapes}" if shapes else "no parameters",
+        hint="Compare the sizes of the layers, one by one, with those in the question.",
+        mistake=WRONG_WIDTHS if _other_widths(shapes, sizes) else None,
+        form=True,
+    )
 
 
 def _shapes(seen: Observation) -> list[tuple[int, ...]]:
-    return [tuple(v.shape) for p in seen.parts("parameters") if isinstance(v := p.get("value"), Tensor)]
+    given = seen.get("shapes")
+    found = [s for s in (given if isinstance(given, list) else []) if isinstance(s, list)]
+    return [tuple(s) for s in found if all(isinstance(n, int) for n in s)]
 
 
 def _other_widths(shapes: Sequence[tuple[int, ...]], sizes: Sequence[int]) -> bool:
@@ -126,41 +122,37 @@ def expect_output(out: Tensor, layers: Layers, x: Tensor, part: str, what: str) 
     )
 
 
-def expect_gradients(layers: Layers, x: Tensor, pull: Tensor, part: str, what: str) -> None:
+def expect_gradients(
+    seen: Observation, layers: Layers, x: Tensor, pull: Tensor, part: str, what: str
+) -> None:
     """Raises a fault unless sum(output * pull) has the gradients that the layers should have."""
     free = Layers(
-        [w.clone().requires_grad_() for w in layers.weights],
-        [b.clone().requires_grad_() for b in layers.biases],
-        [],
-        [],
+        [w.double().requires_grad_() for w in layers.weights],
+        [b.double().requires_grad_() for b in layers.biases],
     )
     (free.run(x, RIGHT[part]).flatten() * pull.double().flatten()).sum().backward()
-    for value, grad in [
-        *zip(free.weights, layers.weight_grads, strict=True),
-        *zip(free.biases, layers.bias_grads, strict=True),
-    ]:
-        asked = value.grad
+    grads = seen.list("gradients", len(free.values), what=f"{what}: the gradients")
+    for value, grad in zip(free.values, grads, strict=True):
+        asked, shape = value.grad, tuple(value.shape)
         assert asked is not None
         if grad is None:
             fail(
-                expected=f"{what}: a gradient for the parameter of shape {tuple(value.shape)}",
+                expected=f"{what}: a gradient for the parameter of shape {shape}",
                 seen="none",
                 hint="Nothing may detach the output from the parameters.",
             )
+        of = f"{what}: gradient of the parameter of shape {shape}"
         expect_close(
-            grad,
+            Observation({"grad": grad}).tensor("grad", shape, what=of),
             asked,
             rtol=1e-2,
             atol=1e-4 * float(asked.abs().max()) + 1e-8,
-            what=f"{what}: gradient of the parameter of shape {tuple(value.shape)}",
+            what=of,
         )
 
 
-def stand_in_outputs(seen: Observation, inputs: int, outputs: int, x: Tensor, part: str) -> Tensor | None:
-    """What a model that is built on the stand-in Encoder or Decoder returns; None when it is built otherwise."""
-    single = find(seen, (inputs, outputs))
-    if single is None:
-        return None
+def stand_in_output(layer: Layers, x: Tensor, part: str) -> Tensor:
+    """What a model that is built on the stand-in Encoder or Decoder, which has one layer, returns for x."""
     tint: Curve = Tint()
     curve = tint if part == "encoder" else (lambda v: torch.sigmoid(tint(v)))
-    return single.run(x, (curve,))
+    return layer.run(x, (curve,))

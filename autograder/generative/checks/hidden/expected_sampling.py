@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from autograder.judging import (
+    Observation,
     expect,
     expect_fresh,
     expect_standard_normal,
@@ -18,6 +21,25 @@ from autograder.judging import (
 from ...mistakes.hidden.sampling import NOTHING_DRAWN, sampling_mistake
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
 from ..public import models_autoencoder as small
+from ..public.judge_calls import misshapen
+
+
+def sampled(seen: Observation, key: str, asked: tuple[int, ...]) -> Tensor:
+    """The sampled images, in the shape `asked`. Another shape of as many images is a public check's matter."""
+    value = seen.get(key)
+    as_many = isinstance(value, Tensor) and value.shape[:1] == asked[:1] and value.numel() == math.prod(asked)
+    if as_many:
+        return seen.tensor(key, what="the samples").reshape(asked)
+    return seen.tensor(key, asked, what="the samples", mistakes=misshapen(asked))
+
+
+def codes_with_any_labels(weights: dict[str, Tensor], images: Tensor, labels: Tensor, what: str) -> Tensor:
+    """As `codes`, also of images that were decoded without labels or with reordered ones: that is another check's matter."""
+    for given in (labels, None, labels.flip(0), labels.sort().values):
+        z = small.codes_in(weights, images, given)
+        if z is not None:
+            return z
+    return codes(weights, images, labels, what)
 
 
 def codes(weights: dict[str, Tensor], images: Tensor, c: Tensor | None, what: str) -> Tensor:

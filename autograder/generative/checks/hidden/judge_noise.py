@@ -125,4 +125,7 @@ def expect_noise_gradients(submission: Submission, draw: Draw, probe: str) -> No
             what="the gradient of sum(z * g) with respect to log_sigma, which is g * (z - mu)",
             mistakes=[SIGMA_FROM_HALF_LOG.giving(right / 2), SIGMA_SQUARED.giving(right * 2)],
         )
+        # Without noise, gradients are right for the wrong reason.
+        zero = first_shown([WITHOUT_NOISE], z.double() - mu)
+        expect(zero is None, expected=FORMULA, seen="z = mu, without noise", mistake=zero)
         expect(seen.flag("kept"), expected="unchanged arguments", seen="mu or log_sigma was changed")

@@ -46,11 +46,13 @@ LOSS = "reconstruction_loss(x_hat, x): binary cross-entropy, prediction first, m
 )
 def test_encoder_layers(submission: Submission, draw: Draw) -> None:
     for leading in [(draw.size("batch", 3, 8), 1), (draw.size("batch", 3, 8),)]:
-        nz, size = draw.size("latent", 3, 40), draw.size("image", 70, 250)
+        nz, size = draw.size("latent", 3, 32), draw.size("image", 70, 250)
         x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
-        seen = submission.ask("autoencoder.encoder", nz=nz, input_size=size, x=x, pull=pull)
-        what = f"Encoder({nz}, {size})"
-        _expect_layers(seen, (size, 256, 64, nz), x, pull, "encoder", what, (*leading, nz))
+        sent = layers.drawn(draw, (size, 256, 64, nz))
+        seen = submission.ask(
+            "autoencoder.encoder", nz=nz, input_size=size, values=sent.values, x=x, pull=pull
+        )
+        _expect_layers(seen, sent, x, pull, "encoder", f"Encoder({nz}, {size})", (*leading, nz))
 
 
 @check(
@@ -63,16 +65,18 @@ def test_encoder_layers(submission: Submission, draw: Draw) -> None:
 def test_decoder_layers(submission: Submission, draw: Draw) -> None:
     n = draw.size("batch", 3, 8)
     for leading in [(n, 1), (n,)]:
-        nz, size = draw.size("latent", 3, 40), draw.size("image", 70, 250)
+        nz, size = draw.size("latent", 3, 32), draw.size("image", 70, 250)
         z, pull = draw.normal(*leading, nz, std=3.0), draw.normal(n, 1, size)
-        seen = submission.ask("autoencoder.decoder", nz=nz, output_size=size, z=z, pull=pull)
-        what = f"Decoder({nz}, {size})"
-        _expect_layers(seen, (nz, 64, 256, size), z, pull, "decoder", what, (n, 1, size))
+        sent = layers.drawn(draw, (nz, 64, 256, size))
+        seen = submission.ask(
+            "autoencoder.decoder", nz=nz, output_size=size, values=sent.values, z=z, pull=pull
+        )
+        _expect_layers(seen, sent, z, pull, "decoder", f"Decoder({nz}, {size})", (n, 1, size))
 
 
 def _expect_layers(
     seen: Observation,
-    sizes: tuple[int, ...],
+    sent: layers.Layers,
     x: Tensor,
     pull: Tensor,
     part: str,
@@ -85,9 +89,10 @@ def _expect_layers(
         what=f"the output of {what} for an input of shape {tuple(x.shape)}",
         mistakes=calls.fixed_size(shape) if part == "decoder" else calls.misshapen(shape),
     )
-    found = layers.need(seen, sizes, what)
-    layers.expect_output(out, found, x, part, f"the output of {what}")
-    layers.expect_gradients(found, x, pull, part, what)
+    if layers.filled(seen) != 0:
+        layers.fail_widths(seen, sent.sizes, what)
+    layers.expect_output(out, sent, x, part, f"the output of {what}")
+    layers.expect_gradients(seen, sent, x, pull, part, what)
     again = seen.tensor("again", shape, what=f"the output of {what} in evaluation mode")
     expect_close(again, out, rtol=1e-4, atol=1e-6, what=f"the output of {what} in evaluation mode")
     expect(seen.flag("x_kept"), expected="an input that is left as it is", seen="an input that was changed")
@@ -213,7 +218,12 @@ def test_other_sizes(submission: Submission, draw: Draw) -> None:
             asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
             seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
             what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"
-            seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
+            out = seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
+            expect(
+                n == 1 or not torch.equal(out[0], out[-1]),
+                expected=f"{what}: different outputs for different inputs",
+                seen="the same output for all",
+            )
 
     for_all(
         draw,

@@ -9,7 +9,6 @@ from autograder.judging import Draw, Observation, Submission, check, expect
 from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
 from ...stand_ins import models
-from ..public import judge_calls as calls
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
 from ..public.judge_history import expect_entries
@@ -114,8 +113,7 @@ def _sample(submission: Submission, draw: Draw, count: int) -> tuple[Observation
 
 
 def _images(seen: Observation, key: str, count: int) -> Tensor:
-    asked = (count, 1, 28, 28)
-    return seen.tensor(key, asked, what="the samples", mistakes=calls.misshapen(asked))
+    return sampling.sampled(seen, key, (count, 1, 28, 28))
 
 
 @check(

@@ -64,7 +64,7 @@ def test_decoder_reads_z_and_label(submission: Submission, draw: Draw) -> None:
     rubric="The code and the labels that CVAE.forward uses",
 )
 def test_forward_uses_labels(submission: Submission, draw: Draw) -> None:
-    n, nz, count = draw.size("batch", 240, 300), draw.size("latent", 5, 9), draw.size("classes", 3, 12)
+    n, nz, count = draw.size("batch", 240, 300), draw.size("latent", 5, 9), draw.size("classes", 3, 10)
     _expect_attributes(submission, draw, nz, count)
     for labels in (count, 0):
         weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
@@ -121,7 +121,7 @@ def _expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor,
     rubric="The value and the gradients of CVAE.loss",
 )
 def test_loss(submission: Submission, draw: Draw) -> None:
-    for labels in (draw.size("classes", 3, 12), 0):
+    for labels in (draw.size("classes", 3, 10), 0):
         n = draw.size("batch", 3, 9)
         case = losses.loss_case(draw, n, draw.choice([torch.float32, torch.float64]))
         c = draw.integers(0, labels, n) if labels else None
@@ -141,7 +141,7 @@ def test_loss(submission: Submission, draw: Draw) -> None:
     rubric="The code and the labels that CVAE.reconstruct uses",
 )
 def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
-    for labels in (draw.size("classes", 3, 12), 0):
+    for labels in (draw.size("classes", 3, 10), 0):
         for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
             nz = draw.size("latent", 3, 9)
             weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)

@@ -19,7 +19,14 @@ from autograder.judging import (
 
 from ...mistakes.hidden import gan_training as mistakes
 from ...mistakes.public.gan_training import WRONG_ORDERS
-from ..public.judge_training_step import BATCH, PHASES, events, expect_trained, order_of_steps
+from ..public.judge_training_step import (
+    BATCH,
+    PHASES,
+    events,
+    expect_gradient,
+    expect_trained,
+    order_of_steps,
+)
 from .expected_gan import (
     Step,
     Wrong,
@@ -79,7 +86,7 @@ def test_generator_gradient(submission: Submission, draw: Draw) -> None:
 )
 def test_two_steps_in_a_row(submission: Submission, draw: Draw) -> None:
     first, second = ask_in_a_row(submission, draw, [BATCH, BATCH])
-    for network, expect_gradient, gradients in (
+    for network, judge, gradients in (
         ("discriminator", expect_discriminator_gradient, discriminator_gradients),
         ("generator", expect_generator_gradient, generator_gradients),
     ):
@@ -87,7 +94,7 @@ def test_two_steps_in_a_row(submission: Submission, draw: Draw) -> None:
         piled_up: list[Candidate] = []
         if float(left.norm()) > 0:
             piled_up = [mistakes.GRADIENTS_NOT_CLEARED.giving(value + left) for value in gradients(second)]
-        expect_gradient(second, piled_up)
+        judge(second, piled_up)
 
 
 @check(
@@ -185,4 +192,5 @@ def test_training_mode(submission: Submission, draw: Draw) -> None:
             seen="evaluation mode",
             mistake=mistakes.LEFT_IN_EVALUATION_MODE,
         )
+    expect_gradient(step.call)
     expect_trained(step.call, dict(step.generator), dict(step.discriminator), step.real)

@@ -60,10 +60,6 @@ class Filled:
     sent: Sent
     seen: Observation
 
-    def placed(self) -> bool:
-        """Whether each weight found the one parameter of its shape."""
-        return self.seen.list("placed") == [1] * len(self.sent.weights)
-
     def weights(self, mode: str = "training") -> Weights:
         """The weights of the convolutions; raises a fault where there are fewer than three."""
         found = [o for o in self.seen.part(mode).parts("operations") if o.text("kind") == "convolution"]
@@ -91,7 +87,8 @@ class Filled:
     def is_discriminator(self, mode: str) -> bool:
         """Whether it computes what Discriminator does with the weights sent, each normalised or not.
 
-        Where they are normalised in another way, the weights that the convolutions used count: other checks judge these.
+        Where they are normalised in another way, or made of parameters of other shapes, the weights that the convolutions
+        used count: other checks judge these.
         """
         *kernels, last = [(normed_weight(weight), weight) for weight in self.sent.weights]
         if any(self.computes(mode, chosen, chosen, weight) for *chosen, weight in product(*kernels, last)):

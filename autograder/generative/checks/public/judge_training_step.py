@@ -112,10 +112,31 @@ def events(call: Observation, kind: str) -> list[Observation]:
     return [event for event in call.parts("events") if event.text("event") == kind]
 
 
+def passes(call: Observation, network: str) -> list[Observation]:
+    """The passes through a network in a call, without those that only measure: in evaluation mode and without a graph."""
+    found = events(call, network)
+    return [event for event in found if event.flag("training") or event.flag("grad")] or found
+
+
 def order_of_steps(call: Observation) -> list[str]:
     """Which network's optimiser took a step, in order."""
     kinds = [event.text("event") for event in call.parts("events")]
     return [kind.removesuffix(" step") for kind in kinds if kind.endswith(" step")]
+
+
+def expect_gradient(call: Observation) -> None:
+    """Raises a fault unless the first step of an optimiser had gradients to work with, and fakes were made before it."""
+    kinds = [event.text("event") for event in call.parts("events")]
+    first = next((i for i, kind in enumerate(kinds) if kind.endswith(" step")), len(kinds))
+    found = call.parts("events")[first] if first < len(kinds) else Observation({})
+    gradients = found.get(f"{found.text('event').removesuffix(' step')} gradients")
+    known = gradients.values() if isinstance(gradients, dict) else ()
+    expect(
+        "generator" in kinds[:first] and any(isinstance(g, Tensor) and bool((g != 0).any()) for g in known),
+        expected="fakes, and gradients of their loss at the optimiser's step",
+        seen="none",
+        hint="Call backward() on the loss before the optimiser's step.",
+    )
 
 
 def expect_trained(call: Observation, generator: State, discriminator: State, real: Tensor) -> None:

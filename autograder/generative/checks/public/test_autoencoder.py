@@ -13,6 +13,7 @@ from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_
 from . import judge_calls as calls
 from . import judge_common as common
 from . import models_autoencoder as small
+from .judge_first_step import expect_first_step
 from .judge_history import expect_entries
 
 
@@ -24,7 +25,7 @@ from .judge_history import expect_entries
 )
 def test_encoder_shapes(submission: Submission, draw: Draw) -> None:
     for _ in range(2):
-        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 40), draw.size("image", 100, 800)
+        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 32), draw.size("image", 100, 780)
         for shape in [(n, 1, size), (n, size)]:
             x = draw.uniform(*shape)
             seen = submission.ask("autoencoder.shapes", name="Encoder", sizes=[nz, size], x=x)
@@ -46,7 +47,7 @@ def test_encoder_shapes(submission: Submission, draw: Draw) -> None:
 )
 def test_decoder_shapes_and_range(submission: Submission, draw: Draw) -> None:
     for _ in range(2):
-        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 40), draw.size("image", 100, 800)
+        n, nz, size = draw.size("batch", 2, 7), draw.size("latent", 3, 32), draw.size("image", 100, 780)
         for shape in [(n, 1, nz), (n, nz)]:
             # Codes this large push a layer that does not end in a sigmoid out of [0, 1].
             z = draw.normal(*shape, std=40.0)
@@ -65,6 +66,11 @@ def test_decoder_shapes_and_range(submission: Submission, draw: Draw) -> None:
                 expected=f"{what}: values in [0, 1]",
                 seen=f"values from {low:.3g} to {high:.3g}",
                 hint="End with a sigmoid.",
+            )
+            expect(
+                float((out - out[:1]).abs().max()) > 0,
+                expected=f"{what}: different images for different codes",
+                seen="the same image for every code",
             )
 
 
@@ -200,6 +206,7 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
         seen=f"{losses[0]:.4f} at the first iteration, {losses[-1]:.4f} at the last",
         hint="In every iteration: forward, loss, clear the gradients, backward, optimiser step.",
     )
+    expect_first_step(submission, draw, "autoencoder.train_autoencoder")
     entries.expect_once(what)
     calls.expect_flattened(seen)
 

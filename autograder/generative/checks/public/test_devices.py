@@ -7,7 +7,6 @@ from functools import partial
 from autograder.judging import Draw, Fault, NoAnswer, Observation, Submission, check, expect
 
 from ...mistakes.public import common as mistakes
-from ...stand_ins.gan import CODE_SIZE
 from . import judge_common as common
 from . import models_autoencoder as small
 from .judge_reconstruct import FIXED, Search, expect_searched, makes_another_number
@@ -70,7 +69,7 @@ def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> N
     asks=DEVICE.format("sample_conditional"),
 )
 def test_sampling_on_another_device(submission: Submission, draw: Draw) -> None:
-    nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 12)
+    nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 10)
     weights, labels = (
         small.weights(draw, nz, labels=count),
         draw.integers(0, count, draw.or_usual("batch", 5)),
@@ -144,10 +143,7 @@ def test_reconstruct_on_another_device(submission: Submission, draw: Draw) -> No
         seen="images on the networks' device",
         mistake=mistakes.IMAGES_ON_DEVICE,
     )
-    if seen.flag("raised"):  # on the CPU as well, after it had begun: not a matter of devices
-        seen.tensor("first", (found.count, CODE_SIZE), what="the codes")
-    else:
-        expect_searched(found)
+    expect_searched(found)
 
 
 def elsewhere(submission: Submission, draw: Draw, count: int) -> Search:

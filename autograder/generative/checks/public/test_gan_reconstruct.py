@@ -8,7 +8,7 @@ from autograder.judging import Draw, Submission, candidates, check, expect, expe
 
 from ...mistakes.public import gan_reconstruct as mistakes
 from .judge_gan import loss_number
-from .judge_reconstruct import ask_search, expect_loss_of, expect_untouched
+from .judge_reconstruct import ask_search, expect_loss_of, expect_searched, expect_untouched
 
 
 @check(
@@ -72,6 +72,7 @@ def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) 
         what="the returned loss: that of the returned images, or from just before the last step",
         rtol=0.02,
     )
+    expect_searched(found)
 
 
 @check(

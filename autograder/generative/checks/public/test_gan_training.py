@@ -28,8 +28,10 @@ from .judge_training_step import (
     ask_phases,
     ask_steps,
     events,
+    expect_gradient,
     expect_trained,
     order_of_steps,
+    passes,
 )
 from .models_gan import State, discriminator_state, generator_state
 
@@ -135,6 +137,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
             seen=f"{sum(attached)} of {len(attached)} batches with a graph",
             mistake=first_shown(mistakes.WRONG_ORDERS, order),
         )
+        expect_gradient(call)
         expect_trained(call, generator, discriminator, real)
         return
     expect(
@@ -156,6 +159,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
         mistake=mistakes.FAKES_NOT_DETACHED if alone else None,
         hint="Detach the fakes in the discriminator's phase, and do the generator's backward pass after it.",
     )
+    expect_gradient(call)
     expect_trained(call, generator, discriminator, real)
 
 
@@ -193,14 +197,14 @@ def test_any_batch_size(submission: Submission, draw: Draw) -> None:
         calls = ask_phases(submission, batches, generator, discriminator)
     expect_trained(calls[0], generator, discriminator, batches[0])
     for n, call in zip(sizes, calls, strict=True):
-        made = [event.tensor("noise", (None, CODE_SIZE)).shape[0] for event in events(call, "generator")]
+        made = [event.tensor("noise", (None, CODE_SIZE)).shape[0] for event in passes(call, "generator")]
         expect(
             bool(made) and all(m == n for m in made),
             expected=f"{n} codes for a batch of {n} images",
             seen=f"{', '.join(map(str, made)) or 'none'}",
             mistake=mistakes.BATCH_SIZE_FIXED if made and all(m in WRITTEN_IN for m in made) else None,
         )
-        judged = [event.number("images") for event in events(call, "discriminator")]
+        judged = [event.number("images") for event in passes(call, "discriminator")]
         expect(
             all(n == images for images in judged),
             expected=f"the discriminator judges {n} images at a time when the batch has {n}",
@@ -229,7 +233,7 @@ def test_noise_is_standard_normal_and_fresh(submission: Submission, draw: Draw) 
     batches = [draw.uniform(BATCH, 3, 32, 32), draw.uniform(BATCH, 3, 32, 32)]
     calls = ask_phases(submission, batches, generator, discriminator)
     noises = [
-        [event.tensor("noise", (None, CODE_SIZE)) for event in events(call, "generator")] for call in calls
+        [event.tensor("noise", (None, CODE_SIZE)) for event in passes(call, "generator")] for call in calls
     ]
     expect(
         len(noises) == 2 and all(noises),

@@ -24,6 +24,7 @@ from ...mistakes.public import vae as mistakes
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
 from . import judge_vae as judge
 from . import models_autoencoder as small
+from .judge_first_step import expect_first_step
 
 
 @check(
@@ -33,7 +34,7 @@ from . import models_autoencoder as small
     asks="VAE(nz, beta=1.0): .beta, .encoder (2 nz outputs), .decoder (nz numbers to 784 pixels).",
 )
 def test_parts(submission: Submission, draw: Draw) -> None:
-    for nz in (draw.size("latent", 3, 12), draw.size("latent", 12, 40)):
+    for nz in (draw.size("latent", 3, 12), draw.size("latent", 12, 32)):
         n, beta = draw.size("batch", 2, 7), draw.number(0.1, 0.9)
         seen = submission.ask(
             "vae.construct", nz=nz, beta=beta, x=draw.uniform(n, 1, 784), z=draw.normal(n, 1, nz)
@@ -175,6 +176,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
         epochs=8,
         learning_rate=5e-3,
     )
+    expect_first_step(submission, draw, "vae.train_vae")
     judge.expect_histories(seen, 8, size.iterations // size.epochs)
 
 

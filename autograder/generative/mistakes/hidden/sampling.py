@@ -16,6 +16,7 @@ NOTHING_DRAWN = Mistake(
     "Nothing is drawn: the code is zero.",
     hint="Draw it with torch.randn.",
     questions=SAMPLING,
+    once=True,
 )
 IMAGES_ROUNDED = Mistake(
     "samples-rounded",

@@ -84,7 +84,7 @@ SIGMA_LEFT_OUT = Mistake(
 WITHOUT_NOISE = Mistake(
     "reparameterize-without-noise",
     "No noise is drawn: z is the mean.",
-    hint="Use z = mu + exp(log_sigma) * eps, with eps = torch.randn_like(mu).",
+    hint="Add noise: draws from N(0, 1), one for each element, times exp(log_sigma).",
     questions=VAES,
     shows=lambda noise: bool((noise.abs() <= 1e-6).all()),
 )

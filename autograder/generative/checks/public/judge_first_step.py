@@ -1,0 +1,168 @@
+"""Asks of a training loop that its first step goes down the loss.
+
+A history that falls is no work by itself. The judge knows the weights that it handed over and the only batch, so it knows the
+gradient: whatever the optimiser, its first step goes against that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from autograder.judging import Draw, Submission, expect
+
+from ...stand_ins import autoencoder as stand_in
+from ...stand_ins import layers, models
+from . import models_autoencoder as small
+
+Parameters = Mapping[str, Tensor]
+AGREEMENT = (
+    0.95  # of the gradient, by size; right loops reach 0.999, and guesses are right for half of the signs
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run as it was asked for.
+
+    weights: those of the given model. images: (n, 1, 28, 28). labels: (n,), for a conditional model.
+    own: whether the student's own model took the given one's place, with the weights of stand_ins.layers.
+    """
+
+    weights: Mapping[str, Tensor]
+    images: Tensor
+    labels: Tensor | None
+    own: bool
+
+    @property
+    def x(self) -> Tensor:
+        """The images as models take them: (n, 1, 784)."""
+        return self.images.double().flatten(1).unsqueeze(1)
+
+    @property
+    def variational(self) -> bool:
+        return len(self.weights["encoder_bias"]) > self.weights["decoder_weight"].shape[1]
+
+    @property
+    def given(self) -> nn.Module:
+        """The given model; what it adds to the reconstruction loss does not matter here."""
+        if not self.variational:
+            return models.AutoEncoderModel(self.weights)
+        return models.CVAEModel(self.weights, beta=0.0)
+
+    @property
+    def start(self) -> dict[str, Tensor]:
+        """The parameters that were handed over, by the names under which the probe reports them."""
+        if not self.own:
+            return {name: p.detach() for name, p in self.given.named_parameters()}
+        parts = {
+            "encoder": layers.encoder(self.weights, quiet=self.variational),
+            "decoder": layers.decoder(self.weights),
+        }
+        return {
+            f"{part}.{i // 2}.{('weight', 'bias')[i % 2]}": value
+            for part, values in parts.items()
+            for i, value in enumerate(values)
+        }
+
+    @property
+    def losses(self) -> list[Callable[[Tensor], Tensor]]:
+        """The losses of reconstructions that a right loop may minimise: those of the stand-ins, or a cross-entropy."""
+        x = self.x
+
+        def cross_entropy(rec: Tensor) -> Tensor:
+            return -(x * rec.log() + (1 - x) * (1 - rec).log()).mean()
+
+        def squared(rec: Tensor) -> Tensor:
+            return (rec - x).square().mean()
+
+        def stand_ins(rec: Tensor) -> Tensor:
+            return stand_in.reconstruction_loss(rec, x)
+
+        return [cross_entropy] if self.own else [stand_ins, squared, cross_entropy]
+
+    def reconstructed(self, parameters: Parameters) -> Tensor:
+        """What the model with these parameters makes of the images: (n, 1, 784)."""
+        if not self.own:
+            given, c = self.given.double(), () if self.labels is None else (self.labels,)
+            outputs = functional_call(given, dict(parameters), (self.x, *c))
+            rec: Tensor = outputs["rec"] if isinstance(outputs, Mapping) else outputs
+            return rec
+        rows = []
+        if self.labels is not None:
+            classes = len(self.weights["encoder_labels"])
+            rows = [torch.eye(classes, dtype=torch.float64)[self.labels]]
+        code = _chain(parameters, "encoder", torch.cat([self.x.flatten(1), *rows], -1))
+        if self.variational:  # its noise is too small to matter
+            code = code.unflatten(-1, (2, -1))[:, 0]
+        return _chain(parameters, "decoder", torch.cat([code, *rows], -1)).sigmoid().unsqueeze(1)
+
+
+def expect_first_step(submission: Submission, draw: Draw, probe: str, labels: int = 0) -> None:
+    """Trains a given model on a single batch, and raises a fault unless the step that is taken goes down a right loss.
+
+    labels: the number of classes of a conditional model; 0 for one without.
+    """
+    n, nz = draw.size("batch", 4, 8), draw.size("latent", 3, 6)
+    auto_encoder = probe == "autoencoder.train_autoencoder"
+    weights = small.weights(draw, nz, outputs=nz if auto_encoder else None, labels=labels)
+    images, classes = draw.uniform(n, 1, 28, 28), draw.integers(0, labels or 10, n)
+    # With this beta only the reconstructions matter.
+    beta = {} if auto_encoder else {"beta": 1e-6}
+    seen = submission.ask(
+        probe,
+        weights=weights,
+        **beta,
+        images=images,
+        labels=classes,
+        batch_size=n,
+        epochs=1,
+        learning_rate=5e-3,
+    )
+    run = Run(weights, images, classes if labels else None, own=seen.get("own") is True)
+    reported = seen.part("parameters", what="the model's parameters after training")
+    start = run.start
+    ways = {
+        name: reported.tensor(name, list(value.shape), what=f"the parameter {name} after training") - value
+        for name, value in start.items()
+    }
+    hint = "In every iteration: forward, loss, clear the gradients, backward, optimiser step."
+    expect(
+        any(way.dim() == 2 and bool(way.any()) for way in ways.values()),
+        expected="weights that training on one batch changes",
+        seen="the weights as they were before",
+        hint=hint,
+    )
+    expect(
+        any(_goes_down(run, loss, start, ways) for loss in run.losses),
+        expected="one step on one batch: parameters that have changed against the gradient of the loss",
+        seen="parameters that have changed in another way",
+        hint=hint,
+    )
+
+
+def _goes_down(run: Run, loss: Callable[[Tensor], Tensor], start: Parameters, ways: Parameters) -> bool:
+    """Whether each parameter that has moved has gone against its gradient of this loss."""
+    free = {name: value.double().requires_grad_() for name, value in start.items()}
+    loss(run.reconstructed(free)).backward()
+    return all(_agreement(free[name].grad, way.double()) >= AGREEMENT for name, way in ways.items())
+
+
+def _agreement(gradient: Tensor | None, way: Tensor) -> float:
+    """The share of the gradient of what has moved, by size, whose sign is opposite to the way; 1 where it is all zero."""
+    size = torch.zeros_like(way) if gradient is None else gradient.abs() * (way != 0)
+    if gradient is None or not bool(size.any()):
+        return 1.0
+    return float((size * (gradient * way < 0)).sum() / size.sum())
+
+
+def _chain(parameters: Parameters, part: str, x: Tensor) -> Tensor:
+    """Three layers with the parameters of an encoder or decoder (part), for x (n, inputs)."""
+    for i in range(3):
+        x = x @ parameters[f"{part}.{i}.weight"].T + parameters[f"{part}.{i}.bias"]
+        x = x.clamp(min=0) if i < 2 else x
+    return x
