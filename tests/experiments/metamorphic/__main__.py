@@ -85,6 +85,7 @@ def main() -> None:
     made = [case for case in made if options.name in case.name]
     right = {"as they are": 0, "correct": 0, "faulty": 0}
     total = dict(right)
+    elsewhere = 0
     with Progress(disable=not sys.stdout.isatty()) as progress:
         for case, result in progress.track(
             cases.grade(made, options.jobs), total=len(made), description="Grading"
@@ -95,12 +96,16 @@ def main() -> None:
             right[kind] += not problems
             if problems:
                 _report(case, problems, options.keep)
+            elif relying := cases.relying(case, result):
+                elsewhere += 1
+                _report(case, relying, None)
     used = {name for case in made for name in case.rewrites}
     faults = {case.fault.name for case in made if case.fault}
     print(
         f"{right['as they are']} of {total['as they are']} programs as they are and {right['correct']} of "
         f"{total['correct']} correct combinations at full marks; {right['faulty']} of {total['faulty']} faults caught on "
-        f"their question and nowhere else ({len(used)} rewrites, {len(faults)} faults; "
+        f"their question and nowhere else, but for {elsewhere} in parts that other questions of the same program rely on "
+        f"({len(used)} rewrites, {len(faults)} faults; "
         f"{(time.monotonic() - began) / 60:.0f} minutes)"
     )
     sys.exit(1 if wrong or right != total else 0)

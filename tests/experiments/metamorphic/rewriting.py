@@ -15,6 +15,9 @@ from tests.experiments.metamorphic.programs import Program
 Change = Callable[[dict[str, str], Sequence[str], random.Random], "dict[str, str] | None"]
 
 
+USUAL = {"torch": "import torch", "nn": "from torch import nn", "F": "import torch.nn.functional as F"}
+
+
 @dataclass(frozen=True)
 class Rewrite:
     """One way to write the same program otherwise.
@@ -70,7 +73,14 @@ def by_tree(name: str, says: str, change_tree: Callable[[ast.Module, random.Rand
 
 
 def with_imports(text: str, lines: Sequence[str]) -> str:
-    """The source with import lines added, after the docstring and the `__future__` imports."""
+    """The source with import lines added, after the docstring and the `__future__` imports.
+
+    The usual names of PyTorch are imported too, where new code uses them and the module has other names for them.
+    """
+    imports = [n for n in ast.parse(text).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    known = {(alias.asname or alias.name).partition(".")[0] for n in imports for alias in n.names}
+    used = [name for name in USUAL if name not in known and re.search(rf"(?<![\w.]){name}\.", text)]
+    lines = [*lines, *(USUAL[name] for name in used)]
     missing = [line for line in lines if not re.search(rf"^{re.escape(line)}$", text, re.MULTILINE)]
     if not missing:
         return text

@@ -245,6 +245,9 @@ REWRITES: tuple[Rewrite, ...] = (
     by_rules(
         "inputs-detached",
         "Batches are detached and made contiguous.",
-        Rule("I_.to(device)", "I_.to(device).detach().contiguous()", within="train_.*"),
+        *[
+            Rule(f"{images}.to(device)", f"{images}.to(device).detach().contiguous()", within="train_.*")
+            for images in ("images", "img", "data[0]", "batch[0]")
+        ],
     ),
 )
