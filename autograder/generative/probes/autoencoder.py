@@ -141,12 +141,15 @@ def train_autoencoder(
     epochs: int,
     learning_rate: float,
     pass_device: bool = False,
+    own_rate: float | None = None,
 ) -> dict[str, Any]:
     """train_autoencoder on an auto-encoder with the given weights, and a stand-in for the loss; see training.watch."""
     function = need("autoencoder", "train_autoencoder")
     model = own.autoencoder(weights)
     with training.replaced("autoencoder", "reconstruction_loss", stand_in.reconstruction_loss):
-        return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+        return training.watch(
+            function, model, images, labels, batch_size, epochs, learning_rate, pass_device, own_rate
+        )
 
 
 def train_elsewhere(

@@ -208,11 +208,14 @@ def train_cvae(
     epochs: int,
     learning_rate: float,
     pass_device: bool = False,
+    own_rate: float | None = None,
 ) -> dict[str, Any]:
     """train_cvae on a given model of one layer each way, which is conditional when the weights hold label tables."""
     function = need("cvae", "train_cvae")
     model = own.cvae(weights, beta, quiet=True)
-    return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+    return training.watch(
+        function, model, images, labels, batch_size, epochs, learning_rate, pass_device, own_rate
+    )
 
 
 def sample_conditional(weights: dict[str, Tensor], beta: float, labels: Tensor, nz: int) -> dict[str, Any]:

@@ -41,11 +41,12 @@ def watch(
     epochs: int,
     learning_rate: float,
     pass_device: bool = False,
+    own_rate: float | None = None,
 ) -> dict[str, Any]:
     """Calls `function(model, loader, epochs, learning_rate)`; reports the model's inputs and its parameters afterwards.
 
     The model is passed in evaluation mode and without gradients. The loader shuffles and keeps its last, smaller
-    batch. images: (n, 1, 28, 28); labels: (n,).
+    batch. images: (n, 1, 28, 28); labels: (n,). own_rate: the learning rate for the student's own model, which has more layers.
     """
     loader = DataLoader(TensorDataset(images.clone(), labels.clone()), batch_size=batch_size, shuffle=True)
     model.eval()
@@ -59,7 +60,8 @@ def watch(
         rates = stack.enter_context(watching_rates())
         if own.parts():
             stack.enter_context(own.NoNoise())
-        returned = function(model, loader, epochs, learning_rate, **more)
+        rate = own_rate if own_rate and own.parts() else learning_rate
+        returned = function(model, loader, epochs, rate, **more)
     # A loss that is only printed may be computed in any mode.
     entered, codes, decoded = ([c for c in calls if c["grad"]] for calls in (whole, codes, decoded))
     graded = (entered or codes)[:MOST]

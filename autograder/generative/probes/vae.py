@@ -97,11 +97,14 @@ def train_vae(
     epochs: int,
     learning_rate: float,
     pass_device: bool = False,
+    own_rate: float | None = None,
 ) -> dict[str, Any]:
     """train_vae on a given model of one layer each way."""
     function = need("vae", "train_vae")
     model = own.vae(weights, beta, quiet=True)
-    return training.watch(function, model, images, labels, batch_size, epochs, learning_rate, pass_device)
+    return training.watch(
+        function, model, images, labels, batch_size, epochs, learning_rate, pass_device, own_rate
+    )
 
 
 def beta() -> dict[str, Any]:

@@ -187,6 +187,7 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
         batch_size=size.batch,
         epochs=8,
         learning_rate=5e-3,
+        own_rate=5e-4,
     )
     iterations = 8 * size.iterations // size.epochs
     what = f"the losses of 8 epochs of {iterations // 8} batches"

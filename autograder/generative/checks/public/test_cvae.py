@@ -115,6 +115,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
             batch_size=size.batch,
             epochs=8,
             learning_rate=5e-3,
+            own_rate=5e-4,
         )
         expect_first_step(submission, draw, "cvae.train_cvae", labels)
         judge.expect_histories(seen, 8, size.iterations // size.epochs)

@@ -175,6 +175,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
         batch_size=size.batch,
         epochs=8,
         learning_rate=5e-3,
+        own_rate=5e-4,
     )
     expect_first_step(submission, draw, "vae.train_vae")
     judge.expect_histories(seen, 8, size.iterations // size.epochs)
