@@ -20,9 +20,8 @@ from ...stand_ins import layers, models
 from . import models_autoencoder as small
 
 Parameters = Mapping[str, Tensor]
-AGREEMENT = (
-    0.95  # of the gradient, by size; right loops reach 0.999, and guesses are right for half of the signs
-)
+# Share of the gradient, by size, that a step goes against: nearly all of it in a right loop, half of it by guessing.
+AGREEMENT = 0.95
 
 
 @dataclass(frozen=True)
