@@ -10,6 +10,7 @@ from torch import Tensor
 
 import autograder.sandbox.kit as kit
 
+from ..stand_ins.gan import stand_in_reconstruction_loss
 from ..stand_ins.gan_trained import TrainedGenerator
 from .gan import blank_model, plain, put
 from .gan_reconstruct import in_either_form
@@ -32,6 +33,8 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
         equip(model, device=device)
         generator = TrainedGenerator(weights, distinct=count).to(device)
         put(model, _generator=generator)
+        if "gan" in kit.standing_in:
+            put(model, _reconstruction_loss=stand_in_reconstruction_loss)
         returned = model.reconstruct(given)
         results = returned if isinstance(returned, (list, tuple)) else [returned]
         found = [v for v in map(plain, map(kit.snapshot, results)) if _is_images(v)]
