@@ -122,10 +122,10 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
     """Calls `reconstruct` with the networks on a device other than the CPU.
 
     collision: the operation that mixed devices, if one did. devices: where the returned images are. If it raises there
-    for another reason, what it does on the CPU is reported. What it raises there too is raised again only if it never
-    called the generator: this probe is about devices.
+    for another reason, what it does on the CPU is reported. raised: whether it raises there too; that is raised again
+    only if it never called the generator: this probe is about devices.
     """
-    seen: dict[str, Any] = {"devices": [], "returned": [], "first": None, "last": None}
+    seen: dict[str, Any] = {"devices": [], "returned": [], "first": None, "last": None, "raised": False}
 
     def search(given: Any, device: torch.device | None) -> None:
         model, tape, _ = prepared(generator, device)
@@ -148,4 +148,5 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
         except Exception:
             if seen["first"] is None:
                 raise
+            seen["raised"] = True
     return {"collision": collision, **seen}

@@ -149,7 +149,8 @@ def test_reconstruct_on_another_device(submission: Submission, draw: Draw) -> No
 def elsewhere(submission: Submission, draw: Draw, count: int) -> Search:
     """The search on another device; with another number of images where the code works with one number only."""
     state = generator_state(draw)
-    failed = None
+    failed: NoAnswer | None = None
+    begun: Search | None = None
     for n in (count, *FIXED):
         samples = reachable_images(state, draw, n)
         try:
@@ -160,6 +161,12 @@ def elsewhere(submission: Submission, draw: Draw, count: int) -> Search:
                 continue
             raise
         found = Search(seen, state, samples)
-        if not makes_another_number(found):
+        if seen.flag(
+            "raised"
+        ):  # on the CPU as well, after the generator was called: that is no matter of devices
+            begun = begun or found
+        elif not makes_another_number(found):
             return found
+    if begun is not None:
+        return begun
     raise failed or Fault(expected=f"{count} images, as many as were given", seen="another number of images")
