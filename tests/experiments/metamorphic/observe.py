@@ -71,7 +71,12 @@ class FixedNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def noise(self, like: Tensor) -> Tensor:
         self.counts[like.numel()] += 1
         generator = numpy.random.default_rng([self.counts[like.numel()], like.numel()])
-        return torch.from_numpy(generator.standard_normal(like.numel())).float().to(like.dtype).reshape(like.shape)
+        return (
+            torch.from_numpy(generator.standard_normal(like.numel()))
+            .float()
+            .to(like.dtype)
+            .reshape(like.shape)
+        )
 
 
 def _both(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
