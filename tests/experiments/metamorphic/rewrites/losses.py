@@ -43,7 +43,7 @@ REWRITES: tuple[Rewrite, ...] = (
     by_rules(
         "bce-mean-of-means",
         "The mean of every image's mean.",
-        (BCE, 'F.binary_cross_entropy(P_, T_, reduction="none").flatten(1).mean(dim=1).mean()'),
+        (BCE, 'torch.stack([e.mean() for e in F.binary_cross_entropy(P_, T_, reduction="none")]).mean()'),
     ),
     by_rules(
         "bce-in-float64",
