@@ -30,6 +30,7 @@ QUESTIONS = ("1-1", "1-3", "1-6", "1-9")  # quick questions, on all modules that
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the attacks need Linux")
 
 
+@pytest.mark.timeout(900)
 def test_the_sandbox_holds_against_a_sample_of_attacks() -> None:
     chosen = [a for a in read() if a.name in SAMPLE]
     assert len(chosen) == len(SAMPLE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 from typing import Any
 
 from autograder.judging.catalogue import Mistake, declared
@@ -37,11 +36,12 @@ def charged(verdicts: Sequence[Verdict], explained: Collection[str]) -> Iterator
 
 
 def usual_sizes(arguments: Mapping[str, Any], sizes: Sequence[UsualSize]) -> Iterator[tuple[UsualSize, ...]]:
-    """The sizes at which a check that failed is judged again: each kind that it drew alone, then more of them together."""
+    """The sizes at which a check that failed is judged again: each kind that it drew alone, then all together."""
     kinds = {kind for value in arguments.values() if isinstance(value, Draw) for kind in value.kinds}
     drawn = [size for size in sizes if size.kind in kinds]
-    for count in range(1, len(drawn) + 1):
-        yield from combinations(drawn, count)
+    yield from ((size,) for size in drawn)
+    if len(drawn) > 1:
+        yield tuple(drawn)
 
 
 def size_mistake(assignment: Assignment, size: UsualSize) -> Mistake:
