@@ -115,6 +115,9 @@ mutants: $(READY)
 metamorphic: $(READY)
 	@$(PY) -m tests.experiments.metamorphic
 
+forgeries: $(READY)
+	@$(PY) -m tests.experiments.forgeries
+
 cost: $(READY)
 	@$(PY) -m tests.experiments.cost
 

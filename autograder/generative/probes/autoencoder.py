@@ -17,17 +17,17 @@ from . import own, training
 MOST = 400  # batches that are read from a loader
 
 
-class Numbered(Dataset[tuple[Tensor, int]]):
-    """`n` images: all pixels of image i are i / n, and its label is i modulo `classes`."""
+class Shaded(Dataset[tuple[Tensor, int]]):
+    """Images that can be told apart: all pixels of image i are `shades[i]`; its label is `labels[i]`."""
 
-    def __init__(self, n: int, classes: int) -> None:
-        self.n, self.classes = n, classes
+    def __init__(self, shades: Tensor, labels: Tensor) -> None:
+        self.shades, self.labels = shades.tolist(), labels.tolist()
 
     def __len__(self) -> int:
-        return self.n
+        return len(self.shades)
 
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        return torch.full((1, 28, 28), i / self.n), i % self.classes
+        return torch.full((1, 28, 28), self.shades[i]), self.labels[i]
 
 
 def encoder(nz: int, input_size: int, values: list[Tensor], x: Tensor, pull: Tensor) -> dict[str, Any]:
@@ -71,15 +71,16 @@ def shapes(name: str, sizes: list[int], x: Tensor) -> dict[str, Any]:
         return {"out": snapshot(model(x))}
 
 
-def loader(n: int, classes: int, epochs: int, batch_size: int | None = None) -> dict[str, Any]:
-    """make_data_loader on n numbered images: every batch of some epochs, as image numbers and labels.
+def loader(shades: Tensor, labels: Tensor, epochs: int, batch_size: int | None = None) -> dict[str, Any]:
+    """make_data_loader on images of these shades: every batch of some epochs, as shades and labels.
 
     batch_size: None leaves the argument out.
     """
     seed = torch.initial_seed()
     make = need("autoencoder", "make_data_loader")
-    made = make(Numbered(n, classes)) if batch_size is None else make(Numbered(n, classes), batch_size)
-    seen = [_epoch(made, n) for _ in range(epochs)]
+    data = Shaded(shades, labels)
+    made = make(data) if batch_size is None else make(data, batch_size)
+    seen = [_epoch(made) for _ in range(epochs)]
     return {
         "is_loader": isinstance(made, DataLoader),
         "length": len(made),
@@ -88,14 +89,14 @@ def loader(n: int, classes: int, epochs: int, batch_size: int | None = None) -> 
     }
 
 
-def _epoch(made: Any, n: int) -> list[dict[str, Any]]:
+def _epoch(made: Any) -> list[dict[str, Any]]:
     batches = []
     for batch in made:
         images, labels = batch
         batches.append(
             {
                 "shape": list(images.shape),
-                "numbers": (images.double().flatten(1).mean(1) * n).round().long(),
+                "shades": snapshot(images).double().flatten(1).mean(1),
                 "labels": snapshot(torch.as_tensor(labels)).flatten(),
             }
         )
@@ -107,8 +108,9 @@ def _epoch(made: Any, n: int) -> list[dict[str, Any]]:
 def loader_workers(n: int, batch_size: int, num_workers: int) -> dict[str, Any]:
     """The settings of make_data_loader(dataset, batch_size, num_workers); no worker is started."""
     make = need("autoencoder", "make_data_loader")
-    made = make(Numbered(n, 3), batch_size=batch_size, num_workers=num_workers)
-    plain = make(Numbered(n, 3), batch_size=batch_size)
+    data = Shaded(torch.arange(n) / n, torch.arange(n) % 3)
+    made = make(data, batch_size=batch_size, num_workers=num_workers)
+    plain = make(data, batch_size=batch_size)
     return {
         "workers": getattr(made, "num_workers", None),
         "workers_unasked": getattr(plain, "num_workers", None),

@@ -127,9 +127,12 @@ def filled(
 def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], factor: float) -> None:
     """Gives the parameters of a network the values that have their shape."""
     by_shape = {value.shape: value for value in (*weights, *vectors)}
+    by_size = {value.numel(): value for value in weights}  # for weights that are kept as matrices
     for parameter in network.parameters():
         if parameter.shape in by_shape:
             parameter.copy_(by_shape[parameter.shape])
+        elif parameter.dim() > 1 and parameter.numel() in by_size:
+            parameter.copy_(by_size[parameter.numel()].reshape(parameter.shape))
         elif parameter.dim() > 1:
             parameter.mul_(factor)
 

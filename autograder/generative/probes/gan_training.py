@@ -153,7 +153,8 @@ def elsewhere(
 
     What it raises on the CPU is raised only if no network was called: this probe is about devices.
     """
-    model, here, _ = prepared(generator, discriminator, phase, forgiving=True)
+    model, here, networks = prepared(generator, discriminator, phase, forgiving=True)
+    before = {name: weights(network) for name, network in networks.items()}
     with Forgiving():
         try:
             model.training_step(batch.clone())
@@ -167,4 +168,5 @@ def elsewhere(
             for _ in range(2):
                 model.training_step(batch.to(device))
 
-    return {"collision": mixing(run), "here": {"events": list(here)}}
+    left = {name: gradients(network) for name, network in networks.items()}
+    return {"collision": mixing(run), "here": {"events": list(here), "before": before, "left": left}}

@@ -30,7 +30,7 @@ from ...mistakes.hidden.gan_training import (
 )
 from ...mistakes.public.gan_training import WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stand_in_loss
-from ..public.judge_training_step import events, order_of_steps
+from ..public.judge_training_step import events, expect_begun_as_given, order_of_steps, parameters_of
 from ..public.models_gan import discriminator_from, generator_from
 
 # The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.
@@ -108,24 +108,8 @@ class Step:
         return ""
 
     def expect_begun_as_given(self) -> None:
-        """Raises a fault unless the networks were, up to the first step, those that the check sent.
-
-        For the first call on networks, so that gradients cannot be made up along with the weights that they belong to.
-        """
-        first = next(
-            (e for e in self.call.parts("events") if e.text("event").endswith(" step")),
-            self.call.part("before"),
-        )
-        for source in (self.call.part("before"), first):
-            for network in ("generator", "discriminator"):
-                state = self.state(network)
-                for name, value in weights(source, network, state).items():
-                    expect(
-                        float((value - state[name]).abs().max()) <= 1e-6,
-                        expected=f"the {network} unchanged until an optimiser takes a step",
-                        seen=f"other weights: {name} was changed",
-                        hint="Only the optimisers may change the networks.",
-                    )
+        """For the first call on networks, so that gradients cannot be made up along with the weights that they belong to."""
+        expect_begun_as_given(self.call, {n: dict(self.state(n)) for n in ("generator", "discriminator")})
 
     def networks(self, at: str) -> tuple[SmallGenerator, SmallDiscriminator]:
         """Both networks, in training mode, as they were when a network's optimiser took its step.
@@ -152,11 +136,6 @@ class Step:
         if not found:
             return torch.zeros(1)
         return flat_gradient(found[0].part("generator gradients"), self.generator, "generator")
-
-
-def parameters_of(state: Mapping[str, Tensor]) -> list[str]:
-    """The names of a network's parameters, in their order, without the running averages."""
-    return [name for name in state if name.endswith((".weight", ".bias"))]
 
 
 def weights(source: Observation, network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

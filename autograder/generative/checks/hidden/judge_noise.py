@@ -86,13 +86,16 @@ def expect_own_noise(submission: Submission, draw: Draw, probe: str) -> None:
     """No two samples, dimensions or calls share their noise."""
     n, nz = draw.size("batch", 9, 30), draw.size("latent", 4, 9)
     for shape in [(n, 1, nz), (n, nz)]:
-        mu, log_sigma = draw.normal(*shape), torch.zeros(shape)
+        # Means far apart, so that noise which does not belong to them shows.
+        mu, log_sigma = draw.normal(*shape, std=30.0), torch.zeros(shape)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
         noise, again = (seen.tensor(k, shape, what="z").double() - mu for k in ("z", "again"))
         # Noise that is all zero has two possible reasons here: none is drawn, or it is scaled by log_sigma, which is 0.
         expect(bool((noise.abs() > 1e-6).any()), expected=FORMULA, seen="z = mu, without noise")
         expect_fresh(noise, again, what="the noise")
         expect_own_draws(noise.reshape(n, nz), "the noise")
+        largest = float(noise.abs().max())
+        expect(largest < 12, expected=FORMULA, seen=f"z up to {largest:.3g} away from mu, where sigma is 1")
 
 
 def expect_noise_gradients(submission: Submission, draw: Draw, probe: str) -> None:

@@ -108,8 +108,9 @@ def _expect_layers(
 def test_loader_reshuffles(submission: Submission, draw: Draw) -> None:
     size = draw.integer(5, 12)
     n = size * draw.integer(26, 30) + draw.integer(1, size)  # two batches even of 64
-    seen = submission.ask("autoencoder.loader", n=n, classes=5, epochs=2, batch_size=size)
-    first, second = (torch.cat([b.numbers for b in epoch]) for epoch in common.loader_epochs(seen, 2))
+    data = common.numbered(draw, n, 5)
+    seen = submission.ask("autoencoder.loader", **data.sent, epochs=2, batch_size=size)
+    first, second = (torch.cat([b.numbers for b in epoch]) for epoch in common.loader_epochs(seen, 2, data))
     expect(
         not torch.equal(first, first.sort().values),
         expected="the images in a random order",
@@ -133,17 +134,18 @@ def test_loader_reshuffles(submission: Submission, draw: Draw) -> None:
     rubric="Images and labels of an epoch",
 )
 def test_loader_serves_each_image_once(submission: Submission, draw: Draw) -> None:
-    def body(size: int, full: int, rest: int, classes: int) -> None:
+    def body(size: int, full: int, rest: int, classes: int, seed: int) -> None:
         n = size * full + rest % size
-        seen = submission.ask("autoencoder.loader", n=n, classes=classes, epochs=2, batch_size=size)
+        data = common.numbered(Draw(seed), n, classes)
+        seen = submission.ask("autoencoder.loader", **data.sent, epochs=2, batch_size=size)
         expect_equal(
             seen.number("length", what="len(loader)"),
             float(full),
             what=f"len(loader), {n} images by {size}",
         )
-        for epoch in common.loader_epochs(seen, 2):
+        for epoch in common.loader_epochs(seen, 2, data):
             expect_equal(len(epoch), full, what=f"number of batches of {size} from {n} images")
-            _expect_own_images(epoch, size, classes)
+            _expect_own_images(epoch, size, data)
 
     for_all(
         draw,
@@ -152,10 +154,11 @@ def test_loader_serves_each_image_once(submission: Submission, draw: Draw) -> No
         full=st.integers(1, 7),
         rest=st.integers(0, 11),
         classes=st.integers(3, 12),
+        seed=st.integers(0, 1 << 40),
     )
 
 
-def _expect_own_images(epoch: list[common.LoaderBatch], size: int, classes: int) -> None:
+def _expect_own_images(epoch: list[common.LoaderBatch], size: int, data: common.Numbered) -> None:
     """Raises a fault unless the batches hold `size` images, each at most once and with its own label."""
     for batch in epoch:
         expect_equal(batch.shape, [size, 1, 28, 28], what="shape of a batch")
@@ -168,7 +171,7 @@ def _expect_own_images(epoch: list[common.LoaderBatch], size: int, classes: int)
         mistake=mistakes.DRAWN_WITH_REPLACEMENT,
     )
     expect(
-        torch.equal(numbers % classes, labels),
+        torch.equal(data.labels[numbers], labels),
         expected="every image with its own label",
         seen="labels that belong to other images",
     )
@@ -183,7 +186,8 @@ def _expect_own_images(epoch: list[common.LoaderBatch], size: int, classes: int)
 )
 def test_loader_settings(submission: Submission, draw: Draw) -> None:
     n = 64 * 2 + draw.integer(1, 64)
-    epoch = common.loader_epochs(submission.ask("autoencoder.loader", n=n, classes=5, epochs=1), 1)[0]
+    data = common.numbered(draw, n, 5)
+    epoch = common.loader_epochs(submission.ask("autoencoder.loader", **data.sent, epochs=1), 1, data)[0]
     sizes = [b.shape[0] for b in epoch]
     expect_equal(
         sizes,
@@ -210,20 +214,17 @@ def test_loader_settings(submission: Submission, draw: Draw) -> None:
     rubric="Encoder and decoder at other sizes",
 )
 def test_other_sizes(submission: Submission, draw: Draw) -> None:
-    def body(n: int, nz: int, size: int, middle: bool) -> None:
+    def body(n: int, nz: int, size: int, middle: bool, seed: int) -> None:
         n, nz = draw.or_usual("batch", n), draw.or_usual("latent", nz)
         size = draw.or_usual("image", size)
         for name, inside, outside in [("Encoder", size, nz), ("Decoder", nz, size)]:
-            x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))
+            rows = common.repeated(Draw(seed), n)
+            x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))[rows]
             asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
             seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
             what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"
             out = seen.tensor("out", asked, what=what, mistakes=calls.misshapen(asked))
-            expect(
-                n == 1 or not torch.equal(out[0], out[-1]),
-                expected=f"{what}: different outputs for different inputs",
-                seen="the same output for all",
-            )
+            common.expect_repeated(out, rows, what)
 
     for_all(
         draw,
@@ -232,6 +233,7 @@ def test_other_sizes(submission: Submission, draw: Draw) -> None:
         nz=st.integers(1, 70),
         size=st.integers(1, 1200),
         middle=st.booleans(),
+        seed=st.integers(0, 1 << 40),
     )
 
 
@@ -307,22 +309,36 @@ def test_loss_at_the_ends(submission: Submission, draw: Draw) -> None:
     x = draw.integers(0, 2, draw.or_usual("batch", 4), 1, 784).float()
     wrong = x.clone()
     wrong[:, :, :5] = 1 - x[:, :, :5]
-    pairs = [{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}, {"x_hat": 0.1 + 0.8 * x, "x": x}]
-    seen = submission.ask("autoencoder.losses", pairs=pairs)
-    part = Observation(dict(zip(("right", "wrong", "inside"), seen.list("losses", 3), strict=True)))
+    order = draw.permutation(6)
+    pairs = [{"x_hat": x, "x": x}, {"x_hat": wrong, "x": x}]
+    for rank in order.tolist():  # predictions that are from 0.05 to 0.3 off
+        y = draw.integers(0, 2, *x.shape).float()
+        pairs.append({"x_hat": y.lerp(1 - y, 0.05 * (1 + rank)), "x": y})
+    right_loss, wrong_loss, *inside_losses = submission.ask("autoencoder.losses", pairs=pairs).list(
+        "losses", 8
+    )
+    part = Observation({"right": right_loss, "wrong": wrong_loss, "inside": inside_losses[0]})
     _expect_no_logarithm_of_0(part)
     hint = "log(0) is minus infinity, and 0 times that is NaN: PyTorch's own function handles both."
     right = part.tensor("right", (), what="the loss of a perfect prediction of zeros and ones", hint=hint)
-    wrong_loss = part.tensor(
+    at_wrong = part.tensor(
         "wrong", (), what="the loss where five pixels of each image are certain and wrong", hint=hint
     )
     expect(
         abs(right.item()) < 2e-3, expected="a loss of 0 for a perfect prediction", seen=f"{right.item():.4g}"
     )
     expect(
-        wrong_loss.item() > 0.02,
+        at_wrong.item() > 0.02,
         expected="a large loss where a prediction is certain and wrong",
-        seen=f"{wrong_loss.item():.4g}",
+        seen=f"{at_wrong.item():.4g}",
+    )
+    losses = Observation({"losses": inside_losses}).numbers(
+        "losses", what="the losses of predictions in (0, 1)"
+    )
+    expect(
+        [order[i] for i in torch.tensor(losses).argsort()] == list(range(6)),
+        expected="a larger loss the further the prediction is from the truth",
+        seen=", ".join(f"{loss:.4g}" for loss in losses),
     )
 
 

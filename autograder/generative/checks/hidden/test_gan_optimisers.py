@@ -14,6 +14,7 @@ SETTINGS = "optimizerG and optimizerD: Adam with `learning_rate` and betas (0.5,
 PARAMETERS = "optimizerG is over the generator's parameters only, optimizerD over the discriminator's only."
 
 OPTIMISERS = {"optimizerG": "generator", "optimizerD": "discriminator"}
+LARGEST = 10.0  # of a parameter: float32 resolves a step of Adam well below this
 NEAR = 0.02 * mistakes.RATE  # how far parameters may be from where Adam takes them
 
 
@@ -42,6 +43,11 @@ def test_optimisers_are_adam_as_asked(submission: Submission, draw: Draw) -> Non
             hint="Give the optimiser the parameters of the network that the model keeps.",
         )
         before = [p.tensor("before", (min(int(p.number("size")), ENTRIES),)) for p in own]
+        expect(
+            all(float(b.abs().max()) < LARGEST for b in before),
+            expected=f"parameters smaller than {LARGEST:g} at the start",
+            seen="larger ones",
+        )
         after = [p.tensor("after", b.shape) for p, b in zip(own, before, strict=True)]
         still = [pattern(torch.zeros_like(b), 1.0, 1.0, 1.0) == 0 for b in before]
         expect(

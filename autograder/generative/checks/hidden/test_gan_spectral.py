@@ -7,6 +7,7 @@ from torch import Tensor
 from autograder.judging import Draw, Submission, check, close, expect, first_shown
 
 from ...mistakes.hidden import gan_spectral as mistakes
+from ...mistakes.public.gan_spectral import WEIGHTS_ARE_BUFFERS
 from ..public.judge_spectral import ask_filled, is_normalised, singular_values
 
 ASKS = (
@@ -28,8 +29,9 @@ def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) 
     expect(
         all(used.normalised()),
         expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
-        seen=singular_values(used.matrices),
-        mistake=first_shown(mistakes.NORMALISATION, used.normalised(), by_input),
+        seen=singular_values(used),
+        mistake=first_shown([WEIGHTS_ARE_BUFFERS], used.follow())
+        or first_shown(mistakes.NORMALISATION, used.normalised(), by_input),
     )
 
 
@@ -53,9 +55,14 @@ def test_the_flag_chooses_the_discriminator(submission: Submission, shared_draw:
     expect(
         with_flag,
         expected="DCGAN(spectral_norm=True): the convolutions normalised as in SpectralNormDiscriminator",
-        seen="largest singular values of " + singular_values(asked["true"].weights().matrices),
+        seen="largest singular values of " + singular_values(asked["true"].weights()),
         hint="Look at how __init__ uses the flag, and whether the weight initialisation undoes the normalisation.",
         mistake=mistakes.FLAG_IGNORED if not any(normed["true"]) and not classes.flag("true") else None,
+    )
+    expect(
+        all(asked["false"].weights().follow()),
+        expected="DCGAN(): convolutions that use their parameters",
+        seen="weights that no parameter changes",
     )
     expect(
         not any(normed["false"]),
@@ -78,17 +85,21 @@ def test_evaluation_mode_is_normed_too(submission: Submission, shared_draw: Draw
     kernels = found.sent.weights[:3]
     used, evaluated = (found.weights(mode).used for mode in ("training", "evaluation"))
     expect(
-        not all(close(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(used, kernels, strict=False)),
-        expected="convolutions whose weights are normalised",
-        seen="their parameters, unchanged",
+        all(found.weights().follow())
+        and not all(close(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(used, kernels, strict=False)),
+        expected="convolutions whose weights are their parameters, normalised",
+        seen="their parameters, unchanged"
+        if all(found.weights().follow())
+        else singular_values(found.weights()),
+        mistake=first_shown([WEIGHTS_ARE_BUFFERS], found.weights().follow()),
         hint="Normalise the convolutions' weights in every forward pass.",
     )
     expect(
         len(used) == len(evaluated)
         and all(close(a, b, rtol=0.05, atol=1e-3) for a, b in zip(used, evaluated, strict=True)),
         expected="the convolutions' weights in evaluation mode as normalised as in training mode",
-        seen=f"largest singular values of {singular_values(found.weights('evaluation').matrices)} in evaluation mode and of "
-        f"{singular_values(found.weights().matrices)} in training mode",
+        seen=f"largest singular values of {singular_values(found.weights('evaluation'))} in evaluation mode and of "
+        f"{singular_values(found.weights())} in training mode",
         mistake=mistakes.NOT_IN_EVALUATION_MODE,
     )
 

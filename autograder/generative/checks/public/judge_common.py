@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from autograder.judging import Observation, expect
+from autograder.judging import Draw, Observation, expect
 
 from ...mistakes.public import common as mistakes
-from .models_autoencoder import encoded
+from .models_autoencoder import are_rounded, codes_in, encoded
+
+
+def repeated(draw: Draw, n: int) -> Tensor:
+    """Which of about n / 2 different inputs each of n rows holds, in a drawn order: every function of an input repeats too.
+
+    Constants and random numbers do not, so this much shows that the outputs were computed from the inputs.
+    """
+    return (torch.arange(n) % ((n + 1) // 2))[draw.permutation(n)]
+
+
+def expect_repeated(out: Tensor, rows: Tensor, what: str) -> None:
+    """Raises a fault unless the outputs (N, ...) are equal for equal inputs, and differ for others; see `repeated`."""
+    flat = out.double().flatten(1)
+    apart = torch.cdist(flat, flat, p=torch.inf, compute_mode="donot_use_mm_for_euclid_dist")
+    equal = rows[:, None] == rows
+    near = 1e-5 * (1 + float(flat.abs().max()))
+    expect(
+        bool((apart[equal] <= near).all()),
+        expected=f"{what}: the same for the same input",
+        seen="different outputs for equal inputs of a batch",
+    )
+    expect(
+        bool((apart[~equal] > 0).all()),
+        expected=f"{what}: different outputs for different inputs",
+        seen="the same output for different inputs",
+    )
 
 
 def expect_no_seed(seed_kept: bool, what: str) -> None:
@@ -20,6 +47,23 @@ def expect_no_seed(seed_kept: bool, what: str) -> None:
         expected=f"{what}: the random generator is left as it is",
         seen="torch.manual_seed (or the like) was called inside",
         mistake=mistakes.GENERATOR_RESEEDED,
+    )
+
+
+def expect_decoded(given: dict[str, Tensor], images: Tensor, labels: Tensor | None, what: str) -> None:
+    """Raises a fault unless the given decoder made the images of some codes, with these labels or in any wrong use of them.
+
+    Which codes and labels they were is another check's matter.
+    """
+    orders = [None] if labels is None else [labels, None, labels.flip(0), labels.sort().values]
+    expect(
+        any(
+            codes_in(given, images, order) is not None or are_rounded(given, images, order)
+            for order in orders
+        ),
+        expected=f"{what}: what model.decoder returns for some codes",
+        seen="images that the decoder returns for no code",
+        hint="Return the decoder's output as it is; only its shape changes.",
     )
 
 
@@ -69,6 +113,34 @@ def rows_of(seen: Observation, width: int) -> Tensor | None:
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """A data set of images that can be told apart: all pixels of one have the same value, which no other has."""
+
+    shades: Tensor  # (n,) in [0, 1]
+    labels: Tensor  # (n,)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        return {"shades": self.shades, "labels": self.labels}
+
+    def numbers(self, shades: Tensor) -> Tensor:
+        """The numbers of images with these shades; raises a fault for a shade that no image has."""
+        gaps = (shades.double()[:, None] - self.shades.double()).abs()
+        nearest = gaps.min(1)
+        expect(
+            bool((nearest.values < 0.3 / len(self.shades)).all()),
+            expected="batches of the data set's images",
+            seen="other images",
+        )
+        return nearest.indices
+
+
+def numbered(draw: Draw, n: int, classes: int) -> Numbered:
+    """A data set of n images in a drawn order of their shades, with drawn labels."""
+    return Numbered(draw.permutation(n) / n, draw.integers(0, classes, n))
+
+
+@dataclass(frozen=True)
 class LoaderBatch:
     """One batch of a loader of numbered images."""
 
@@ -77,17 +149,24 @@ class LoaderBatch:
     labels: Tensor  # (N,)
 
 
-def loader_epochs(seen: Observation, epochs: int) -> list[list[LoaderBatch]]:
-    """What the loader returned in each epoch; raises a fault unless every epoch has a batch."""
+def loader_epochs(seen: Observation, epochs: int, data: Numbered) -> list[list[LoaderBatch]]:
+    """What the loader returned in each epoch; raises a fault unless every epoch has a batch of the data set's images."""
     read = []
     for epoch in seen.parts("epochs"):
         batches = []
         for batch in epoch.parts("batches"):
-            numbers = batch.tensor("numbers", (None,), what="the images of a batch", floating=False)
+            numbers = data.numbers(batch.tensor("shades", (None,), what="the images of a batch"))
             labels = batch.tensor("labels", (len(numbers),), what="the labels of a batch", floating=False)
             shape = [int(n) for n in batch.numbers("shape", what="the shape of a batch of images")]
-            batches.append(LoaderBatch(shape, numbers.long(), labels.long()))
+            batches.append(LoaderBatch(shape, numbers, labels.long()))
         expect(bool(batches), expected="batches in every epoch", seen="none")
+        served = torch.cat([batch.numbers for batch in batches])
+        # Drawing with replacement, which another check is about, reaches 63 % of the images.
+        expect(
+            len(served.unique()) > 0.4 * len(served),
+            expected="batches of different images",
+            seen=f"{len(served.unique())} different images among {len(served)}",
+        )
         read.append(batches)
     expect(len(read) == epochs, expected=f"{epochs} epochs", seen=str(len(read)))
     return read

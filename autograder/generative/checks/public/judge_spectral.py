@@ -38,6 +38,7 @@ class Weights:
     """The weights that the convolutions used in one pass, each with its kernel's shape."""
 
     used: list[Tensor]
+    sent: list[Tensor]  # the kernels that the parameters were given
 
     @property
     def matrices(self) -> list[Tensor]:
@@ -49,8 +50,18 @@ class Weights:
         """With one row per input channel."""
         return [weight.transpose(0, 1).flatten(1) for weight in self.used]
 
+    def follow(self) -> list[bool]:
+        """Whether each is the kernel that was sent, whatever its scale: a weight that training changes."""
+        found = [is_multiple(weight, kernel) for weight, kernel in zip(self.used, self.sent, strict=False)]
+        return found + [False] * (len(self.used) - len(found))
+
+    def first(self) -> Weights:
+        """The first convolution's alone."""
+        return Weights(self.used[:1], self.sent[:1])
+
     def normalised(self) -> list[bool]:
-        return [is_normalised(matrix) for matrix in self.matrices]
+        pairs = zip(self.matrices, self.follow(), strict=True)
+        return [follows and is_normalised(matrix) for matrix, follows in pairs]
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,8 @@ class Filled:
         """The weights of the convolutions; raises a fault where there are fewer than three."""
         found = [o for o in self.seen.part(mode).parts("operations") if o.text("kind") == "convolution"]
         expect(len(found) >= 3, expected="three convolutions in a forward pass", seen=str(len(found)))
-        return Weights([o.tensor("weight", (None, None, None, None)) * o.number("scale") for o in found])
+        used = [o.tensor("weight", (None, None, None, None)) * o.number("scale") for o in found]
+        return Weights(used, self.sent.weights[: len(KERNELS)])
 
     def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
         """Whether its logits are those of Discriminator with these weights.
@@ -154,6 +166,17 @@ def logits_of(sent: Sent, kernels: list[Tensor], used: list[Tensor], last: Tenso
     return F.linear((x if training else y).flatten(1), last, sent.vectors[3])
 
 
+def is_multiple(weight: Tensor, kernel: Tensor) -> bool:
+    """Whether a weight is the kernel times a number; its parameter may hold it as a matrix, or with the axes exchanged."""
+    if weight.numel() != kernel.numel():
+        return False
+    forms = [kernel, kernel.transpose(0, 1), kernel.flatten(1).t()]
+    seen = weight.double().flatten()
+    return any(
+        float(torch.cosine_similarity(seen, form.double().flatten(), dim=0).abs()) > 0.999 for form in forms
+    )
+
+
 def largest_singular_value(matrix: Tensor) -> float:
     return torch.linalg.matrix_norm(matrix, ord=2).item()
 
@@ -163,6 +186,8 @@ def is_normalised(matrix: Tensor) -> bool:
     return LOW <= largest_singular_value(matrix) <= HIGH
 
 
-def singular_values(matrices: list[Tensor]) -> str:
-    """The largest singular value of each matrix, for a message."""
-    return ", ".join(f"{largest_singular_value(matrix):.3f}" for matrix in matrices)
+def singular_values(weights: Weights) -> str:
+    """The largest singular value of each weight's matrix, and which weights no parameter changes, for a message."""
+    values = ", ".join(f"{largest_singular_value(matrix):.3f}" for matrix in weights.matrices)
+    still = [str(number) for number, follows in enumerate(weights.follow(), 1) if not follows]
+    return values + (f"; no parameter changes the weight of convolution {', '.join(still)}" if still else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -130,20 +130,54 @@ def expect_gradient(call: Observation) -> None:
     first = next((i for i, kind in enumerate(kinds) if kind.endswith(" step")), len(kinds))
     found = call.parts("events")[first] if first < len(kinds) else Observation({})
     gradients = found.get(f"{found.text('event').removesuffix(' step')} gradients")
-    known = gradients.values() if isinstance(gradients, dict) else ()
     expect(
-        "generator" in kinds[:first] and any(isinstance(g, Tensor) and bool((g != 0).any()) for g in known),
+        "generator" in kinds[:first] and any_gradient(gradients),
         expected="fakes, and gradients of their loss at the optimiser's step",
         seen="none",
         hint="Call backward() on the loss before the optimiser's step.",
     )
 
 
+def any_gradient(gradients: object) -> bool:
+    """Whether gradients, by the parameters' names, are finite and not all zero."""
+    known = [g for g in gradients.values() if isinstance(g, Tensor)] if isinstance(gradients, dict) else []
+    return all(bool(g.isfinite().all()) for g in known) and any(bool((g != 0).any()) for g in known)
+
+
+def expect_begun_as_given(call: Observation, states: dict[str, State]) -> None:
+    """Raises a fault unless the networks were, until an optimiser's first step, those that the check sent."""
+    first = next((e for e in call.parts("events") if e.text("event").endswith(" step")), call.part("before"))
+    for source in (call.part("before"), first):
+        for network, state in states.items():
+            for name in parameters_of(state):
+                seen = source.part(network).tensor(name, state[name].shape, what=f"the {network}'s {name}")
+                expect(
+                    float((seen - state[name]).abs().max()) <= 1e-6,
+                    expected=f"the {network} unchanged until an optimiser takes a step",
+                    seen=f"other weights: {name} was changed",
+                    hint="Only the optimisers may change the networks.",
+                )
+
+
+def parameters_of(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of a network's parameters, in their order, without the running averages."""
+    return [name for name in state if name.endswith((".weight", ".bias"))]
+
+
 def expect_trained(call: Observation, generator: State, discriminator: State, real: Tensor) -> None:
     """Raises a fault unless the discriminator has judged real images or the generator's fakes with the weights given.
 
-    Every attempt does this much, right or wrong; made-up answers cannot.
+    There must be gradients, too. Every attempt does this much, right or wrong; made-up answers cannot.
     """
+    expect_begun_as_given(call, {"generator": generator, "discriminator": discriminator})
+    steps = [event for event in call.parts("events") if event.text("event").endswith(" step")]
+    found = [step.get(f"{step.text('event').removesuffix(' step')} gradients") for step in steps]
+    expect(
+        any(any_gradient(gradients) for gradients in [*found, *call.part("left").values()]),
+        expected="gradients of a loss on one of the networks",
+        seen="none",
+        hint="Call backward() on each of the two losses.",
+    )
     net, maker = discriminator_from(discriminator), generator_from(generator)
     shown = [real]
     with torch.no_grad():

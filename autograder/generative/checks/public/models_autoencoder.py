@@ -63,6 +63,21 @@ def codes_in(given: dict[str, Tensor], images: Tensor, c: Tensor | None = None) 
     return z if torch.allclose(decoded(given, z, c), pixels, atol=2e-4) else None
 
 
+def are_rounded(given: dict[str, Tensor], images: Tensor, c: Tensor | None = None) -> bool:
+    """Whether the given decoder made the images of some codes, and they were rounded to 0 and 1 afterwards."""
+    pixels = images.double().flatten(1)
+    if pixels.shape[1] != PIXELS or not bool(((pixels == 0) | (pixels == 1)).all()):
+        return False
+    signs, added = 2 * pixels - 1, given["decoder_bias"].double()
+    if c is not None:
+        added = added + given["decoder_labels"].double()[c.flatten()]
+    matrix = given["decoder_weight"].double()
+    z = torch.linalg.lstsq(matrix, (signs - added).T).solution
+    # Codes fit rounded decodings to nine pixels in ten, and random pixels to six.
+    agrees = ((matrix @ z).T + added).sign() == signs
+    return bool((agrees.double().mean(1) > 0.75).all())
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Sizes of a training run whose last batch is smaller than the others."""

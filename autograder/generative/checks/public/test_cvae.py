@@ -45,8 +45,9 @@ def test_onehot_rows(submission: Submission, draw: Draw) -> None:
     "c=None) -> (N, 28, 28); conditional with num_labels < 1 raises ValueError.",
 )
 def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> None:
-    n, nz, count = draw.size("batch", 2, 7), draw.size("latent", 3, 12), draw.size("classes", 3, 10)
-    x, c = draw.uniform(n, 1, 784), draw.integers(0, count, n)
+    n, nz, count = draw.size("batch", 3, 8), draw.size("latent", 3, 12), draw.size("classes", 3, 10)
+    rows = common.repeated(draw, n)
+    x, c = draw.uniform(n, 1, 784)[rows], draw.integers(0, count, n)[rows]
     for labels in (c, None):
         how = "a conditional CVAE" if labels is not None else "an unconditional CVAE, called without labels"
         inputs: dict[str, Any] = {"nz": nz, "x": x, "c": labels, "num_labels": 0 if labels is None else count}
@@ -58,6 +59,7 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
         outputs = seen.part("outputs", what=f"the value that forward of {how} returned")
         q = outputs.tensor("q", what='outputs["q"]')
         judge.expect_posterior_shape(q, n, nz, what=f'outputs["q"] of {how}', mistake=Q_OVERWRITTEN)
+        common.expect_repeated(q, rows, f'outputs["q"] of {how}')
         outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
         judge.expect_one_tensor(seen)
         calls.expect_gradient_flow(seen, how)
@@ -130,20 +132,18 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
 def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
     for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
         nz, count = draw.size("latent", 3, 9), draw.size("classes", 3, 10)
-        seen = submission.ask(
-            "cvae.sample_conditional",
-            weights=small.weights(draw, nz, labels=count),
-            beta=1.0,
-            labels=draw.integers(0, count, n),
-            nz=nz,
-        )
+        weights, labels = small.weights(draw, nz, labels=count), draw.integers(0, count, n)
+        seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
         first = seen.tensor(
             "first",
             (n, 28, 28),
             what=f"sample_conditional with {n} labels",
             mistakes=calls.misshapen((n, 28, 28)),
         )
-        common.expect_other_images(first, seen.tensor("second", (n, 28, 28), what="the second call"))
+        second = seen.tensor("second", (n, 28, 28), what="the second call")
+        common.expect_other_images(first, second)
+        for images in (first, second):
+            common.expect_decoded(weights, images, labels, "sample_conditional")
         expect(
             not seen.flag("graph"),
             expected="images without a graph",

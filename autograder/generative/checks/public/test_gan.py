@@ -21,6 +21,7 @@ from autograder.judging import (
 )
 
 from ...mistakes.public import gan as mistakes
+from .judge_common import expect_repeated, repeated
 from .judge_gan import ask_loss, initial_layers, loss_number, mistake_at_large_logits
 
 CONSTRUCTION = (
@@ -51,7 +52,9 @@ CONSTANTS = {
     asks=CONSTRUCTION,
 )
 def test_networks_and_optimisers_are_made(submission: Submission, draw: Draw) -> None:
-    seen = submission.ask("gan.construct", codes=draw.normal(3, 64), images=draw.uniform(5, 3, 32, 32))
+    of_codes, of_images = repeated(draw, 3), repeated(draw, 5)
+    codes, given = draw.normal(3, 64)[of_codes], draw.uniform(5, 3, 32, 32)[of_images]
+    seen = submission.ask("gan.construct", codes=codes, images=given)
     images = seen.tensor("generated", (3, 3, 32, 32), what="the output of _generator for codes (3, 64)")
     expect(
         bool(images.min() >= 0 and images.max() <= 1),
@@ -59,12 +62,8 @@ def test_networks_and_optimisers_are_made(submission: Submission, draw: Draw) ->
         seen=f"values from {images.min():.3g} to {images.max():.3g}",
     )
     logits = seen.tensor("logits", (5, 1), what="the output of _discriminator for images (5, 3, 32, 32)")
-    expect(
-        bool((images != images[:1]).any() and (logits != logits[:1]).any()),
-        expected="different images for different codes, and different logits for different images",
-        seen="the same for all",
-        hint="Use the given Generator and Discriminator.",
-    )
+    expect_repeated(images, of_codes, "the output of _generator")
+    expect_repeated(logits, of_images, "the output of _discriminator")
     can_step = seen.part("can_step")
     for name in ("optimizerG", "optimizerD"):
         expect(
@@ -146,6 +145,8 @@ def test_initial_weights_are_roughly_right(submission: Submission) -> None:
 )
 def test_classification_loss_has_known_values(submission: Submission, draw: Draw) -> None:
     labels = (draw.permutation(6).view(6, 1) < draw.integer(2, 5)).float()  # some of either kind
+    count = draw.integer(12, 40)
+    undecided_too = (draw.permutation(count).view(count, 1) < draw.integer(3, count - 3)).float()
     undecided = torch.zeros(6, 1)
     expect_close(
         loss_number(ask_loss(submission, undecided, labels), math.log(2), "the loss at logits of 0"),
@@ -154,6 +155,15 @@ def test_classification_loss_has_known_values(submission: Submission, draw: Draw
         mistakes=candidates(
             mistakes.MISTAKES_AT_ZERO, mistakes.LossCase(undecided, labels, right=math.log(2))
         ),
+    )
+    # Of some logits: those of a discriminator that is undecided about a part of the images, and right about the others.
+    share = undecided_too.mean().item()
+    some = ask_loss(submission, 30 * (1 - undecided_too), torch.ones(count, 1))
+    expect_close(
+        loss_number(some, share * math.log(2), "the loss at logits of 0 and 30, labels 1"),
+        share * math.log(2),
+        rtol=1e-3,
+        what=f"the loss at {undecided_too.sum():.0f} logits of 0 and {count - undecided_too.sum():.0f} of 30, all with label 1",
     )
     sure = torch.full((6, 1), 100.0)
     right = ask_loss(submission, sure, torch.ones(6, 1))

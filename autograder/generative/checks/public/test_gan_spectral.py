@@ -5,7 +5,7 @@ from __future__ import annotations
 from autograder.judging import Draw, Observation, Submission, check, expect, first_shown
 
 from ...mistakes.public import gan_spectral as mistakes
-from .judge_spectral import ask_filled, is_normalised, singular_values
+from .judge_spectral import ask_filled, singular_values
 
 MODES = ("training", "evaluation")
 
@@ -26,6 +26,7 @@ def test_normed_discriminator_has_the_same_layers(submission: Submission, shared
         expected="gradients on the parameters behind all three convolutions and the last layer",
         seen=f"{with_gradient} such parameters with a gradient",
         hint="Compute the normalised weight from a parameter in every forward pass.",
+        mistake=mistakes.WEIGHTS_ARE_BUFFERS if not gradients[1:] else None,
     )
     ours, plain = seen.parts("operations"), seen.parts("plain")
     found = ask_filled(submission, shared_draw, "class")
@@ -59,10 +60,11 @@ def description(operation: Observation) -> str:
     "has the largest singular value 1.",
 )
 def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) -> None:
-    first = ask_filled(submission, shared_draw, "class").weights().matrices[0]
+    used = ask_filled(submission, shared_draw, "class").weights()
     expect(
-        is_normalised(first),
+        used.normalised()[0],
         expected="a largest singular value of 1 in the first convolution, also after training changed its parameters",
-        seen=singular_values([first]),
+        seen=singular_values(used.first()),
+        mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow()),
         hint="Use torch.nn.utils.parametrizations.spectral_norm on each convolution.",
     )

@@ -70,6 +70,7 @@ def test_each_network_takes_one_step(submission: Submission, draw: Draw) -> None
     )
     for network, state in (("generator", generator), ("discriminator", discriminator)):
         expect_moved_by_optimiser(call, network, state)
+    expect_gradient(call)
     returned = call.list("returned", 2, what="what training_step returned")
     losses = Observation({"dis_loss": returned[0], "gen_loss": returned[1]})
     for name in ("dis_loss", "gen_loss"):

@@ -22,6 +22,7 @@ from autograder.judging.observation import kind
 
 from ...mistakes.public import vae as mistakes
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
+from . import judge_common as common
 from . import judge_vae as judge
 from . import models_autoencoder as small
 from .judge_first_step import expect_first_step
@@ -61,10 +62,12 @@ def test_parts(submission: Submission, draw: Draw) -> None:
 def test_forward_shapes(submission: Submission, draw: Draw) -> None:
     for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
         nz = draw.size("latent", 3, 12, unlike=n)
-        seen = submission.ask("vae.own_forward", nz=nz, x=draw.uniform(n, 1, 784))
+        rows = common.repeated(draw, n)
+        seen = submission.ask("vae.own_forward", nz=nz, x=draw.uniform(n, 1, 784)[rows])
         outputs = seen.part("outputs", what="the value that forward returned")
         q = outputs.tensor("q", what='outputs["q"]')
         judge.expect_posterior_shape(q, n, nz, what='outputs["q"]', mistake=mistakes.Q_OVERWRITTEN)
+        common.expect_repeated(q, rows, 'outputs["q"]')
         rec = outputs.tensor("rec", (n, 1, 784), what='outputs["rec"]')
         again = seen.part("again").tensor("rec", (n, 1, 784), what='outputs["rec"] of a second call')
         expect(
@@ -149,11 +152,11 @@ def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
     asks="VAE.reconstruct(x) -> (N, 28, 28): decode the posterior mean, no sampling, deterministic.",
 )
 def test_reconstruct_is_deterministic(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
-        seen = submission.ask(
-            "vae.own_reconstruct", nz=draw.size("latent", 3, 12, unlike=n), x=draw.uniform(n, 1, 784)
-        )
-        judge.expect_deterministic(seen, n)
+    for n in (draw.size("batch", 1, 2), draw.size("batch", 3, 9)):
+        rows, nz = common.repeated(draw, n), draw.size("latent", 3, 12, unlike=n)
+        seen = submission.ask("vae.own_reconstruct", nz=nz, x=draw.uniform(n, 1, 784)[rows])
+        images = judge.expect_deterministic(seen, n)
+        common.expect_repeated(images, rows, f"reconstruct of {n} images")
         judge.expect_no_graph(seen, "reconstruct")
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from autograder.judging import Mistake, first_shown
 
+from ..public.common import IMAGES_ROUNDED
+
 SAMPLING = ("1-3", "1-9")
 LABELLED = ("1-9",)
 
@@ -17,13 +19,6 @@ NOTHING_DRAWN = Mistake(
     hint="Draw it with torch.randn.",
     questions=SAMPLING,
     once=True,
-)
-IMAGES_ROUNDED = Mistake(
-    "samples-rounded",
-    "The images are rounded to black and white.",
-    hint="Return the decoder's output; change only its shape.",
-    questions=SAMPLING,
-    shows=lambda images: bool(((images == 0) | (images == 1)).all()),
 )
 LABELS_NOT_PASSED = Mistake(
     "labels-not-passed-to-decoder",

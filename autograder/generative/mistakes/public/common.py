@@ -108,6 +108,13 @@ NOISE_SHARED_BY_DIMENSIONS = Mistake(
 )
 
 # Graphs.
+IMAGES_ROUNDED = Mistake(
+    "samples-rounded",
+    "The images are rounded to black and white.",
+    hint="Return the decoder's output; change only its shape.",
+    questions=SAMPLING,
+    shows=lambda images: bool(((images == 0) | (images == 1)).all()),
+)
 SAMPLES_KEEP_GRAPH = Mistake(
     "samples-keep-graph",
     "The samples are still attached to an autograd graph.",

@@ -57,6 +57,15 @@ OTHER_LAYERS = Mistake(
 # Recognised by the operations of the student's discriminator and those of Discriminator.
 LAYERS = (REPLACES_BATCH_NORM, OTHER_CONVOLUTIONS, OTHER_SLOPE, OTHER_LAYERS)
 
+WEIGHTS_ARE_BUFFERS = Mistake(
+    "spectral-norm-of-buffers",
+    "The convolutions' weights are normalised once and kept as they are: no parameter stands behind them, so training cannot "
+    "change them.",
+    hint="Keep the weights as parameters, and normalise them in every forward pass.",
+    questions=("2-3",),
+    shows=lambda follow: not any(follow),
+)
+
 SIGMOID_ADDED = Mistake(
     "spectral-norm-returns-probabilities",
     "The discriminator returns probabilities: there is a sigmoid after its last layer.",
