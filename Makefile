@@ -27,7 +27,7 @@ OFFLINE ?=
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic stability kills cost attacks \
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic forgeries stability kills cost attacks \
   submit release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
@@ -47,6 +47,7 @@ help:  ## list the targets
 	@echo "make metamorphic    rewrite correct programs 500 times at random, 300 times with one fault inside, and grade them"
 	@echo "make kills          kill the grader at thirty moments: valid results, and a next run that continues"
 	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
+	@echo "make forgeries      what made-up answers earn, check by check, and whether an odd answer makes a check fail itself"
 	@echo "make attacks        grade hostile and broken submissions at every isolation level (Linux)"
 	@echo "make host           simulate Gradescope: setup.sh and run_autograder in containers (Linux, root)"
 	@echo "make parity         compare the scores of grade, otter run, results.json and grader.check"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ class Observation(Mapping[str, Any]):
         hint: str = "",
         mistakes: Sequence[Candidate] = (),
     ) -> Tensor:
-        """The tensor under `key`.
+        """The tensor under `key`; floats of any size as float32, so that a check can compute with it.
 
         shape: what is asked; None allows any length of that axis.
         finite: whether a NaN or an infinity is a fault.
@@ -97,6 +98,8 @@ class Observation(Mapping[str, Any]):
             )
         if floating and value.dtype not in FLOATS:
             raise Fault(expected=f"{what}: {asked} of floats", seen=kind(value), hint=hint)
+        if floating:
+            value = value.float()
         if finite and value.dtype in FLOATS and not bool(torch.isfinite(value).all()):
             bad = "NaN (not a number)" if bool(torch.isnan(value).any()) else "infinite values"
             raise Fault(expected=f"{what}: finite values", seen=f"{bad} in {kind(value)}", hint=hint)
@@ -110,9 +113,13 @@ class Observation(Mapping[str, Any]):
             value = value.item()
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Fault(expected=f"{what}: a number", seen=kind(value), hint=hint)
-        if finite and not torch.isfinite(torch.tensor(float(value))):
+        try:
+            value = float(value)
+        except OverflowError:
+            raise Fault(expected=f"{what}: a number", seen="a number that is too large", hint=hint) from None
+        if finite and not math.isfinite(value):
             raise Fault(expected=f"{what}: a finite number", seen=str(value), hint=hint)
-        return float(value)
+        return value
 
     def numbers(
         self,

@@ -38,23 +38,21 @@ PLAIN = ("zeros", "ones", "normal", "uniform", "echo")
 HONEST = ("1-6", "1-7")  # two constants that are the answer: nothing can be made up here
 MODES = ("stand-ins", "own")
 
-Inputs = Mapping[str, Any]
 Answers = dict[
     tuple[str, str], list[tuple[str, Any]]
 ]  # by check and mode: the probes that were asked, with their answers
+# Makes an answer of a right one, a right one to other inputs, and the inputs' tensors; Fill does so for one tensor.
+Answer = Callable[[Any, Any, Sequence[Tensor]], Any]
 Fill = Callable[[Tensor, Tensor, Sequence[Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
 class Liar:
-    """A way to fill the form of a right answer.
-
-    fill: makes a tensor of one of the answer, of the same one in an answer to other inputs, and of the inputs.
-    """
+    """A way to make up answers."""
 
     name: str
     says: str
-    fill: Fill
+    answer: Answer
 
 
 def fitted(value: Tensor, form: Tensor) -> Tensor:
@@ -75,25 +73,117 @@ def echoed(form: Tensor, inputs: Sequence[Tensor]) -> Tensor:
     return torch.zeros_like(form)
 
 
+def filling(fill: Fill) -> Answer:
+    """Answers in the form of a right one: tensors of floats and floats are filled; texts, flags and whole numbers stay."""
+
+    def answer(form: Any, other: Any, inputs: Sequence[Tensor]) -> Any:
+        if isinstance(form, Tensor):
+            known = other if isinstance(other, Tensor) else form.new_zeros(1)
+            if not form.is_floating_point():
+                return known if known.shape == form.shape else torch.zeros_like(form)
+            return fill(form, known, inputs)
+        if isinstance(form, float):
+            value = torch.tensor(other if isinstance(other, float) else 0.0, dtype=torch.float64)
+            return float(fill(torch.tensor(form, dtype=torch.float64), value, inputs))
+        if isinstance(form, Mapping):
+            parts = other if isinstance(other, Mapping) else {}
+            return {key: answer(value, parts.get(key), inputs) for key, value in form.items()}
+        if isinstance(form, (list, tuple)):
+            items = other if isinstance(other, (list, tuple)) else []
+            return [answer(v, items[i] if i < len(items) else None, inputs) for i, v in enumerate(form)]
+        return form
+
+    return answer
+
+
 LIARS = (
-    Liar("zeros", "0 everywhere", lambda form, other, inputs: torch.zeros_like(form)),
-    Liar("ones", "1 everywhere", lambda form, other, inputs: torch.ones_like(form)),
-    Liar("small", "one small constant", lambda form, other, inputs: torch.full_like(form, 1e-4)),
+    Liar("zeros", "0 everywhere", filling(lambda form, other, inputs: torch.zeros_like(form))),
+    Liar("ones", "1 everywhere", filling(lambda form, other, inputs: torch.ones_like(form))),
+    Liar("small", "one small constant", filling(lambda form, other, inputs: torch.full_like(form, 1e-4))),
     Liar(
         "huge",
-        "a number so large that a step is lost in it",
-        lambda form, other, inputs: torch.full_like(form, 1e6),
+        "so large that a step is lost in it",
+        filling(lambda form, other, inputs: torch.full_like(form, 1e6)),
     ),
     Liar(
         "normal",
-        "standard normal random numbers",
-        lambda form, other, inputs: torch.randn(form.shape).to(form.dtype),
+        "standard normal",
+        filling(lambda form, other, inputs: torch.randn(form.shape).to(form.dtype)),
     ),
     Liar(
-        "uniform", "uniform random numbers", lambda form, other, inputs: torch.rand(form.shape).to(form.dtype)
+        "uniform",
+        "uniform in [0, 1)",
+        filling(lambda form, other, inputs: torch.rand(form.shape).to(form.dtype)),
     ),
-    Liar("echo", "the inputs", lambda form, other, inputs: echoed(form, inputs)),
-    Liar("yesterday", "the right answer to other inputs", lambda form, other, inputs: fitted(other, form)),
+    Liar("echo", "the inputs", filling(lambda form, other, inputs: echoed(form, inputs))),
+    Liar("yesterday", "right for other inputs", filling(lambda form, other, inputs: fitted(other, form))),
+)
+
+
+def changing(change: Callable[[Any], Any]) -> Answer:
+    """Right answers in a wrong form: every tensor, number and list is changed."""
+
+    def answer(form: Any, other: Any, inputs: Sequence[Tensor]) -> Any:
+        if isinstance(form, Mapping):
+            return {key: answer(value, None, inputs) for key, value in form.items()}
+        if isinstance(form, (list, tuple)):
+            return change([answer(value, None, inputs) for value in form])
+        return form if isinstance(form, (bool, str)) or form is None else change(form)
+
+    return answer
+
+
+def of_tensors(change: Callable[[Tensor], Any]) -> Answer:
+    return changing(lambda value: change(value) if isinstance(value, Tensor) else value)
+
+
+# Answers that no check may fall over.
+ODD = (
+    Liar("float64", "tensors in float64", of_tensors(lambda t: t.double())),
+    Liar("float16", "tensors in float16", of_tensors(lambda t: t.half())),
+    Liar("whole", "tensors of whole numbers", of_tensors(lambda t: t.nan_to_num().clamp(-1e6, 1e6).long())),
+    Liar("flags", "tensors of truth values", of_tensors(lambda t: t != 0)),
+    Liar("complex", "tensors of complex numbers", of_tensors(lambda t: t.to(torch.complex64))),
+    Liar("nan", "tensors of NaN", of_tensors(lambda t: torch.full(t.shape, torch.nan))),
+    Liar("infinite", "infinite tensors", of_tensors(lambda t: torch.full(t.shape, torch.inf))),
+    Liar("flat", "tensors with one axis", of_tensors(lambda t: t.flatten())),
+    Liar("deeper", "tensors with an axis more", of_tensors(lambda t: t.unsqueeze(0))),
+    Liar(
+        "turned",
+        "tensors with their axes reversed",
+        of_tensors(lambda t: t.permute(tuple(range(t.dim() - 1, -1, -1)))),
+    ),
+    Liar(
+        "empty",
+        "tensors and lists without entries",
+        changing(lambda v: v[:0] if isinstance(v, list) else torch.zeros(0) if isinstance(v, Tensor) else v),
+    ),
+    Liar(
+        "shorter",
+        "tensors and lists that lack the last entry",
+        changing(lambda v: v[:-1] if isinstance(v, list) or (isinstance(v, Tensor) and v.dim()) else v),
+    ),
+    Liar(
+        "longer",
+        "tensors and lists twice as long",
+        changing(
+            lambda v: (
+                v + v
+                if isinstance(v, list)
+                else torch.cat([v, v])
+                if isinstance(v, Tensor) and v.dim()
+                else v
+            )
+        ),
+    ),
+    Liar("none", "None for tensors and numbers", changing(lambda v: v if isinstance(v, list) else None)),
+    Liar("texts", "texts for tensors, numbers and lists", changing(lambda v: "7")),
+    Liar(
+        "wide",
+        "whole numbers of a thousand digits",
+        changing(lambda v: v if isinstance(v, (list, Tensor)) else 10**1000),
+    ),
+    Liar("nothing", "an empty answer", lambda form, other, inputs: {}),
 )
 
 
@@ -107,26 +197,6 @@ def tensors(tree: Any) -> Iterator[Tensor]:
     elif isinstance(tree, (list, tuple)):
         for value in tree:
             yield from tensors(value)
-
-
-def made_up(form: Any, other: Any, inputs: Sequence[Tensor], fill: Fill) -> Any:
-    """The form of an answer, filled: tensors of floats and floats; texts, flags and whole numbers stay."""
-    if isinstance(form, Tensor):
-        if not form.is_floating_point():
-            return (
-                other if isinstance(other, Tensor) and other.shape == form.shape else torch.zeros_like(form)
-            )
-        return fill(form, other if isinstance(other, Tensor) else form.new_zeros(1), inputs)
-    if isinstance(form, float):
-        value = torch.tensor(other if isinstance(other, float) else 0.0, dtype=torch.float64)
-        return float(fill(torch.tensor(form, dtype=torch.float64), value, inputs))
-    if isinstance(form, Mapping):
-        known = other if isinstance(other, Mapping) else {}
-        return {key: made_up(value, known.get(key), inputs, fill) for key, value in form.items()}
-    if isinstance(form, (list, tuple)):
-        items = other if isinstance(other, (list, tuple)) else []
-        return [made_up(v, items[i] if i < len(items) else None, inputs, fill) for i, v in enumerate(form)]
-    return form
 
 
 class Recorder(SandboxedSubmission):
@@ -149,7 +219,7 @@ class Recorder(SandboxedSubmission):
 class Forger:
     """Stands in for a submission whose probes are replaced: answers as a liar does."""
 
-    fill: Fill
+    answer: Answer
     today: Answers
     yesterday: Answers
     check: str = ""
@@ -179,7 +249,7 @@ class Forger:
         if n >= len(known) or known[n][0] != probe:
             raise NoAnswer("failed", "made-up answers have no answer to this question", "")
         other = earlier[n][1] if n < len(earlier) else None
-        return Observation(made_up(known[n][1], other, list(tensors(inputs)), self.fill))
+        return Observation(self.answer(known[n][1], other, list(tensors(inputs))))
 
     ask_once = ask
 
@@ -226,14 +296,18 @@ def earned(
     grader = BothModes(
         submission, assignment(), launcher, JudgeOptions(secret, questions=questions), lambda result: None
     )
-    grader._sandboxed = Forger(liar.fill, today, yesterday)  # type: ignore[assignment]
+    grader._sandboxed = Forger(liar.answer, today, yesterday)  # type: ignore[assignment]
     return graded(grader)
 
 
 def matrix(
     path: Path, liars: Sequence[Liar], questions: tuple[str, ...] | None
-) -> dict[str, dict[str, float]]:
-    """The points of each check that pays, by liar, without those of questions whose answer is a constant."""
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """The points of each check that pays, by liar, without those of questions whose answer is a constant.
+
+    And the faults in checks that these liars, or answers of an odd form, brought to light.
+    """
+    faults: list[str] = []
     boxes = launcher(None, None, [], gpu=False)
     try:
         today, right = recorded(path, boxes, "today", questions)
@@ -244,15 +318,15 @@ def matrix(
         points: dict[str, dict[str, float]] = {
             v.id: {} for v in right.checks if v.max_score and v.question not in HONEST
         }
-        for liar in liars:
+        for liar in (*liars, *ODD):
             for verdict in earned(path, boxes, liar, today, yesterday, "today", questions).checks:
                 if verdict.grader_fault:
-                    raise RuntimeError(f"{verdict.id} fails itself on the liar {liar.name}")
-                if verdict.id in points:
+                    faults.append(f"{verdict.id} fails itself on {liar.says}")
+                if liar in liars and verdict.id in points:
                     points[verdict.id][liar.name] = verdict.score
     finally:
         boxes.close()
-    return points
+    return points, faults
 
 
 def plain_matrix(fills: Sequence[str], questions: tuple[str, ...] | None) -> dict[str, dict[str, float]]:
@@ -305,15 +379,19 @@ def main() -> None:
     solutions = assignment().solutions
     assert solutions is not None, "this needs the solutions"
     questions = tuple(options.question) if options.question else None
-    failed = False
+    replaced, faults = matrix(solutions, LIARS, questions)
+    failed = bool(faults)
     for title, points, most in (
         ("The stubs filled with plain Python", plain_matrix(PLAIN, questions), options.most_plain),
-        ("With every probe replaced", matrix(solutions, LIARS, questions), options.most),
+        ("With every probe replaced", replaced, options.most),
     ):
         print(
             f"{title}\n{table(points)}\nThe best liar for each check: {best(points):g} points\n", flush=True
         )
         failed = failed or best(points) > most
+    for fault in faults:
+        print(fault)
+    print(f"{len(ODD)} odd forms of right answers: {len(faults)} faults in checks")
     sys.exit(1 if failed else 0)
 
 

@@ -100,17 +100,17 @@ def filled(
     images: Tensor,
     weights: list[Tensor],
     vectors: list[Tensor],
-    factor: float,
+    wave: list[float],
     forwards: int,
 ) -> dict[str, Any]:
     """What a discriminator computes with given parameters, a change as training makes them.
 
     weights: the values of the parameters that have their shapes. vectors: those of all parameters with one axis, by
-    length. factor: what other parameters with several axes are multiplied by. forwards: passes in training mode before those
+    length. wave: for the values of all others, see `chirp`. forwards: passes in training mode before those
     that are observed, one in training mode and one in evaluation mode.
     """
     network = make(which)
-    place(network, weights, vectors, factor)
+    place(network, weights, vectors, wave)
     with torch.no_grad():
         for _ in range(forwards):
             network(images)
@@ -123,8 +123,14 @@ def filled(
     return {**seen, "random": not torch.equal(*again)}
 
 
+def chirp(shape: torch.Size, angle: float, offset: float, scale: float) -> Tensor:
+    """Values that look random and can be computed again anywhere: a sine whose frequency rises along the entries."""
+    index = torch.arange(shape.numel(), dtype=torch.float64)
+    return (torch.sin(index.square() * angle + offset) * scale).float().reshape(shape)
+
+
 @torch.no_grad()
-def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], factor: float) -> None:
+def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], wave: list[float]) -> None:
     """Gives the parameters of a network the values that have their shape."""
     by_shape = {value.shape: value for value in (*weights, *vectors)}
     by_size = {value.numel(): value for value in weights}  # for weights that are kept as matrices
@@ -134,7 +140,7 @@ def place(network: nn.Module, weights: list[Tensor], vectors: list[Tensor], fact
         elif parameter.dim() > 1 and parameter.numel() in by_size:
             parameter.copy_(by_size[parameter.numel()].reshape(parameter.shape))
         elif parameter.dim() > 1:
-            parameter.mul_(factor)
+            parameter.copy_(chirp(parameter.shape, *wave))
 
 
 def classes() -> dict[str, Any]:

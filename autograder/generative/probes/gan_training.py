@@ -168,5 +168,4 @@ def elsewhere(
             for _ in range(2):
                 model.training_step(batch.to(device))
 
-    left = {name: gradients(network) for name, network in networks.items()}
-    return {"collision": mixing(run), "here": {"events": list(here), "before": before, "left": left}}
+    return {"collision": mixing(run), "here": {"events": list(here), "before": before}}

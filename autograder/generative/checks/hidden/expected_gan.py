@@ -37,6 +37,7 @@ from ..public.models_gan import discriminator_from, generator_from
 LOSSES: tuple[Loss, ...] = (F.binary_cross_entropy_with_logits, stand_in_loss)
 # Gradients are compared as one vector: the same float32 operations in another order differ by about 1e-6 of its length.
 NEAR = 1e-3
+SMALLEST = 1e-7  # Length of a gradient: with the weights and images that are drawn they are longer than 1e-3.
 # Passes of one phase that are tried in every order, where a network was in evaluation mode.
 MOST_PASSES = 4
 
@@ -168,8 +169,13 @@ def gradient_of(loss: Tensor, network: nn.Module) -> Tensor:
 
 
 def near(seen: Tensor, value: Tensor) -> bool:
-    """Whether two gradients are equal up to rounding."""
-    return seen.shape == value.shape and bool((seen - value).norm() <= NEAR * value.norm() + 1e-9)
+    """Whether two gradients are equal up to rounding. Nothing is near to a gradient of 0: it needs no work to be right."""
+    size = value.double().norm()
+    return (
+        seen.shape == value.shape
+        and SMALLEST < size < torch.inf
+        and bool((seen - value).norm() <= NEAR * size)
+    )
 
 
 # --- The discriminator's phase ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from .expected_gan import (
     gradient_of,
     losses_in_modes_seen,
     near,
+    weights,
 )
 
 
@@ -41,7 +43,22 @@ def ask_in_a_row(
     calls = ask_phases(submission, batches, generator, discriminator, phases)
     steps = [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
     steps[0].expect_begun_as_given()
+    for step, following in pairwise(steps):
+        expect_continued(step, following)
     return steps
+
+
+def expect_continued(step: Step, following: Step) -> None:
+    """Raises a fault unless a call began with the networks that the call before left."""
+    for network in ("generator", "discriminator"):
+        state = step.state(network)
+        left = weights(step.call.part("after"), network, state)
+        found = weights(following.call.part("before"), network, state)
+        expect(
+            all(torch.equal(left[name], found[name]) for name in left),
+            expected=f"the {network} left as it is between two calls of training_step",
+            seen="other weights",
+        )
 
 
 def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) -> None:

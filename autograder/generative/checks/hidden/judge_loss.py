@@ -138,7 +138,8 @@ def _wrong_totals(case: LossCase, right: Mapping[str, Tensor]) -> Iterator[Candi
 def _expect_gradient(seen: Observation, name: str, term: Callable[[Tensor], Tensor], at: Tensor) -> None:
     """Raises a fault unless the total's gradient with respect to `name` is that of `term` at `at`."""
     what = f"the gradient of the total with respect to {name}"
-    grad = seen.tensor(f"grad_{name}", what=what)
+    asked = (len(at), at.numel() // len(at)) if name == "q" else tuple(at.shape)
+    grad = seen.tensor(f"grad_{name}", asked, what=what)
     expected.expect_gradient(grad, term, at, what)
 
 

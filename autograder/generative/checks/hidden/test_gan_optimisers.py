@@ -121,8 +121,8 @@ def _cosine(parameters: list[Observation], sent: list[list[float]]) -> float:
     """The size of the cosine between the steps and the gradients that were given: the direction may be up or down."""
     steps, gradients = [], []
     for parameter in parameters:
-        before = parameter.tensor("before", (None,))
-        size = min(before.numel(), ENTRIES)
+        size = min(int(parameter.number("size")), ENTRIES)
+        before = parameter.tensor("before", (size,))
         steps.append(parameter.tensor("after", before.shape) - before)
         of_steps = [pattern(torch.zeros(size), angle, offset, 1.0) for angle, offset, _ in sent]
         gradients.append(torch.stack(of_steps).sum(0))

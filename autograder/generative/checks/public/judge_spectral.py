@@ -14,6 +14,8 @@ from torch import Tensor
 
 from autograder.judging import Draw, Observation, Submission, expect
 
+from ...probes.gan_spectral import chirp
+
 # The kernels of the given Discriminator's convolutions, and the weight of its last layer.
 KERNELS = ((32, 3, 4, 4), (64, 32, 4, 4), (128, 64, 4, 4))
 LAST = (1, 2048)
@@ -31,6 +33,12 @@ class Sent:
     images: Tensor
     weights: list[Tensor]  # three kernels and the last layer's
     vectors: list[Tensor]  # of all parameters with one axis, by length: 32, 64, 128 and 1
+    wave: list[float]  # of all others: see probes.gan_spectral.chirp
+
+    def behind(self, weight: Tensor) -> Tensor:
+        """The value that the parameter behind a convolution's weight was given, as far as its size tells."""
+        same = [kernel for kernel in self.weights if kernel.numel() == weight.numel()]
+        return same[0] if same else chirp(weight.shape, *self.wave)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Weights:
     """The weights that the convolutions used in one pass, each with its kernel's shape."""
 
     used: list[Tensor]
-    sent: list[Tensor]  # the kernels that the parameters were given
+    sent: Sent
 
     @property
     def matrices(self) -> list[Tensor]:
@@ -51,13 +59,12 @@ class Weights:
         return [weight.transpose(0, 1).flatten(1) for weight in self.used]
 
     def follow(self) -> list[bool]:
-        """Whether each is the kernel that was sent, whatever its scale: a weight that training changes."""
-        found = [is_multiple(weight, kernel) for weight, kernel in zip(self.used, self.sent, strict=False)]
-        return found + [False] * (len(self.used) - len(found))
+        """Whether each is what its parameter was given, but for the scale: a weight that training changes."""
+        return [is_scaled(weight, self.sent.behind(weight)) for weight in self.used]
 
     def first(self) -> Weights:
         """The first convolution's alone."""
-        return Weights(self.used[:1], self.sent[:1])
+        return Weights(self.used[:1], self.sent)
 
     def normalised(self) -> list[bool]:
         pairs = zip(self.matrices, self.follow(), strict=True)
@@ -76,7 +83,7 @@ class Filled:
         found = [o for o in self.seen.part(mode).parts("operations") if o.text("kind") == "convolution"]
         expect(len(found) >= 3, expected="three convolutions in a forward pass", seen=str(len(found)))
         used = [o.tensor("weight", (None, None, None, None)) * o.number("scale") for o in found]
-        return Weights(used, self.sent.weights[: len(KERNELS)])
+        return Weights(used, self.sent)
 
     def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
         """Whether its logits are those of Discriminator with these weights.
@@ -119,14 +126,16 @@ def ask_filled(submission: Submission, draw: Draw, which: str) -> Filled:
     weights = [kernel(draw, *shape) for shape in KERNELS] + [draw.normal(*LAST, std=0.05)]
     signs = [draw.normal(n).sign() for n in (64, 128)]
     wide = [sign * draw.uniform(len(sign), low=0.5, high=1.5) for sign in signs]
-    sent = Sent(draw.uniform(4, 3, 32, 32), weights, [draw.normal(32, std=0.5), *wide, draw.normal(1)])
+    vectors = [draw.normal(32, std=0.5), *wide, draw.normal(1)]
+    wave = [draw.number(0.3, 1.2), draw.number(0.6, 1.2), draw.number(2.5, 4.0)]
+    sent = Sent(draw.uniform(4, 3, 32, 32), weights, vectors, wave)
     seen = submission.ask_once(
         "gan_spectral.filled",
         which=which,
         images=sent.images,
         weights=sent.weights,
         vectors=sent.vectors,
-        factor=draw.number(2.5, 4.0),
+        wave=sent.wave,
         forwards=FORWARDS[which],
     )
     return Filled(sent, seen)
@@ -166,15 +175,17 @@ def logits_of(sent: Sent, kernels: list[Tensor], used: list[Tensor], last: Tenso
     return F.linear((x if training else y).flatten(1), last, sent.vectors[3])
 
 
-def is_multiple(weight: Tensor, kernel: Tensor) -> bool:
-    """Whether a weight is the kernel times a number; its parameter may hold it as a matrix, or with the axes exchanged."""
-    if weight.numel() != kernel.numel():
-        return False
+def is_scaled(weight: Tensor, kernel: Tensor) -> bool:
+    """Whether every output channel of a weight is that of the kernel times a number.
+
+    The parameter may hold the kernel as a matrix, or with the axes exchanged.
+    """
     forms = [kernel, kernel.transpose(0, 1), kernel.flatten(1).t()]
-    seen = weight.double().flatten()
-    return any(
-        float(torch.cosine_similarity(seen, form.double().flatten(), dim=0).abs()) > 0.999 for form in forms
-    )
+    cosines = [
+        torch.cosine_similarity(weight.double().flatten(1), form.double().reshape(weight.shape).flatten(1))
+        for form in forms
+    ]
+    return any(bool((cosine.abs() > 0.999).all()) for cosine in cosines)
 
 
 def largest_singular_value(matrix: Tensor) -> float:

@@ -165,11 +165,10 @@ def parameters_of(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def expect_trained(call: Observation, generator: State, discriminator: State, real: Tensor) -> None:
-    """Raises a fault unless the discriminator has judged real images or the generator's fakes with the weights given.
+    """Raises a fault unless there were gradients, and `expect_judged` holds.
 
-    There must be gradients, too. Every attempt does this much, right or wrong; made-up answers cannot.
+    Every attempt that runs to its end does this much, right or wrong; made-up answers cannot.
     """
-    expect_begun_as_given(call, {"generator": generator, "discriminator": discriminator})
     steps = [event for event in call.parts("events") if event.text("event").endswith(" step")]
     found = [step.get(f"{step.text('event').removesuffix(' step')} gradients") for step in steps]
     expect(
@@ -178,6 +177,12 @@ def expect_trained(call: Observation, generator: State, discriminator: State, re
         seen="none",
         hint="Call backward() on each of the two losses.",
     )
+    expect_judged(call, generator, discriminator, real)
+
+
+def expect_judged(call: Observation, generator: State, discriminator: State, real: Tensor) -> None:
+    """Raises a fault unless the discriminator has judged real images or the generator's fakes with the weights given."""
+    expect_begun_as_given(call, {"generator": generator, "discriminator": discriminator})
     net, maker = discriminator_from(discriminator), generator_from(generator)
     shown = [real]
     with torch.no_grad():

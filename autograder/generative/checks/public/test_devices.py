@@ -10,7 +10,7 @@ from ...mistakes.public import common as mistakes
 from . import judge_common as common
 from . import models_autoencoder as small
 from .judge_reconstruct import FIXED, Search, expect_searched, makes_another_number
-from .judge_training_step import BATCH, expect_trained, first_answer
+from .judge_training_step import BATCH, expect_judged, first_answer
 from .models_gan import discriminator_state, generator_state, reachable_images
 
 DEVICE = "{}: every tensor is made on the device of the model's parameters, whichever that is, not on the CPU only."
@@ -119,7 +119,7 @@ def test_training_step_on_another_device(submission: Submission, draw: Draw) -> 
         seen=f"with networks and batch on a GPU: {seen.text('collision')}",
         mistake=mistakes.TENSOR_ON_CPU,
     )
-    expect_trained(seen.part("here"), generator, discriminator, real)
+    expect_judged(seen.part("here"), generator, discriminator, real)
 
 
 @check(
