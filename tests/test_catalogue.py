@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from autograder.cli.catalogue import all_mistakes
 from autograder.judging import Mistake
+from autograder.judging.catalogue import all_mistakes
 from autograder.model.assignment import assignment
 from tests import corpus
 

@@ -20,9 +20,11 @@ from autograder.build.gradescope import build
 from autograder.host import harness, settings
 from autograder.host.handover import OtterFailed, cell, otter_name, scores, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, looks_used
+from autograder.judging.catalogue import Mistake
 from autograder.model.assignment import assignment
 from autograder.model.feedback import Feedback
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
+from autograder.reports.hidden import HiddenFeedback, Teaching
 from autograder.submissions.intake import read_upload
 from tests.experiments.host import expected
 
@@ -79,6 +81,19 @@ def test_a_hidden_check_shows_whether_it_passed_and_the_rubrics_text(hidden: Hid
 def test_the_time_is_shown_to_ten_seconds(seconds: float, shown: float) -> None:
     made = document(replace(result(verdict()), seconds=seconds), RUBRIC, "visible")
     assert made["execution_time"] == shown
+
+
+def test_a_hidden_check_names_the_mistake_where_the_instructor_allows_it() -> None:
+    known = {"halved": Mistake("halved", "It is half of the right value.", hint="Do not divide by two.")}
+    wrong = result(replace(SECRETIVE, mistake="halved"))
+
+    def row(choice: HiddenFeedback) -> dict[str, Any]:
+        (found,) = document(wrong, RUBRIC, "visible", "", Teaching(choice, known))["tests"]
+        return found
+
+    assert row("mistake")["output"] == "Not passed. It is half of the right value. Do not divide by two."
+    assert row("rubric")["output"] == row("count")["output"] == "Not passed."
+    assert (row("rubric")["name"], row("count")["name"]) == ("1-3 Hidden check: Samples", "1-3 Hidden check")
 
 
 def test_a_hidden_check_without_a_rubric_text_is_named_after_its_question() -> None:

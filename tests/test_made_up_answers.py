@@ -18,7 +18,7 @@ MODULES = (
     "public.test_gan_spectral",
     "public.test_gan_training",
     "public.test_gan_reconstruct",
-    "public.test_devices",
+    "public.test_wrong_devices",
     "hidden.test_gan_construction",
     "hidden.test_gan_loss",
     "hidden.test_gan_optimisers",

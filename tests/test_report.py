@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from autograder.judging.catalogue import Mistake
 from autograder.model.assignment import assignment
 from autograder.model.feedback import Feedback
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
+from autograder.reports.hidden import HiddenFeedback, Teaching
 from autograder.reports.html import feedback_page, report_page, write_reports
 from autograder.reports.views import MOST_TEXT, badges, for_instructors, for_students
 from tests.made_up_class import made_up_class
@@ -204,6 +206,35 @@ def test_students_see_no_title_and_no_feedback_of_hidden_checks() -> None:
     assert "SECRET" in Page(report_page([result], RUBRIC)).text
 
 
+def test_hidden_checks_teach_what_the_instructor_allows() -> None:
+    wrong = Verdict(
+        "1-4:h",
+        "1-4",
+        "SECRET",
+        "hidden",
+        "failed",
+        0,
+        2,
+        Feedback(expected="SECRET", seen="SECRET", diagnosis="A sentence of the catalogue.", hint="SECRET"),
+        "a-mistake",
+        rubric="What the rubric says",
+    )
+    result = Result("ana", "0", "full", 1.0, (wrong,), (("1-4", 2),))
+    known = {
+        "a-mistake": Mistake("a-mistake", "A sentence of the catalogue.", hint="A hint of the catalogue.")
+    }
+
+    def page(choice: HiddenFeedback) -> str:
+        return " ".join(Page(feedback_page(result, RUBRIC, Teaching(choice, known))).text.split())
+
+    assert "SECRET" not in page("mistake") + page("rubric") + page("count")
+    assert "A sentence of the catalogue. A hint of the catalogue." in page("mistake")
+    assert "What the rubric says" in page("mistake") and "What the rubric says" in page("rubric")
+    assert "A sentence" not in page("rubric")
+    assert "Hidden checks hidden · 0 of 1 passed · 0 of 2" in page("count")
+    assert "What the rubric says" not in page("count")
+
+
 def test_students_pages_of_a_real_rubric_hold_no_hidden_title_or_feedback() -> None:
     for result in made_up_class(6):
         page = feedback_page(result, RUBRIC)
@@ -215,7 +246,7 @@ def test_students_pages_of_a_real_rubric_hold_no_hidden_title_or_feedback() -> N
                 and v.title not in (v.rubric, RUBRIC.question(v.question).title)
             ):
                 assert v.title not in page
-        assert not for_students(result, RUBRIC).file
+        assert not for_students(result, RUBRIC, Teaching()).file
 
 
 def test_checks_that_fail_for_the_same_cause_are_shown_once() -> None:
@@ -228,7 +259,7 @@ def test_checks_that_fail_for_the_same_cause_are_shown_once() -> None:
     (question,) = view.questions
     (cause,) = question.causes
     assert len(cause.verdicts) == 5
-    assert cause.parts == (("Seen", "gan.py is not valid Python"), ("Try", "run it."))
+    assert cause.parts == (("Asked", "0"), ("Seen", "gan.py is not valid Python"), ("Try", "run it."))
 
 
 def test_badges_describe_a_submission_in_words() -> None:

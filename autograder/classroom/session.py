@@ -32,8 +32,11 @@ from autograder.classroom.errors import ClassroomError
 from autograder.classroom.gradebook import Row
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job
+from autograder.judging.catalogue import all_mistakes
+from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
+from autograder.reports.hidden import HiddenFeedback
 from autograder.submissions.staging import TempStore
 from autograder.support.files import remove_leftovers
 
@@ -62,6 +65,7 @@ class ClassOptions:
     roster: a CSV file of the class. due: the due time as written. column: the assignment's column in canvas.csv.
     force: whether submissions that an earlier run finished are graded again.
     report: whether report.html and the students' pages are written.
+    hidden_feedback: what students' pages say of hidden checks; see reports.hidden.
     cluster, device, isolation: see `GradingOptions`.
     """
 
@@ -75,6 +79,7 @@ class ClassOptions:
     force: bool = False
     cluster: str | None = None
     report: bool = True
+    hidden_feedback: HiddenFeedback = "mistake"
     verbosity: Verbosity = field(default_factory=Verbosity)
     device: str = "cpu"
     isolation: str | None = None
@@ -176,7 +181,7 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
             _grade(run, options, console, rubric, written)
         finally:  # even if the run is stopped, finished results are reported
             if options.report and run.results:
-                run.reported = _report(run, rubric)
+                run.reported = _report(run, rubric, options.hidden_feedback)
         gradebook.write_all(out, run.rows, rubric, options.column)
         present = {row.key for row in run.rows}
         for key in written:
@@ -235,16 +240,19 @@ def _grade(
     run.known = sum(before[work.name] == written_at(work) != 0 for work in works)
 
 
-def _report(run: Run, rubric: Rubric) -> bool:
+def _report(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
     """Writes the class report and the students' pages for what is graded so far; prints one line if it cannot."""
     missing = len(run.plan.works) - len(run.results)
     stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
     try:
+        from autograder.reports.hidden import Teaching
         from autograder.reports.html import FEEDBACK, write_reports
 
         remove_leftovers(run.out / FEEDBACK)
         when = time.strftime("%Y-%m-%d %H:%M %Z").strip()
-        write_reports(run.out, run.ordered(), rubric, when, stopped if missing else "")
+        catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
+        teaching = Teaching(choice, catalogue)
+        write_reports(run.out, run.ordered(), rubric, when, stopped if missing else "", teaching)
     except ModuleNotFoundError as error:
         reason = f"the package {error.name} is not installed (`pip install jinja2`)"
     except OSError as error:

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from autograder.judging.catalogue import Mistake, declared
-from autograder.model.assignment import Assignment, assignment
+from autograder.judging.catalogue import Mistake, all_mistakes
+from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
-
-ENGINE = "autograder.judging"  # the package with mistakes that are possible in any assignment
 
 
 @click.command()
@@ -35,20 +33,6 @@ def mistakes(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         click.echo(page(found, subject.rubric))
-
-
-def all_mistakes(subject: Assignment) -> list[Mistake]:
-    """The mistakes of an assignment and of the engine, by id. Raises ValueError when two have the same id."""
-    subject.make_importable()
-    packages = [f"{subject.package}.mistakes"] if (subject.folder / "mistakes").is_dir() else []
-    found: dict[str, Mistake] = {}
-    for package in (ENGINE, *packages):
-        for mistake in declared(package):
-            if found.setdefault(mistake.id, mistake) is not mistake:
-                raise ValueError(
-                    f"{package}: {mistake.id} is also a mistake of the engine; choose another id"
-                )
-    return sorted(found.values(), key=lambda m: m.id)
 
 
 def page(found: Sequence[Mistake], rubric: Rubric) -> str:

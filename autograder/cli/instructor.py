@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -19,6 +19,7 @@ from autograder.classroom.session import ClassOptions, Verbosity
 from autograder.cli import printing
 from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, out_folder, require_usable
 from autograder.model.assignment import assignment
+from autograder.reports.hidden import HiddenFeedback
 from autograder.sandbox.launch import launcher
 
 COLUMN = click.option(
@@ -60,6 +61,13 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
             metavar="ADDRESS",
             help="Grade on the workers of the Dask scheduler at this address, such as tcp://host:8786.",
         ),
+        click.option(
+            "--hidden-feedback",
+            type=click.Choice(get_args(HiddenFeedback)),
+            default="mistake",
+            show_default=True,
+            help="What students' pages say of a failed hidden check: the mistake too, the rubric's line, or the count alone.",
+        ),
         click.option("--no-report", is_flag=True, help="Write neither DIR/report.html nor DIR/feedback/."),
         click.option(
             "-v", "--verbose", is_flag=True, help="Print a line for each submission as it is graded."
@@ -81,6 +89,7 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
         "column",
         "force",
         "cluster",
+        "hidden_feedback",
         "device",
         "isolation",
     )

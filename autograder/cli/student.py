@@ -24,6 +24,7 @@ PATH = click.argument("path", type=click.Path(path_type=Path), default=lambda: _
 @click.command()
 @PATH
 @QUESTIONS
+@click.option("--prints", is_flag=True, help="Show what the code printed in questions that pass, too.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
 @click.option(
     "--json",
@@ -37,6 +38,7 @@ PATH = click.argument("path", type=click.Path(path_type=Path), default=lambda: _
 def check(
     path: Path,
     questions: tuple[str, ...],
+    prints: bool,
     watch: bool,
     json_file: Path | None,
     device: str,
@@ -52,15 +54,17 @@ def check(
     console = Console(soft_wrap=False)
     require_usable(questions, device)
     if not watch:
-        sys.exit(_check_once(console, path, questions, json_file, device, isolation))
+        sys.exit(_check_once(console, path, questions, json_file, device, isolation, prints))
     try:
         while True:
             # Read before the check, so that a file that is saved during the check counts as changed.
             stamps = _stamps(path)
-            _check_once(console, path, questions, json_file, device, isolation)
-            console.print("Watching for changes; press Ctrl-C to stop.")
-            while _stamps(path) == stamps:
+            _check_once(console, path, questions, json_file, device, isolation, prints)
+            console.print(f"{time.strftime('%H:%M:%S')}  Watching for changes; press Ctrl-C to stop.")
+            while (now := _stamps(path)) == stamps:
                 time.sleep(0.3)
+            changed = sorted(name for name in {*stamps, *now} if stamps.get(name) != now.get(name))
+            console.print(f"{time.strftime('%H:%M:%S')}  {', '.join(changed)} changed.")
     except KeyboardInterrupt:
         sys.exit(0)
 
@@ -88,6 +92,7 @@ def _check_once(
     json_file: Path | None,
     device: str,
     isolation: str,
+    prints: bool,
 ) -> int:
     """Checks and prints once; returns the exit status."""
     try:
@@ -105,7 +110,7 @@ def _check_once(
         return UNUSABLE
     from autograder.reports.terminal import print_check
 
-    print_check(console, result, assignment().rubric, questions or None)
+    print_check(console, result, assignment().rubric, questions or None, prints)
     if json_file is not None:
         write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return 0 if result.score == result.max_score else 1

@@ -250,13 +250,16 @@ class Grader:
 def _feedback(check: Check, found: Fault | NoAnswer) -> Feedback:
     """The feedback of a check that did not pass. It may quote student code, so each text is made safe to show."""
     none = found if isinstance(found, NoAnswer) else None
+    meaning = none.meaning if none and not none.diagnosis else None
     return Feedback(
         asked=check.asks,
         expected=plain(found.expected, LONGEST) if isinstance(found, Fault) else "",
         seen=plain(found.seen, LONGEST),
-        diagnosis=plain(found.diagnosis or "", LONGEST),
-        hint=plain(found.hint, LONGEST),
+        diagnosis=plain(meaning.sentence if meaning else found.diagnosis or "", LONGEST),
+        hint=plain(meaning.hint if meaning else found.hint, LONGEST),
         location=none.location if none else None,
+        called=none.called if none else "",
+        through=none.through if none else None,
         todo=none.todo if none else None,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autograder.judging.exceptions import AT_IMPORT, explain
 from autograder.judging.outcome import NoAnswer
 from autograder.model.feedback import Location
 from autograder.model.rubric import Question
@@ -18,9 +19,12 @@ from autograder.support.text import plain
 def location(raised: Mapping[str, Any]) -> Location | None:
     """The student's innermost line."""
     lines = raised.get("lines")
-    if not isinstance(lines, list) or not lines or not isinstance(lines[-1], dict):
+    return _place(lines[-1]) if isinstance(lines, list) and lines else None
+
+
+def _place(line: object) -> Location | None:
+    if not isinstance(line, dict):
         return None
-    line = lines[-1]
     number = line.get("line")
     return Location(
         plain(str(line.get("file", "?")), 80),
@@ -50,7 +54,17 @@ def while_running(raised: Mapping[str, Any]) -> NoAnswer:
         )
     if kind == "unexpected":
         return NoAnswer("failed", f"the result could not be used as asked: {quoted}", "", own_words=True)
-    return NoAnswer("failed", f"the code raised {quoted}", "", own_words=True, location=where)
+    first, near = _place(raised.get("first")), plain(str(raised.get("near", "")), 80)
+    return NoAnswer(
+        "failed",
+        f"the code raised {quoted}" + (f" (did you mean {near}?)" if near else ""),
+        "",
+        own_words=True,
+        location=where,
+        called=plain(str(raised.get("called", "")), 400),
+        through=first if first != where else None,
+        meaning=explain(type_, message),
+    )
 
 
 def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
@@ -67,6 +81,8 @@ def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
             "error",
             f"{name} could not be imported: {message}",
             "Import only the standard library, torch, numpy and the assignment's modules.",
+            location=where,
+            meaning=explain(type_, message, AT_IMPORT),
         )
     return NoAnswer(
         "error",
@@ -74,6 +90,7 @@ def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
         f"Run `python -c 'import {question.module}'` in your folder and fix what it reports.",
         own_words=True,
         location=where,
+        meaning=explain(type_, message, AT_IMPORT),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from autograder.host.results import words
 from autograder.model.verdicts import Result
+from autograder.reports.hidden import Teaching
 from autograder.support.files import write_atomically
 
 VERDICTS = "AUTOGRADER_VERDICTS"  # the environment variable with the path of a finished result
@@ -36,7 +37,7 @@ def otter_name(question: str) -> str:
 
 def cell(result: Result) -> str:
     """The one cell of the notebook that Otter executes: `verdicts`, by check; only what students may read."""
-    verdicts = {v.id: {"status": v.status, "message": words(v)} for v in result.checks}
+    verdicts = {v.id: {"status": v.status, "message": words(v, Teaching())} for v in result.checks}
     return f"import json\n\nverdicts = json.loads({json.dumps(verdicts)!r})\n"
 
 

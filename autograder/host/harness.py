@@ -21,9 +21,11 @@ from typing import Any
 from autograder.host import settings as chosen
 from autograder.host.handover import OtterFailed, environment, otter_name, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, instructors_report, looks_used
+from autograder.judging.catalogue import all_mistakes
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
+from autograder.reports.hidden import Teaching
 from autograder.support.files import write_atomically
 
 NAME = "submission"
@@ -55,11 +57,16 @@ def main(root: Path) -> int:
     result = replace(result, seconds=time.monotonic() - began)
     if not result.complete:
         note = f"{TIME_OVER if not in_time else ENDED_EARLY}\n\n{note}".strip()
-    _write(output, document(result, rubric, hidden, note))
+    catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
+    teaching = Teaching(choices.hidden_feedback, catalogue)
+    _write(output, document(result, rubric, hidden, note, teaching))
     print(instructors_report(result))
     if choices.otter:
         print(_compare(result, rubric, root / "source"))
-        _write(output, document(replace(result, seconds=time.monotonic() - began), rubric, hidden, note))
+        _write(
+            output,
+            document(replace(result, seconds=time.monotonic() - began), rubric, hidden, note, teaching),
+        )
     return 0
 
 

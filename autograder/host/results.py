@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from autograder.model.rubric import Question, Rubric
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict, tidy
+from autograder.reports.hidden import Teaching
 from autograder.support.markup import for_markdown
 
 HiddenVisibility = Literal["hidden", "after_due_date", "after_published", "visible"]
@@ -23,10 +24,16 @@ WHEN = {
 }
 
 
-def document(result: Result, rubric: Rubric, hidden: HiddenVisibility, note: str = "") -> dict[str, Any]:
+def document(
+    result: Result,
+    rubric: Rubric,
+    hidden: HiddenVisibility,
+    note: str = "",
+    teaching: Teaching = Teaching(),  # noqa: B008 (it is immutable)
+) -> dict[str, Any]:
     """The whole of results.json.
 
-    hidden: when students see the hidden checks of this submission.
+    hidden: when students see the hidden checks of this submission. teaching: what these say.
     note: further text for the student, in Markdown, or "".
     """
     return {
@@ -40,7 +47,7 @@ def document(result: Result, rubric: Rubric, hidden: HiddenVisibility, note: str
         "visibility": "visible",
         "stdout_visibility": "hidden",
         "extra_data": {"isolation": result.isolation, "sha256": result.sha256, "complete": result.complete},
-        "tests": tests(result, rubric, hidden),
+        "tests": tests(result, rubric, hidden, teaching),
     }
 
 
@@ -57,7 +64,9 @@ def failure(why: str) -> dict[str, Any]:
     }
 
 
-def tests(result: Result, rubric: Rubric, hidden: HiddenVisibility) -> list[dict[str, Any]]:
+def tests(
+    result: Result, rubric: Rubric, hidden: HiddenVisibility, teaching: Teaching
+) -> list[dict[str, Any]]:
     """One entry for each check, numbered within its question: 1-4.1, 1-4.2, ... (public ones first)."""
     rows: list[dict[str, Any]] = []
     for question in rubric.auto:
@@ -65,14 +74,14 @@ def tests(result: Result, rubric: Rubric, hidden: HiddenVisibility) -> list[dict
             public = verdict.visibility == "public"
             rows.append(
                 {
-                    "name": f"{question.id} {verdict.title if public else _named(verdict, question)}",
+                    "name": f"{question.id} {verdict.title if public else _named(verdict, question, teaching)}",
                     "number": f"{question.id}.{number}",
                     "score": verdict.score,
                     "max_score": verdict.max_score,
                     "status": "passed" if verdict.status == "passed" else "failed",
-                    "output": for_markdown(words(verdict))
+                    "output": for_markdown(words(verdict, teaching))
                     if public and verdict.status != "passed"
-                    else words(verdict),
+                    else words(verdict, teaching),
                     "output_format": "md",
                     "visibility": "visible" if public else hidden,
                     "tags": [question.id, question.module, verdict.visibility],
@@ -109,17 +118,17 @@ def instructors_report(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _named(verdict: Verdict, question: Question) -> str:
-    return f"Hidden check: {verdict.rubric or question.title}"
+def _named(verdict: Verdict, question: Question, teaching: Teaching) -> str:
+    return "Hidden check" + ("" if teaching.choice == "count" else f": {verdict.rubric or question.title}")
 
 
-def words(verdict: Verdict) -> str:
-    """What a student may read of a verdict: all of a public one, of a hidden one whether it passed."""
+def words(verdict: Verdict, teaching: Teaching) -> str:
+    """What a student may read of a verdict: all of a public one, of a hidden one whether it passed and what `teaching` adds."""
     if verdict.status == "passed":
         return PASSED
     if verdict.visibility == "public":
         return verdict.feedback.text()
-    return GRADER_FAULT.text() if verdict.grader_fault else NOT_PASSED
+    return GRADER_FAULT.text() if verdict.grader_fault else f"{NOT_PASSED} {teaching.lesson(verdict)}".strip()
 
 
 def _overview(result: Result, hidden: HiddenVisibility, note: str) -> str:

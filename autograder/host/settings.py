@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from autograder.host.results import HiddenVisibility
+from autograder.reports.hidden import HiddenFeedback
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,8 +24,9 @@ MARGIN = 75.0  # seconds of the host's time for starting, Otter and writing, on 
 class Settings:
     """The instructor's choices.
 
-    hidden: when students see hidden checks (pass or fail and the rubric's words, never the feedback): "hidden" (never),
+    hidden: when students see hidden checks (never the feedback): "hidden" (never),
         "after_due_date", "after_published", or "visible" (at once).
+    hidden_feedback: what a hidden check that failed says: the "mistake" too, the "rubric" line, or nothing of its own ("count").
     hidden_looks_per_day: with hidden = "visible", how many submissions a day show them; 0 means all.
     minutes: the time limit that is set on the host for one submission.
     otter: whether Otter writes its own results too (they are compared with ours).
@@ -32,6 +34,7 @@ class Settings:
 
     hidden: HiddenVisibility = "after_published"
     hidden_looks_per_day: int = 0
+    hidden_feedback: HiddenFeedback = "rubric"
     minutes: float = 10.0
     otter: bool = True
 
@@ -57,6 +60,7 @@ def read(path: Path) -> Settings:
         if name not in names:
             raise ValueError(f"{path}: there is no setting {name!r}; there are {', '.join(names)}")
     hidden, looks = table.get("hidden", Settings.hidden), table.get("hidden_looks_per_day", 0)
+    told = table.get("hidden_feedback", Settings.hidden_feedback)
     minutes, otter = table.get("minutes", Settings.minutes), table.get("otter", True)
     if hidden not in get_args(HiddenVisibility):
         raise ValueError(f"{path}: hidden is {hidden!r}; it can be {', '.join(get_args(HiddenVisibility))}")
@@ -64,8 +68,12 @@ def read(path: Path) -> Settings:
         raise ValueError(f"{path}: hidden_looks_per_day is {looks!r}; it can be 0, 1, 2, ...")
     if looks and hidden != "visible":
         raise ValueError(f'{path}: hidden_looks_per_day counts only with hidden = "visible"; leave it out')
+    if told not in get_args(HiddenFeedback):
+        raise ValueError(
+            f"{path}: hidden_feedback is {told!r}; it can be {', '.join(get_args(HiddenFeedback))}"
+        )
     if type(minutes) not in (int, float) or not 2 <= minutes <= 240:
         raise ValueError(f"{path}: minutes is {minutes!r}; it can be a number from 2 to 240")
     if type(otter) is not bool:
         raise ValueError(f"{path}: otter is {otter!r}; it can be true or false")
-    return Settings(hidden, looks, float(minutes), otter)
+    return Settings(hidden, looks, told, float(minutes), otter)

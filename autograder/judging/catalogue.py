@@ -22,6 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.model.assignment import Assignment
+
+ENGINE = "autograder.judging"  # the package with mistakes that are possible in any assignment
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -84,6 +88,20 @@ def declared(package: str) -> list[Mistake]:
                 if entry.id != entry.id.lower() or not entry.id.replace("-", "").isalnum():
                     raise ValueError(f"{module.__name__}: {entry.id!r}: write ids in lower case with hyphens")
                 found[entry.id] = entry
+    return sorted(found.values(), key=lambda m: m.id)
+
+
+def all_mistakes(subject: Assignment) -> list[Mistake]:
+    """The mistakes of an assignment and of the engine, by id. Raises ValueError when two have the same id."""
+    subject.make_importable()
+    packages = [f"{subject.package}.mistakes"] if (subject.folder / "mistakes").is_dir() else []
+    found: dict[str, Mistake] = {}
+    for package in (ENGINE, *packages):
+        for mistake in declared(package):
+            if found.setdefault(mistake.id, mistake) is not mistake:
+                raise ValueError(
+                    f"{package}: {mistake.id} is also a mistake of the engine; choose another id"
+                )
     return sorted(found.values(), key=lambda m: m.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autograder.judging.catalogue import Mistake
+from autograder.judging.exceptions import Meaning
 from autograder.model.feedback import Location
 from autograder.model.verdicts import Status
 
@@ -36,7 +37,8 @@ class NoAnswer(Exception):
     """The submission gave no answer to judge. Carries the verdict's status and the feedback about it.
 
     own_words: whether `seen` quotes the student's code.
-    location: the student's line. todo: what is not written yet, when that is the reason.
+    location, called, through: see Feedback. todo: what is not written yet, when that is the reason.
+    meaning: what the exception means, for code that raised one of the usual ones; told where no mistake is named.
     """
 
     def __init__(
@@ -48,6 +50,9 @@ class NoAnswer(Exception):
         own_words: bool = False,
         location: Location | None = None,
         todo: str | None = None,
+        called: str = "",
+        through: Location | None = None,
+        meaning: Meaning | None = None,
     ) -> None:
         super().__init__(seen)
         self.status: Status = status
@@ -56,6 +61,7 @@ class NoAnswer(Exception):
         self.own_words = own_words
         self.location = location
         self.todo = todo
+        self.called, self.through, self.meaning = called, through, meaning
         self.mistake: str | None = None
         self.diagnosis: str | None = None
         self.once = False

@@ -29,7 +29,8 @@ class Feedback:
     note: text without a label (such as: the check has not run).
     asked, expected, seen: the task, what a right answer gives, and what the submission gave.
     diagnosis: the recognised mistake in one sentence. hint: what to do about it.
-    location: the student's line that `seen` is about.
+    location: the student's line that `seen` is about. called: the call that raised, as "forward(x of shape (5, 1, 784))";
+        through: the line of that function, where it is another one.
     todo: the function that is not written yet, as its stub names it ("1-2: write Model.loss"; "" where it names none);
         None when something was written.
     """
@@ -42,13 +43,17 @@ class Feedback:
     hint: str = ""
     location: Location | None = None
     todo: str | None = None
+    called: str = ""
+    through: Location | None = None
 
-    def parts(self, asked: bool = True) -> tuple[tuple[str, str], ...]:
+    def parts(self) -> tuple[tuple[str, str], ...]:
         """Label and text of each nonempty part, in reading order; the note has the label ""."""
         seen = f"{self.seen}\n  at {self.location}" if self.location else self.seen
+        seen += f"\n  from {self.through}" if self.through else ""
+        seen += f"\n  in {self.called}" if self.called else ""
         parts = (
             ("", self.note),
-            ("Asked", self.asked if asked else ""),
+            ("Asked", self.asked),
             ("Expected", self.expected),
             ("Seen", seen),
             ("This looks like", self.diagnosis),
@@ -56,9 +61,9 @@ class Feedback:
         )
         return tuple((label, text) for label, text in parts if text)
 
-    def text(self, asked: bool = True) -> str:
+    def text(self) -> str:
         """The parts as lines of plain text. Continuation lines are indented, so that quoted text cannot look like a part."""
-        return "\n".join(_lines(label, text) for label, text in self.parts(asked))[:LONGEST]
+        return "\n".join(_lines(label, text) for label, text in self.parts())[:LONGEST]
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are not empty."""
@@ -70,8 +75,8 @@ class Feedback:
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> Feedback:
         """The feedback with this `to_json` form. Raises TypeError when a field is unknown."""
-        location = table.get("location")
-        return cls(**{**table, "location": Location(**location) if location else None})
+        places = {key: Location(**table[key]) for key in ("location", "through") if table.get(key)}
+        return cls(**{**table, **places})
 
 
 def _lines(label: str, text: str) -> str:

@@ -101,7 +101,7 @@ class CheckedQuestion(Finding):
             advice.append(("", todo))
         else:
             for group in by_cause(failing):
-                text = group[0].feedback.text(asked=len(group) == 1)
+                text = group[0].feedback.text()
                 advice.append(("\n".join(v.title for v in group), text))
         advice += [("", f"Note: {note}") for note in notes]
         if not failing and (hidden := tidy(question.points - most)) > 0:

@@ -13,12 +13,16 @@ from autograder.model.verdicts import Verdict
 def by_cause(failing: Sequence[Verdict]) -> list[list[Verdict]]:
     """The verdicts in groups that failed for the same cause, in the order of the first of each.
 
-    Checks have the same cause when their feedback differs only in `asked`.
+    The cause is the recognised mistake, the student's line that raised, or all of the feedback but what was asked.
     """
-    groups: dict[Feedback, list[Verdict]] = {}
+    groups: dict[object, list[Verdict]] = {}
     for verdict in failing:
-        groups.setdefault(replace(verdict.feedback, asked=""), []).append(verdict)
+        groups.setdefault(_cause(verdict.feedback, verdict.mistake), []).append(verdict)
     return list(groups.values())
+
+
+def _cause(feedback: Feedback, mistake: str | None) -> object:
+    return mistake or feedback.location or replace(feedback, asked="")
 
 
 def not_written(question: Question, failing: Sequence[Verdict]) -> str:

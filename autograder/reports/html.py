@@ -20,6 +20,7 @@ from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result, tidy
 from autograder.reports import views
 from autograder.reports.analysis import ClassAnalysis, analyse
+from autograder.reports.hidden import Teaching
 from autograder.support.files import file_name, write_atomically
 from autograder.support.markup import visible
 
@@ -29,15 +30,20 @@ FIRST_MISTAKES = 12  # shown at first; the others on demand
 
 
 def write_reports(
-    out: Path, results: Sequence[Result], rubric: Rubric, graded: str = "", note: str = ""
+    out: Path,
+    results: Sequence[Result],
+    rubric: Rubric,
+    graded: str = "",
+    note: str = "",
+    teaching: Teaching = Teaching(),  # noqa: B008 (it is immutable)
 ) -> None:
     """Writes `out`/report.html, and a page for each student into `out`/feedback/, in place of earlier ones.
 
-    graded: the time of grading, as text. note: shown at the top of the report.
+    graded: the time of grading, as text. note: shown at the top of the report. teaching: what students' pages say of hidden checks.
     """
     files = feedback_files(results)
     for result, file in zip(results, files, strict=True):
-        write_atomically(out / FEEDBACK / file, feedback_page(result, rubric))
+        write_atomically(out / FEEDBACK / file, feedback_page(result, rubric, teaching))
     write_atomically(out / REPORT, report_page(results, rubric, graded, note, files))
 
 
@@ -82,9 +88,13 @@ def report_page(
     )
 
 
-def feedback_page(result: Result, rubric: Rubric) -> str:
-    """A student's page about their own submission. It holds no script; of hidden checks only the rubric line and the outcome."""
-    return _page("feedback.html.j2", rubric=rubric, view=views.for_students(result, rubric))
+def feedback_page(
+    result: Result,
+    rubric: Rubric,
+    teaching: Teaching = Teaching(),  # noqa: B008 (it is immutable)
+) -> str:
+    """A student's page about their own submission. It holds no script."""
+    return _page("feedback.html.j2", rubric=rubric, view=views.for_students(result, rubric, teaching))
 
 
 def _page(template: str, script: str = "", **values: Any) -> str:

@@ -13,22 +13,33 @@ from autograder.model.rubric import Question, Rubric
 from autograder.model.verdicts import Result, Verdict, lost, tidy, total
 from autograder.reports.causes import by_cause, not_written
 
+PRINTED = 20  # lines that are shown of what code printed, the last ones
 
-def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequence[str] | None = None) -> None:
-    """A student's table: each question with the points of its public checks and, while some fail, what to do next."""
+
+def print_check(
+    console: Console,
+    result: Result,
+    rubric: Rubric,
+    shown: Sequence[str] | None = None,
+    all_prints: bool = False,
+) -> None:
+    """A student's table: each question with the points of its public checks and, while some fail, what to do next.
+
+    There is also what the code printed, in questions whose checks fail or (all_prints) in all.
+    """
     table = Table(
         title=Text(f"Public checks of {result.submission}"), title_justify="left", box=box.SIMPLE_HEAD
     )
     table.add_column("Question", no_wrap=True)
     table.add_column("What is asked, and what to do next", overflow="fold", ratio=1)
-    table.add_column("Points", justify="right", no_wrap=True)
+    table.add_column("Public checks", justify="right", no_wrap=True)
     for question in rubric.auto:
         verdicts = result.of(question.id)
         if not verdicts or (shown and question.id not in shown):
             continue
         score, most = total(verdicts)
         failing = lost(verdicts)
-        mark = "ok" if not failing else "to do"
+        mark = "pass" if not failing else "to do"
         table.add_row(
             Text(question.id, style="bold"),
             Text(question.title, style="bold"),
@@ -36,6 +47,8 @@ def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequenc
         )
         for advice in next_steps(question, failing):
             table.add_row("", Text(advice), "")
+        if (failing or all_prints) and (printed := result.printed.get(question.id, "").strip()):
+            table.add_row("", Text(f"Your code printed:\n{_indent(last_lines(printed))}"), "")
         table.add_section()
     score, most = total(result.checks)
     table.add_row(
@@ -57,6 +70,13 @@ def print_check(console: Console, result: Result, rubric: Rubric, shown: Sequenc
     console.print(f"Public checks give {most:g} of these questions' {most + hidden:g} points{others}.")
 
 
+def last_lines(text: str, most: int = PRINTED) -> str:
+    """The last lines of a text, with a note on how many are left out."""
+    lines = text.splitlines()
+    left = len(lines) - most
+    return "\n".join([f"[{left} lines before]", *lines[left:]] if left > 0 else lines)
+
+
 def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
     """What to do next: one text per cause; checks that fail for the same cause share one."""
     if not failing:
@@ -65,12 +85,10 @@ def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
         return [todo]
     texts = []
     for group in by_cause(failing):
-        first = group[0]
-        if len(group) > 1:
-            text = first.feedback.text(asked=False)
-            texts.append(f"{len(group)} checks fail for the same reason:\n{_indent(text)}")
-        else:
-            texts.append(f"{first.title}\n{_indent(first.feedback.text())}")
+        first, *others = group
+        lines = [first.title, _indent(first.feedback.text())]
+        lines += [f"  The same in: {verdict.title}" for verdict in others]
+        texts.append("\n".join(lines))
     return texts
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from autograder.model.rubric import Question, Rubric
-from autograder.model.verdicts import GRADER_FAULT, Result, Verdict, lost, tidy, total
+from autograder.model.verdicts import Result, Verdict, lost, total
 from autograder.reports.causes import by_cause, not_written
+from autograder.reports.hidden import HiddenChecks, Teaching
 
 MOST_TEXT = 10_000  # characters of one text; the whole is in the JSON
 MOST_NAME = 200
@@ -30,18 +31,6 @@ class Cause:
     verdicts: tuple[Verdict, ...]
     parts: tuple[tuple[str, str], ...]
     diagnosis: str = ""
-
-
-@dataclass(frozen=True)
-class HiddenChecks:
-    """Hidden checks that students see under one name: how many there are, how many passed, and their points."""
-
-    name: str
-    count: int
-    passed: int
-    score: float
-    points: float
-    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,12 +78,12 @@ class SubmissionView:
 
 def for_instructors(result: Result, rubric: Rubric, file: str = "") -> SubmissionView:
     """Everything in a result, hidden checks included."""
-    return _view(result, rubric, file, public_only=False)
+    return _view(result, rubric, file)
 
 
-def for_students(result: Result, rubric: Rubric) -> SubmissionView:
-    """What the student may read: public checks in full; for hidden ones the rubric line, points, and whether they passed."""
-    return _view(result, rubric, "", public_only=True)
+def for_students(result: Result, rubric: Rubric, teaching: Teaching) -> SubmissionView:
+    """What the student may read: public checks in full; of hidden ones points, whether they passed, and what `teaching` adds."""
+    return _view(result, rubric, "", teaching)
 
 
 def badges(result: Result) -> tuple[Badge, ...]:
@@ -145,15 +134,16 @@ def cut(text: str, most: int = MOST_TEXT) -> str:
     return f"{text[:most]}\n[... and {len(text) - most:,} more characters]"
 
 
-def _view(result: Result, rubric: Rubric, file: str, public_only: bool) -> SubmissionView:
+def _view(result: Result, rubric: Rubric, file: str, teaching: Teaching | None = None) -> SubmissionView:
+    """teaching: what is shown of hidden checks; None: all, among the others."""
     points = dict(result.points)
     questions = []
     for question in rubric.auto:
         verdicts = result.of(question.id)
         if question.id not in points or not verdicts:
             continue
-        shown = [v for v in verdicts if v.visibility == "public" or not public_only]
-        kept_back = [v for v in verdicts if v.visibility != "public"] if public_only else []
+        shown = [v for v in verdicts if v.visibility == "public" or teaching is None]
+        kept_back = [v for v in verdicts if v.visibility != "public"]
         score, most = total(verdicts)
         questions.append(
             QuestionView(
@@ -163,7 +153,7 @@ def _view(result: Result, rubric: Rubric, file: str, public_only: bool) -> Submi
                 count=len(shown),
                 passed=tuple(v.title for v in shown if v.status == "passed"),
                 causes=_causes(question, lost(shown)),
-                hidden=_hidden(question, kept_back),
+                hidden=teaching.of(question, kept_back) if teaching else (),
             )
         )
     return SubmissionView(result, file, badges(result), tuple(questions))
@@ -175,26 +165,9 @@ def _causes(question: Question, failing: Sequence[Verdict]) -> tuple[Cause, ...]
     found = []
     for group in by_cause(failing):
         first = group[0]
-        parts = tuple((label, cut(text)) for label, text in first.feedback.parts(asked=len(group) == 1))
+        parts = tuple((label, cut(text)) for label, text in first.feedback.parts())
         found.append(Cause(tuple(group), parts, first.diagnosis or ""))
     return tuple(found)
-
-
-def _hidden(question: Question, verdicts: Sequence[Verdict]) -> tuple[HiddenChecks, ...]:
-    groups: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        groups.setdefault(verdict.rubric or question.title, []).append(verdict)
-    return tuple(
-        HiddenChecks(
-            name=name,
-            count=len(group),
-            passed=len(group) - len(lost(group)),
-            score=tidy(sum(v.score for v in group)),
-            points=tidy(sum(v.max_score for v in group)),
-            messages=(GRADER_FAULT.text(),) if any(v.grader_fault for v in group) else (),
-        )
-        for name, group in groups.items()
-    )
 
 
 def _many(number: int, thing: str) -> str:

@@ -10,7 +10,9 @@ Each has "seconds", the time it may take. Answers: {"n": n, "ok": tree} or {"n":
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import difflib
 import importlib.abc
 import importlib.util
 import marshal
@@ -32,6 +34,7 @@ TEXT = 2000  # characters of an exception's message that are passed on
 SEEDERS: tuple[Callable[[int], object], ...] = (random.seed, np.random.seed, torch.manual_seed)
 HANGING = 0.9  # share of a request's time after which the current line is reported
 NO_CODE = marshal.dumps(compile("", "<empty>", "exec"))
+MOST_ARGUMENTS = 8  # of a call that are described
 FRAMES = 4  # of the student's own frames, innermost last
 
 
@@ -185,9 +188,11 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
         message = "(its message could not be read)"
     own: list[dict[str, Any]] = []
     innermost_is_own = False
+    called, near = "", ""
     try:
         own = _own_lines(traceback.extract_tb(error.__traceback__), folder)
         innermost_is_own = bool(own)
+        called, near = _call(error, folder), _near_name(error)
         if (
             isinstance(error, SyntaxError)
             and error.filename
@@ -219,7 +224,47 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
         "type": type(error).__name__[:80],
         "message": message,
         "lines": own[-FRAMES:],
+        "first": own[0] if own else None,
+        "called": called,
+        "near": near,
     }
+
+
+def _call(error: BaseException, folder: Path) -> str:
+    """The call of the student's outermost function in words: its name, and its arguments as they are now."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        if os.path.dirname(code.co_filename) == str(folder) and code.co_name != "<module>":
+            count = code.co_argcount + code.co_kwonlyargcount
+            names = [name for name in code.co_varnames[:count] if name != "self"]
+            shown = [f"{name} {_kind(frame.f_locals[name])}" for name in names if name in frame.f_locals]
+            return f"{code.co_name}({', '.join(shown[:MOST_ARGUMENTS])})"[:TEXT]
+    return ""
+
+
+def _kind(value: Any) -> str:
+    """A value in a few words. Only of types whose words no student's code can make up."""
+    if type(value) in (torch.Tensor, torch.nn.Parameter):
+        return f"of shape {tuple(value.shape)}"
+    if type(value) in (bool, int, float, type(None)):
+        return f"= {value}"[:40]
+    if type(value) is dict:
+        return "= {" + ", ".join(f"{key!r}: ..." for key in list(value)[:6] if type(key) is str) + "}"
+    return f"(a {type(value).__name__[:40]})"
+
+
+def _near_name(error: BaseException) -> str:
+    """A known name that is spelt like the one that was not found; "" if there is none."""
+    wanted = getattr(error, "name", None)
+    if type(error) not in (NameError, AttributeError) or type(wanted) is not str:
+        return ""
+    if type(error) is NameError:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        known = [*frames[-1].f_locals, *frames[-1].f_globals, *vars(builtins)] if frames else []
+    else:
+        known = dir(getattr(error, "obj", None))
+    public = [name for name in known if not name.startswith("__")]
+    return next(iter(difflib.get_close_matches(wanted, public, 1, 0.75)), "")[:80]
 
 
 def _own_lines(frames: traceback.StackSummary, folder: Path) -> list[dict[str, Any]]:

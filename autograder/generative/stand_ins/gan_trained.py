@@ -81,3 +81,7 @@ class Made:
         codes, made = (torch.cat([call[part] for call in self.calls]) for part in (0, 1))
         nearest = [(made - image).square().flatten(1).mean(1).argmin() for image in images.to(made)]
         return codes[torch.stack(nearest)]
+
+
+# Messages of exceptions name what a student knows.
+TrainedGenerator.__name__ = TrainedGenerator.__qualname__ = "Generator"

@@ -130,3 +130,11 @@ def _with_label(out: Tensor, table: Tensor | None, c: Tensor | None) -> Tensor:
     if table is None or c is None:
         return out
     return out + functional.embedding(c.reshape(len(out)), table).reshape(out.shape)
+
+
+# Messages of exceptions name what a student knows.
+LinearEncoder.__name__ = LinearEncoder.__qualname__ = "Encoder"
+LinearDecoder.__name__ = LinearDecoder.__qualname__ = "Decoder"
+AutoEncoderModel.__name__ = AutoEncoderModel.__qualname__ = "AutoEncoder"
+VAEModel.__name__ = VAEModel.__qualname__ = "VAE"
+CVAEModel.__name__ = CVAEModel.__qualname__ = "CVAE"
