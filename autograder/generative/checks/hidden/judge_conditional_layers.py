@@ -16,8 +16,8 @@ from ...mistakes.hidden import cvae as mistakes
 from ...mistakes.public.cvae import IGNORED_LABELS
 from ...mistakes.public.labels import NEEDS_LABELS
 from ...stand_ins import models
+from ..public import expected_layers as layers
 from ..public import judge_calls as calls
-from . import expected_layers as layers
 
 HIDDEN = {"encoder": (256, 64), "decoder": (64, 256)}  # widths of the layers between input and output
 

@@ -23,8 +23,8 @@ from ...mistakes.public.vae import Q_OVERWRITTEN, Posterior
 from ..public import judge_calls as calls
 from ..public import judge_vae as public
 from ..public import models_autoencoder as small
+from ..public.expected_sampling import expect_own_draws
 from . import expected_vae as expected
-from .expected_sampling import expect_own_draws
 from .judge_noise import expect_no_known_scale
 
 Weights = dict[str, Tensor]

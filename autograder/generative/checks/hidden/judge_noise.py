@@ -21,7 +21,7 @@ from autograder.judging import (
 from ...mistakes.hidden import vae as mistakes
 from ...mistakes.public.vae import SIGMA_FROM_HALF_LOG, SIGMA_SQUARED, WITHOUT_NOISE
 from ..public import judge_common as common
-from .expected_sampling import expect_own_draws
+from ..public.expected_sampling import expect_own_draws
 
 FORMULA = "z = mu + exp(log_sigma) * eps"
 

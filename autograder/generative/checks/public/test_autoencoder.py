@@ -9,6 +9,7 @@ import torch
 from autograder.judging import Draw, Submission, check, expect, expect_close, expect_equal
 
 from ...mistakes.public import autoencoder as mistakes
+from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
 from . import judge_calls as calls
 from . import judge_common as common
@@ -251,5 +252,11 @@ def test_samples_are_images(submission: Submission, draw: Draw) -> None:
             seen=f"values from {float(first.min()):.3g} to {float(first.max()):.3g}",
         )
         common.expect_other_images(first, second)
+        expect(
+            not seen.flag("graph"),
+            expected="samples without a graph",
+            seen="a tensor that requires gradients",
+            mistake=SAMPLES_KEEP_GRAPH,
+        )
         for images in (first, second):
             common.expect_decoded(weights, images, None, what)

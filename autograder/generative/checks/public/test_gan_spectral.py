@@ -1,13 +1,17 @@
-"""Public checks of 2-3: the layers of SpectralNormDiscriminator, and the norm of its first convolution."""
+"""Public checks of 2-3: the layers of SpectralNormDiscriminator, the norms of its convolutions, and the flag that chooses it."""
 
 from __future__ import annotations
 
 from autograder.judging import Draw, Observation, Submission, check, expect, first_shown
 
 from ...mistakes.public import gan_spectral as mistakes
-from .judge_spectral import ask_filled, singular_values
+from .judge_spectral import ask_filled, is_normalised, singular_values
 
 MODES = ("training", "evaluation")
+ASKS = (
+    "SpectralNormDiscriminator(): spectral normalisation on all three convolutions: the weight, seen as a matrix with one row "
+    "per output channel, has the largest singular value 1."
+)
 
 
 @check(
@@ -67,4 +71,59 @@ def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) 
         seen=singular_values(used.first()),
         mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow()),
         hint="Use torch.nn.utils.parametrizations.spectral_norm on each convolution.",
+    )
+
+
+@check(
+    "2-3",
+    points=1.5,
+    title="All three convolutions have spectral normalisation",
+    asks=ASKS,
+)
+def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) -> None:
+    used = ask_filled(submission, shared_draw, "class").weights()
+    by_input = [is_normalised(matrix) for matrix in used.by_input]
+    expect(
+        all(used.normalised()),
+        expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
+        seen=singular_values(used),
+        mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow())
+        or first_shown(mistakes.NORMALISATION, used.normalised(), by_input),
+    )
+
+
+@check(
+    "2-3",
+    points=1,
+    title="DCGAN(spectral_norm=True) makes the discriminator with spectral normalisation, DCGAN() the plain one",
+    asks="DCGAN(spectral_norm=True) makes its _discriminator a SpectralNormDiscriminator; DCGAN() a Discriminator.",
+)
+def test_the_flag_chooses_the_discriminator(submission: Submission, shared_draw: Draw) -> None:
+    asked = {}
+    for which in ("class", "true", "false"):
+        shared_draw.restart()
+        asked[which] = ask_filled(submission, shared_draw, which)
+    normed = {which: found.weights().normalised() for which, found in asked.items()}
+    classes = submission.ask("gan_spectral.classes")
+    # Where no convolution of the class is normalised, which another check judges, only the class shows what was chosen.
+    by_class = classes.flag("true") and not classes.flag("false")
+    with_flag = normed["true"] == normed["class"] if any(normed["class"]) else by_class
+    expect(
+        with_flag,
+        expected="DCGAN(spectral_norm=True): the convolutions normalised as in SpectralNormDiscriminator",
+        seen="largest singular values of " + singular_values(asked["true"].weights()),
+        hint="Look at how __init__ uses the flag, and whether the weight initialisation undoes the normalisation.",
+        mistake=mistakes.FLAG_IGNORED if not any(normed["true"]) and not classes.flag("true") else None,
+    )
+    expect(
+        all(asked["false"].weights().follow()),
+        expected="DCGAN(): convolutions that use their parameters",
+        seen="weights that no parameter changes",
+    )
+    expect(
+        not any(normed["false"]),
+        expected="DCGAN(): convolutions without spectral normalisation",
+        seen="largest singular values of 1, whatever the parameters",
+        mistake=mistakes.ALWAYS_NORMED if normed["false"] == normed["true"] else None,
+        hint="Let the flag choose between SpectralNormDiscriminator and Discriminator.",
     )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autograder.judging import Mistake, first_shown
 
-from ..public.common import IMAGES_ROUNDED
+from .common import IMAGES_ROUNDED
 
 SAMPLING = ("1-3", "1-9")
 LABELLED = ("1-9",)

@@ -18,10 +18,10 @@ from autograder.judging import (
     shared_rows,
 )
 
-from ...mistakes.hidden.sampling import NOTHING_DRAWN, sampling_mistake
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
-from ..public import models_autoencoder as small
-from ..public.judge_calls import misshapen
+from ...mistakes.public.sampling import NOTHING_DRAWN, sampling_mistake
+from . import models_autoencoder as small
+from .judge_calls import misshapen
 
 
 def sampled(seen: Observation, key: str, asked: tuple[int, ...]) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from autograder.judging import Draw, Observation, expect_close, fail
 
-from ...mistakes.hidden.autoencoder import (
+from ...mistakes.public.layers import (
     COMPARE,
     WRONG_WIDTHS,
     Activations,

@@ -1,4 +1,4 @@
-"""Hidden checks of gan.py: question 2-1a, the optimisers, judged by the steps that they take."""
+"""Public checks of gan.py: question 2-1a, the optimisers, judged by the steps that they take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from autograder.judging import Draw, Observation, Submission, candidates, check, expect, fail, first_shown
 
-from ...mistakes.hidden import gan as mistakes
+from ...mistakes.public import gan_optimisers as mistakes
 from ...probes.gan import ENTRIES, pattern
 
 SETTINGS = "optimizerG and optimizerD: Adam with `learning_rate` and betas (0.5, 0.999), nothing else."
@@ -29,7 +29,6 @@ def waves(draw: Draw) -> list[list[float]]:
     points=1,
     title="Both optimisers are Adam with learning rate 2e-4 and betas (0.5, 0.999)",
     asks=SETTINGS,
-    rubric="The optimisers' settings",
 )
 def test_optimisers_are_adam_as_asked(submission: Submission, draw: Draw) -> None:
     for optimiser, network in OPTIMISERS.items():
@@ -85,7 +84,6 @@ def _distance(a: Tensor, b: Tensor) -> float:
     points=0.5,
     title="Each optimiser moves all of its own network and nothing of the other",
     asks=PARAMETERS,
-    rubric="Each optimiser works on its own network",
 )
 def test_optimisers_keep_to_their_network(submission: Submission, draw: Draw) -> None:
     for optimiser, network in OPTIMISERS.items():
