@@ -12,6 +12,7 @@ from torch import Tensor
 from autograder.judging import Candidate, Draw, Observation, candidates, expect, expect_close, fail
 
 from ...mistakes.hidden import vae as mistakes
+from ...mistakes.public import vae_loss as known
 from ...mistakes.public.vae import Posterior
 from ..public.judge_vae import part
 from . import expected_vae as expected
@@ -81,13 +82,13 @@ def expect_total(seen: Observation, case: LossCase) -> None:
     total = seen.tensor("total", (), what="the total").double()
     if torch.isclose(total, rec_loss + case.beta * case.kl, rtol=1e-3):
         return
-    terms = mistakes.Terms(rec_loss, kl_loss, case.beta)
+    terms = known.Terms(rec_loss, kl_loss, case.beta)
     expect_close(
         total,
         rec_loss + case.beta * kl_loss,
         rtol=1e-3,
         what=f"the total with beta = {case.beta:.3f}: rec_loss + beta * kl_loss",
-        mistakes=candidates(mistakes.TOTALS, terms) if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
+        mistakes=candidates(known.TOTALS, terms) if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
     )
 
 
@@ -98,18 +99,18 @@ def expect_loss_gradients(seen: Observation, case: LossCase) -> None:
         seen.flag("kept"),
         expected="unchanged arguments",
         seen="outputs or x was changed",
-        mistake=mistakes.LOSS_CHANGES_ARGUMENTS,
+        mistake=known.LOSS_CHANGES_ARGUMENTS,
     )
     total = seen.tensor("total", (), what="the total").double()
     right = expected.rec_losses(case.rec, case.x)
     if seen.get("grad_q") is None and any(torch.isclose(total, v, rtol=1e-3) for v in right.values()):
-        fail(expected="a total with both terms", seen="rec_loss alone", mistake=mistakes.KL_LEFT_OUT)
+        fail(expected="a total with both terms", seen="rec_loss alone", mistake=known.KL_LEFT_OUT)
     for key in ("grad_q", "grad_rec"):
         if seen.get(key) is None:
             fail(
                 expected="a total that gradients flow through",
                 seen="no gradient",
-                mistake=mistakes.TOTAL_CUT_OFF,
+                mistake=known.TOTAL_CUT_OFF,
             )
     name = min(right, key=lambda k: abs(right[k] + beta * case.kl - total).item())
     dtype = str(case.x.dtype).removeprefix("torch.")
@@ -130,7 +131,7 @@ def _wrong_totals(case: LossCase, right: Mapping[str, Tensor]) -> Iterator[Candi
     for rec_loss in right.values():
         for wrong in mistakes.kl_losses(posterior, case.beta):
             yield wrong.mistake.giving(rec_loss + case.beta * wrong.value)
-        yield from candidates(mistakes.TOTALS, mistakes.Terms(rec_loss, case.kl, case.beta))
+        yield from candidates(known.TOTALS, known.Terms(rec_loss, case.kl, case.beta))
     for wrong in mistakes.rec_losses(case.rec.double(), case.x.double()):
         yield wrong.mistake.giving(wrong.value + case.beta * case.kl)
 

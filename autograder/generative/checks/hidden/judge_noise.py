@@ -20,6 +20,7 @@ from autograder.judging import (
 
 from ...mistakes.hidden import vae as mistakes
 from ...mistakes.public.vae import SIGMA_FROM_HALF_LOG, SIGMA_SQUARED, WITHOUT_NOISE
+from ...mistakes.public.vae_loss import Z_CUT_OFF
 from ..public import judge_common as common
 from ..public.expected_sampling import expect_own_draws
 
@@ -111,7 +112,7 @@ def expect_noise_gradients(submission: Submission, draw: Draw, probe: str) -> No
             fail(
                 expected="gradients of z with respect to mu and to log_sigma",
                 seen="no gradient with respect to at least one of them",
-                mistake=mistakes.Z_CUT_OFF,
+                mistake=Z_CUT_OFF,
             )
         expect_close(
             seen.tensor("grad_mu", shape),

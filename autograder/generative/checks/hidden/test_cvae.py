@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from autograder.judging import Draw, Observation, Submission, check, expect_equal
+from autograder.judging import Candidate, Draw, Observation, Submission, candidates, check, expect_equal
 
+from ...mistakes.hidden import cvae as mistakes
 from ...stand_ins import models
 from ...stand_ins.vae import mixed
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
+from ..public.judge_reconstruction import Decode, Posteriors, expect_reconstruction
 from . import expected_vae as expected
 from . import judge_forward as forward
 from . import judge_loss as losses
 from .judge_conditional_layers import expect_part
-from .judge_reconstruction import expect_reconstruction
 from .judge_vae_training import expect_histories, train
 
 ENCODER = "CVAEEncoder(nz, input_size, conditional, num_labels): the layers of Encoder on [x, onehot(c)], or on x alone."
@@ -133,6 +136,14 @@ def test_loss(submission: Submission, draw: Draw) -> None:
         losses.expect_loss_gradients(seen, case)
 
 
+def wrong_labels(c: Tensor | None, posterior: Posteriors, decode: Decode) -> list[Candidate]:
+    """Known mistakes in the use of the labels c, with the images that they lead to."""
+    if c is None:
+        return []
+    case = mistakes.Labelled(c, lambda chosen: posterior(chosen).mu, decode)
+    return candidates(mistakes.RECONSTRUCTIONS, case)
+
+
 @check(
     "1-8",
     points=0.5,
@@ -148,7 +159,7 @@ def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
             c = draw.integers(0, labels, n) if labels else None
             seen = submission.ask("cvae.reconstruct", weights=weights, x=x, c=c)
             also = [] if labels else [mixed(small.encoded(weights, x), 0.8, 0.3)]
-            expect_reconstruction(seen, weights, x, c, also)
+            expect_reconstruction(seen, weights, x, c, also, partial(wrong_labels, c))
 
 
 @check(

@@ -1,4 +1,4 @@
-"""Hidden checks of gan.py: question 2-1b, the gradients and losses of one and of two training steps."""
+"""Hidden checks of gan.py: question 2-1b, two training steps in a row, their losses and their modes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,9 @@ from autograder.judging import (
     first_shown,
 )
 
-from ...mistakes.hidden import gan_training as mistakes
+from ...mistakes.public import gan_losses as mistakes
 from ...mistakes.public.gan_training import WRONG_ORDERS
-from ..public.judge_training_step import (
-    BATCH,
-    PHASES,
-    events,
-    expect_gradient,
-    expect_trained,
-    order_of_steps,
-)
-from .expected_gan import (
+from ..public.expected_gan import (
     Step,
     Wrong,
     discriminator_gradients,
@@ -39,10 +31,18 @@ from .expected_gan import (
     losses_in_modes_seen,
     near,
 )
-from .judge_gan_training import (
+from ..public.judge_gan_training import (
     ask_in_a_row,
     expect_discriminator_gradient,
     expect_generator_gradient,
+)
+from ..public.judge_training_step import (
+    BATCH,
+    PHASES,
+    events,
+    expect_gradient,
+    expect_trained,
+    order_of_steps,
 )
 
 STEP = (
@@ -51,30 +51,6 @@ STEP = (
 )
 LOSSES = "training_step(real) -> (dis_loss, gen_loss), as floats: the sum of the discriminator's two losses, and the generator's."
 MODE = "training_step trains both networks in training mode, and leaves them in it."
-
-
-@check(
-    "2-1b",
-    points=2.5,
-    title="The discriminator's gradient is that of the real batch's loss plus the fake batch's",
-    asks=STEP,
-    rubric="What the discriminator learns from",
-)
-def test_discriminator_gradient(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[:1])
-    expect_discriminator_gradient(step)
-
-
-@check(
-    "2-1b",
-    points=2.5,
-    title="The generator's gradient is that of the non-saturating loss through the updated discriminator",
-    asks=STEP,
-    rubric="What the generator learns from",
-)
-def test_generator_gradient(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[1:])
-    expect_generator_gradient(step)
 
 
 @check(

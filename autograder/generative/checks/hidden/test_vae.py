@@ -12,7 +12,6 @@ from ..public import models_autoencoder as small
 from . import judge_forward as forward
 from . import judge_loss as losses
 from . import judge_noise as noise
-from .judge_reconstruction import expect_reconstruction
 from .judge_vae_training import expect_histories, train
 
 REPARAMETERIZE = (
@@ -124,21 +123,6 @@ def test_loss_gradients(submission: Submission, draw: Draw) -> None:
         case = losses.loss_case(draw, draw.size("batch", 3, 9), dtype)
         seen = submission.ask("vae.loss", **case.inputs)
         losses.expect_loss_gradients(seen, case)
-
-
-@check(
-    "1-4",
-    points=0.5,
-    title="reconstruct decodes the posterior mean",
-    asks=RECONSTRUCT,
-    rubric="The code that reconstruct decodes",
-)
-def test_reconstruct_decodes_the_mean(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
-        nz = draw.size("latent", 3, 9)
-        weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)
-        seen = submission.ask("vae.reconstruct", weights=weights, x=x)
-        expect_reconstruction(seen, weights, x, None)
 
 
 @check(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from autograder.judging import Mistake, Observation, expect, first_shown
+from autograder.judging import Mistake, Observation, close, expect, expect_close, first_shown
 
+from ...mistakes.public.autoencoder import LOSS_ARGUMENTS_SWAPPED, LOSS_SUMMED, LOSS_SUMMED_OVER_PIXELS
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
 from ...mistakes.public.vae import Q_IS_A_PAIR, RECONSTRUCT_KEEPS_GRAPH, RECONSTRUCT_SAMPLES
+from ...mistakes.public.vae_loss import LOSS_CHANGES_ARGUMENTS, REC_SQUARED_ERROR, TOTAL_CUT_OFF
+from ...stand_ins import autoencoder as stand_in
 from . import judge_calls as calls
 from .judge_history import expect_entries
 
@@ -55,6 +59,44 @@ def part(seen: Observation, name: str) -> Tensor:
     """A scalar of the parts that loss returned: "rec_loss" or "kl_loss"."""
     parts = seen.part("parts", what="the second value that loss returned")
     return parts.tensor(name, (), what=f'parts["{name}"]')
+
+
+def expect_loss_of_grey(seen: Observation, x: Tensor, grey: Tensor) -> Tensor:
+    """The rec_loss of reconstructions that are 0.5 everywhere: ln 2, or what the given reconstruction loss makes of them."""
+    rec_loss, x = part(seen, "rec_loss"), x.double()
+    given = stand_in.reconstruction_loss(grey.double(), x)
+    if not close(rec_loss, given, rtol=1e-3, atol=1e-6):
+        expect_close(
+            rec_loss,
+            math.log(2),
+            rtol=1e-3,
+            what="rec_loss of reconstructions that are 0.5 everywhere: ln 2, the reconstruction loss of such images",
+            mistakes=[
+                REC_SQUARED_ERROR.giving((grey.double() - x).square().mean()),
+                LOSS_ARGUMENTS_SWAPPED.giving(-0.5 * (x.log() + (1 - x).log()).mean()),
+                LOSS_ARGUMENTS_SWAPPED.giving(stand_in.reconstruction_loss(x, grey.double())),
+                *(LOSS_SUMMED_OVER_PIXELS.giving(784 * right) for right in (math.log(2), given)),
+                *(LOSS_SUMMED.giving(x.numel() * right) for right in (math.log(2), given)),
+            ],
+            hint='rec_loss is reconstruction_loss(outputs["rec"], x).',
+        )
+    return rec_loss
+
+
+def expect_loss_to_teach(seen: Observation) -> None:
+    """Ends the check when loss changed its arguments, or when no gradient flows from its total to q and rec."""
+    expect(
+        seen.flag("kept"),
+        expected="unchanged arguments",
+        seen="outputs or x was changed",
+        mistake=LOSS_CHANGES_ARGUMENTS,
+    )
+    expect(
+        seen.get("grad_q") is not None and seen.get("grad_rec") is not None,
+        expected="a total that gradients flow through",
+        seen="no gradient",
+        mistake=TOTAL_CUT_OFF,
+    )
 
 
 def expect_deterministic(

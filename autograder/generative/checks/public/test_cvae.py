@@ -60,13 +60,18 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
         q = outputs.tensor("q", what='outputs["q"]')
         judge.expect_posterior_shape(q, n, nz, what=f'outputs["q"] of {how}', mistake=Q_OVERWRITTEN)
         common.expect_repeated(q, rows, f'outputs["q"] of {how}')
-        outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
+        rec = outputs.tensor("rec", (n, 1, 784), what=f'outputs["rec"] of {how}')
         judge.expect_one_tensor(seen)
+        again = seen.part("again").tensor("rec", (n, 1, 784), what='outputs["rec"] of a second call')
+        expect(
+            not torch.equal(rec, again),
+            expected=f"{how}: different images at every call of forward, since a new code is sampled",
+            seen="the same images twice",
+            hint="forward decodes a sample of q(z|x, c), not its mean.",
+        )
         calls.expect_gradient_flow(seen, how)
         seen = calls.ask_naming(submission, "cvae.own_reconstruct", NEVER_RUN, **inputs)
-        calls.expect_one_half(seen)
-        asked = (n, 28, 28)
-        seen.tensor("first", asked, what=f"reconstruct of {how}", mistakes=calls.misshapen(asked))
+        judge.expect_deterministic(seen, n)
         judge.expect_no_graph(seen, f"reconstruct of {how}")
     _expect_labels_to_matter(submission, draw, nz, count)
     raised = submission.ask("cvae.refused", nz=nz, counts=[1, 0, -1]).list("raised", 3)

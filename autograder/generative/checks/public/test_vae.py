@@ -21,11 +21,14 @@ from autograder.judging import (
 from autograder.judging.observation import kind
 
 from ...mistakes.public import vae as mistakes
+from ...mistakes.public import vae_loss as known
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
+from ...mistakes.public.vae_loss import Z_CUT_OFF
 from . import judge_common as common
 from . import judge_vae as judge
 from . import models_autoencoder as small
 from .judge_first_step import expect_first_step
+from .judge_reconstruction import expect_reconstruction
 
 
 @check(
@@ -93,9 +96,23 @@ def test_reparameterize_mean_and_spread(submission: Submission, draw: Draw) -> N
         filled = torch.full(shape, mu), torch.full(shape, math.log(sigma))
         seen = submission.ask("vae.reparameterize", mu=filled[0], log_sigma=filled[1], pull=torch.ones(shape))
         z = seen.tensor("z", shape, what="z")
+        if seen.get("grad_mu") is None or seen.get("grad_log_sigma") is None:
+            cut_off = seen.get("grad_mu") is None or bool((z != filled[0]).any())
+            fail(
+                expected="gradients of z with respect to mu and to log_sigma",
+                seen="no gradient with respect to at least one of them",
+                mistake=Z_CUT_OFF if cut_off else mistakes.WITHOUT_NOISE,
+            )
         zero = first_shown([mistakes.WITHOUT_NOISE], z - filled[0])
         expect(zero is None, expected="mu plus noise", seen="mu, without noise", mistake=zero)
         expect_fresh(z, seen.tensor("again", shape, what="z of a second call"), what="the noise")
+        columns = first_shown([NOISE_SHARED_BY_DIMENSIONS], z.reshape(n, nz) - mu)
+        expect(
+            columns is None,
+            expected="noise of its own for every dimension",
+            seen="shared noise",
+            mistake=columns,
+        )
         mean, std = z.mean().item(), z.std().item()
         # 3600 draws: the bounds are more than 6 standard errors wide (1 / 60 for the mean, 1 / 85 for the spread).
         expect(
@@ -111,22 +128,17 @@ def test_reparameterize_mean_and_spread(submission: Submission, draw: Draw) -> N
 @check(
     "1-4",
     points=0.5,
-    title="kl_loss agrees with torch.distributions, and the total adds it to rec_loss",
+    title="kl_loss agrees with torch.distributions, and the total is rec_loss + beta * kl_loss",
     asks='VAE.loss(x, outputs) -> (total, {"rec_loss", "kl_loss"}): kl_loss is KL[q(z|x) || N(0, I)], the mean over batch '
-    "and latent dimensions.",
+    "and latent dimensions; total = rec_loss + beta * kl_loss.",
 )
 def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
     n = draw.size("batch", 3, 7)
     nz = draw.size("latent", 3, 12, unlike=n)
     mu, log_sigma = draw.normal(n, 1, nz), draw.normal(n, 1, nz, std=0.5)
-    seen = submission.ask(
-        "vae.loss",
-        nz=nz,
-        beta=1.0,
-        x=draw.uniform(n, 1, 784),
-        q=torch.cat([mu, log_sigma], -1),
-        rec=draw.uniform(n, 1, 784, low=0.05, high=0.95),
-    )
+    beta, x, grey = draw.number(0.1, 0.7), draw.uniform(n, 1, 784, low=0.02), torch.full((n, 1, 784), 0.5)
+    q = torch.cat([mu, log_sigma], -1)
+    seen = submission.ask("vae.loss", nz=nz, beta=beta, x=x, q=q, rec=grey)
     kl = judge.part(seen, "kl_loss")
     posterior = mistakes.Posterior(mu, log_sigma)
     expect_close(
@@ -137,12 +149,16 @@ def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
         mistakes=candidates(mistakes.KL, posterior),
         hint="Which distribution comes first in KL[q || p]? What is log sigma of N(0, I)? Is it a mean over everything?",
     )
+    rec_loss = judge.expect_loss_of_grey(seen, x, grey)
+    terms = known.Terms(rec_loss, kl, beta)
     expect_close(
         seen.tensor("total", (), what="the total"),
-        judge.part(seen, "rec_loss") + kl,
+        rec_loss + beta * kl,
         rtol=1e-3,
-        what="the total with beta = 1: rec_loss + kl_loss",
+        what=f"the total with beta = {beta:.3f}: rec_loss + beta * kl_loss",
+        mistakes=candidates(known.TOTALS, terms),
     )
+    judge.expect_loss_to_teach(seen)
 
 
 @check(
@@ -158,6 +174,20 @@ def test_reconstruct_is_deterministic(submission: Submission, draw: Draw) -> Non
         images = judge.expect_deterministic(seen, n)
         common.expect_repeated(images, rows, f"reconstruct of {n} images")
         judge.expect_no_graph(seen, "reconstruct")
+
+
+@check(
+    "1-4",
+    points=0.5,
+    title="reconstruct decodes the posterior mean",
+    asks="VAE.reconstruct(x) -> (N, 28, 28): decode the posterior mean, no sampling, deterministic.",
+)
+def test_reconstruct_decodes_the_mean(submission: Submission, draw: Draw) -> None:
+    for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
+        nz = draw.size("latent", 3, 9)
+        weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)
+        seen = submission.ask("vae.reconstruct", weights=weights, x=x)
+        expect_reconstruction(seen, weights, x, None)
 
 
 @check(

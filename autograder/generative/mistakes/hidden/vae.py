@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from ...stand_ins import autoencoder as stand_in
 from ..public import vae as public
 from ..public.autoencoder import LOSS_ARGUMENTS_SWAPPED, LOSS_SUMMED, LOSS_SUMMED_OVER_PIXELS
 from ..public.vae import MEAN_OF_KL, VAES, Posterior
+from ..public.vae_loss import REC_SQUARED_ERROR
 
 # reparameterize: `gives` is the factor of the noise, as a function of log_sigma
 
@@ -35,12 +35,6 @@ SIGMA_FROM_SOFTPLUS = Mistake(
     once=True,
 )
 SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS)
-Z_CUT_OFF = Mistake(
-    "reparameterize-z-cut-off",
-    "z is detached from mu or log_sigma, so the encoder cannot learn through it.",
-    hint="sample() of torch.distributions detaches z, and so do detach() and no_grad(); rsample() does not.",
-    questions=VAES,
-)
 
 # forward: `gives` is the code that is decoded, for the posterior of the images
 
@@ -134,14 +128,6 @@ def kl_losses(posterior: Posterior, beta: float) -> list[Candidate]:
 
 # rec_loss
 
-REC_SQUARED_ERROR = Mistake(
-    "rec-loss-squared-error",
-    "rec_loss is the mean squared error.",
-    hint='Call reconstruction_loss(outputs["rec"], x).',
-    questions=VAES,
-    once=True,
-)
-
 
 def rec_losses(rec: Tensor, x: Tensor) -> list[Candidate]:
     """Known wrong values of rec_loss, for rec and x of one shape: with the real reconstruction loss and the stand-in's."""
@@ -154,111 +140,6 @@ def rec_losses(rec: Tensor, x: Tensor) -> list[Candidate]:
         ]
     return wrong
 
-
-# The total: `gives` is its value
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The terms of the total, and the weight of the KL term."""
-
-    rec: Tensor
-    kl: Tensor
-    beta: float
-
-
-BETA_LEFT_OUT = Mistake(
-    "total-without-beta",
-    "beta is left out of the total, or is not stored by __init__.",
-    hint="Return rec_loss + self.beta * kl_loss, with self.beta = beta in __init__.",
-    questions=VAES,
-    gives=lambda terms: terms.rec + terms.kl,
-    once=True,
-)
-BETA_AT_REC = Mistake(
-    "total-beta-at-rec-loss",
-    "beta multiplies the reconstruction loss, not the KL term.",
-    questions=VAES,
-    gives=lambda terms: terms.beta * terms.rec + terms.kl,
-    once=True,
-)
-BETA_AT_BOTH = Mistake(
-    "total-beta-at-both-terms",
-    "beta multiplies both terms, not only the KL term.",
-    questions=VAES,
-    gives=lambda terms: terms.beta * (terms.rec + terms.kl),
-    once=True,
-)
-KL_SUBTRACTED = Mistake(
-    "total-kl-subtracted",
-    "The KL term is subtracted.",
-    hint="The total is minimised: both terms are added.",
-    questions=VAES,
-    gives=lambda terms: terms.rec - terms.beta * terms.kl,
-    once=True,
-)
-TOTAL_NEGATED = Mistake(
-    "total-negated",
-    "The total has the wrong sign: it is minimised, so both terms are added.",
-    questions=VAES,
-    gives=lambda terms: -(terms.rec + terms.beta * terms.kl),
-    once=True,
-)
-KL_LEFT_OUT = Mistake(
-    "total-without-kl",
-    "The KL term is left out of the total.",
-    questions=VAES,
-    gives=lambda terms: terms.rec,
-    once=True,
-)
-BETA_TWICE = Mistake(
-    "total-beta-twice",
-    "beta is applied twice.",
-    questions=VAES,
-    gives=lambda terms: terms.rec + terms.beta**2 * terms.kl,
-    once=True,
-)
-TOTALS = (BETA_LEFT_OUT, BETA_AT_REC, BETA_AT_BOTH, KL_SUBTRACTED, TOTAL_NEGATED, KL_LEFT_OUT, BETA_TWICE)
-
-LOSS_CHANGES_ARGUMENTS = Mistake(
-    "loss-changes-arguments",
-    "loss changes its arguments, outputs or x, in place.",
-    hint="Assign results to new names: outputs belongs to the caller.",
-    questions=VAES,
-)
-TOTAL_CUT_OFF = Mistake(
-    "total-cut-off",
-    "The total is detached from q or rec (by detach, item or no_grad), so nothing can be learned.",
-    questions=VAES,
-)
-
-# reconstruct: `gives` is the images, for the posterior and a function that decodes codes
-
-RECONSTRUCT_DECODES_LOG_SIGMA = Mistake(
-    "reconstruct-decodes-log-sigma",
-    "log sigma, the second half of q, is decoded instead of the mean.",
-    hint="The mean is the first half of the encoder's output.",
-    questions=VAES,
-    gives=lambda posterior, decode: decode(posterior.log_sigma),
-    once=True,
-)
-RECONSTRUCT_DECODES_SIGMA = Mistake(
-    "reconstruct-decodes-sigma",
-    "sigma is decoded instead of the mean.",
-    hint="The mean is the first half of the encoder's output.",
-    questions=VAES,
-    gives=lambda posterior, decode: decode(posterior.log_sigma.exp()),
-    once=True,
-)
-RECONSTRUCT_ADDS_SIGMA = Mistake(
-    "reconstruct-adds-sigma",
-    "mean + sigma is decoded instead of the mean.",
-    hint="Decode the mean without noise.",
-    questions=VAES,
-    gives=lambda posterior, decode: decode(posterior.mu + posterior.log_sigma.exp()),
-    once=True,
-)
-RECONSTRUCTIONS = (RECONSTRUCT_DECODES_LOG_SIGMA, RECONSTRUCT_DECODES_SIGMA, RECONSTRUCT_ADDS_SIGMA)
 
 # BETA
 

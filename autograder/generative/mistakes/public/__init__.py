@@ -1,1 +1,1 @@
-"""Mistakes that public checks recognise. Students have these files: no formula of a right answer belongs here."""
+"""Mistakes that public checks recognise. Students have these files: no more of a right answer than the docstrings say."""

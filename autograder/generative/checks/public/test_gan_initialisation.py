@@ -1,4 +1,4 @@
-"""Hidden checks of gan.py: question 2-1a, the initialisation of both networks."""
+"""Public checks of gan.py: question 2-1a, the initialisation of both networks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from autograder.judging import (
     first_shown,
 )
 
-from ...mistakes.hidden import gan as mistakes
-from ...mistakes.hidden.gan import STD
+from ...mistakes.public import gan_initialisation as mistakes
 from ...mistakes.public.gan import (
     BATCH_NORMS_MISSED,
     CONVOLUTIONS_MISSED,
@@ -26,7 +25,8 @@ from ...mistakes.public.gan import (
     default_bound,
     looks_default,
 )
-from ..public.judge_gan import initial_layers
+from ...mistakes.public.gan_initialisation import STD
+from .judge_gan import initial_layers
 
 INIT = (
     "_weight_initialization: every Conv and ConvTranspose weight ~ N(0, 0.02), every BatchNorm weight ~ N(1, 0.02) and "
@@ -55,7 +55,6 @@ def span(bias: Tensor) -> str:
     points=1,
     title="Every convolution's weights are drawn from N(0, 0.02)",
     asks=INIT,
-    rubric="Initialisation of the convolutions",
 )
 def test_convolutions_start_normal(submission: Submission) -> None:
     observed = submission.ask("gan.initial_weights").parts("layers")
@@ -77,7 +76,6 @@ def test_convolutions_start_normal(submission: Submission) -> None:
     points=1,
     title="Every batch normalisation's weights are drawn from N(1, 0.02), and its biases are 0",
     asks=INIT,
-    rubric="Initialisation of the batch normalisations",
 )
 def test_batch_norms_start_normal(submission: Submission) -> None:
     seen = submission.ask("gan.initial_weights", repeats=6)
@@ -129,7 +127,6 @@ def test_batch_norms_start_normal(submission: Submission) -> None:
     points=0.5,
     title="Linear layers keep PyTorch's default initialisation",
     asks=INIT,
-    rubric="Initialisation leaves the linear layers alone",
 )
 def test_linear_layers_keep_their_default(submission: Submission) -> None:
     layers = layers_of(submission.ask("gan.initial_weights").parts("layers"), "linear")

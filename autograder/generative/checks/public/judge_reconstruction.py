@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from autograder.judging import Observation, candidates, expect, expect_close
+from autograder.judging import Candidate, Observation, candidates, expect, expect_close
 
-from ...mistakes.hidden import cvae as cvae_mistakes
-from ...mistakes.hidden import vae as mistakes
+from ...mistakes.public import vae_loss as mistakes
 from ...mistakes.public.vae import Posterior
-from ..public import models_autoencoder as small
-from ..public.judge_vae import expect_deterministic
-from . import expected_vae as expected
+from . import models_autoencoder as small
+from .judge_vae import expect_deterministic
+
+Posteriors = Callable[[Tensor | None], Posterior]
+Decode = Callable[..., Tensor]
 
 
 def decoded_by(weights: dict[str, Tensor], c: Tensor | None) -> Callable[[Tensor], bool]:
@@ -23,23 +24,29 @@ def decoded_by(weights: dict[str, Tensor], c: Tensor | None) -> Callable[[Tensor
 
 
 def expect_reconstruction(
-    seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
+    seen: Observation,
+    weights: dict[str, Tensor],
+    x: Tensor,
+    c: Tensor | None,
+    also: Sequence[Tensor] = (),
+    others: Callable[[Posteriors, Decode], Sequence[Candidate]] = lambda posterior, decode: (),
 ) -> None:
-    """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call."""
+    """The decoder's image of the posterior mean (or of one of the codes in `also`), the same at every call.
+
+    others: further mistakes with their images, as a function of the posterior for some labels and of the decoder.
+    """
     first = expect_deterministic(seen, len(x), decoded_by(weights, c)).double().flatten(1)
 
     def posterior(labels: Tensor | None) -> Posterior:
-        return Posterior(*expected.halves(small.encoded(weights, x, labels)))
+        mu, log_sigma = small.encoded(weights, x, labels).chunk(2, dim=-1)
+        return Posterior(mu, log_sigma)
 
     def decode(code: Tensor, labels: Tensor | None = c) -> Tensor:
         return small.decoded(weights, code, labels)
 
     if any(torch.allclose(first, decode(code), atol=1e-4) for code in also):
         return
-    known = candidates(mistakes.RECONSTRUCTIONS, posterior(c), decode)
-    if c is not None:
-        case = cvae_mistakes.Labelled(c, lambda labels: posterior(labels).mu, decode)
-        known += candidates(cvae_mistakes.RECONSTRUCTIONS, case)
+    known = [*candidates(mistakes.RECONSTRUCTIONS, posterior(c), decode), *others(posterior, decode)]
     expect_close(
         first,
         decode(posterior(c).mu),

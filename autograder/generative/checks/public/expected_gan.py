@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from autograder.judging import Mistake, Observation, candidates, expect, first_shown
 
-from ...mistakes.hidden.gan_training import (
+from ...mistakes.public.gan_losses import (
     DISCRIMINATOR_MISTAKES,
     EVALUATION_MODE,
     GENERATOR_MISTAKES,
@@ -30,8 +30,8 @@ from ...mistakes.hidden.gan_training import (
 )
 from ...mistakes.public.gan_training import WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stand_in_loss
-from ..public.judge_training_step import events, expect_begun_as_given, order_of_steps, parameters_of
-from ..public.models_gan import discriminator_from, generator_from
+from .judge_training_step import events, expect_begun_as_given, order_of_steps, parameters_of
+from .models_gan import discriminator_from, generator_from
 
 # The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.
 LOSSES: tuple[Loss, ...] = (F.binary_cross_entropy_with_logits, stand_in_loss)

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from autograder.judging import Candidate, Draw, Mistake, Submission, expect, fail
 
-from ...mistakes.hidden import gan_training as mistakes
+from ...mistakes.public import gan_losses as mistakes
 from ...mistakes.public.gan_training import FAKES_NOT_DETACHED
-from ..public.judge_training_step import ask_phases
-from ..public.models_gan import discriminator_state, generator_state
 from .expected_gan import (
     LOSSES,
     NEAR,
@@ -29,6 +27,8 @@ from .expected_gan import (
     near,
     weights,
 )
+from .judge_training_step import ask_phases
+from .models_gan import discriminator_state, generator_state
 
 
 def ask_in_a_row(

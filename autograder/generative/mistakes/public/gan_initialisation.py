@@ -1,0 +1,84 @@
+"""Mistakes in a DCGAN's initialisation, recognised by a layer's weight, or by a batch normalisation's weights of several models."""
+
+from __future__ import annotations
+
+import math
+
+from autograder.judging import Mistake
+
+from .gan import BATCH_NORMS_MISSED
+
+STD = 0.02  # of every initialised weight
+
+
+VARIANCE_FOR_DEVIATION = Mistake(
+    "init-variance",
+    "0.02 is used as the variance; it is the standard deviation.",
+    hint="torch.nn.init.normal_ takes the standard deviation.",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.std().item() / math.sqrt(STD) - 1) < 0.15,
+)
+CONVOLUTIONS_UNIFORM = Mistake(
+    "init-convolutions-uniform",
+    "The weights are drawn from a uniform distribution.",
+    hint="Draw them from N(0, 0.02).",
+    questions=("2-1a",),
+    # The largest value of U(-b, b) is b, and its standard deviation b / sqrt(3).
+    shows=lambda weight: (
+        0.95 < weight.abs().max().item() / (weight.std().item() * math.sqrt(3) + 1e-12) < 1.05
+    ),
+)
+CONVOLUTIONS_AROUND_ONE = Mistake(
+    "init-convolutions-around-one",
+    "The convolutions' weights are drawn with mean 1.",
+    hint="Draw them from N(0, 0.02); only batch normalisations have mean 1.",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.mean().item() - 1) < 0.1,
+)
+CONVOLUTION_MISTAKES = (VARIANCE_FOR_DEVIATION, CONVOLUTIONS_UNIFORM, CONVOLUTIONS_AROUND_ONE)
+
+BATCH_NORMS_AROUND_ZERO = Mistake(
+    "init-batch-norms-around-zero",
+    "The batch normalisations' weights are drawn with mean 0, like the convolutions'.",
+    hint="Draw them from N(1, 0.02).",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.mean().item()) < 0.1,
+)
+BATCH_NORMS_OTHER_SPREAD = Mistake(
+    "init-batch-norms-other-spread",
+    "The batch normalisations' weights are drawn with a standard deviation other than 0.02.",
+    hint="Draw them from N(1, 0.02).",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.mean().item() - 1) < 0.02 and abs(weight.std().item() / STD - 1) > 0.3,
+)
+BATCH_NORM_MISTAKES = (BATCH_NORMS_MISSED, BATCH_NORMS_AROUND_ZERO, VARIANCE_FOR_DEVIATION)
+BATCH_NORM_BIASES_DRAWN = Mistake(
+    "init-batch-norm-biases-drawn",
+    "The biases of the batch normalisations are drawn too.",
+    hint="Set them to 0.",
+    questions=("2-1a",),
+    shows=lambda bias: bool(bias.std() > 0),
+)
+BATCH_NORM_BIASES_ONE = Mistake(
+    "init-batch-norm-biases-one",
+    "The biases of the batch normalisations are 1, as if they were weights.",
+    hint="Set them to 0.",
+    questions=("2-1a",),
+    shows=lambda bias: bool((bias == 1).all()),
+)
+BATCH_NORM_BIAS_MISTAKES = (BATCH_NORM_BIASES_DRAWN, BATCH_NORM_BIASES_ONE)
+
+LINEAR_LAYERS_TOO = Mistake(
+    "init-linear-layers",
+    "The linear layers are initialised with N(0, 0.02) too.",
+    hint="Change convolutions and batch normalisations only.",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.std().item() / STD - 1) < 0.15 and bool(weight.abs().max() > 2.8 * STD),
+)
+LINEAR_BIASES_ZERO = Mistake(
+    "init-linear-biases-zero",
+    "The biases of the linear layers are set to 0.",
+    hint="Change convolutions and batch normalisations only.",
+    questions=("2-1a",),
+    shows=lambda bias: bool((bias == 0).all()),
+)
