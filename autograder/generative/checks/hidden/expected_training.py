@@ -13,6 +13,7 @@ from torch import Tensor
 from autograder.judging import Mistake, Observation, expect, expect_equal, fail
 
 from ...mistakes.hidden import training as mistakes
+from ...mistakes.public import training as known
 from ..public.judge_common import expect_no_seed
 from ..public.models_autoencoder import Sizes
 from .expected_steps import Batch, Loss, Losses, Parameters, simulate
@@ -124,7 +125,7 @@ class Run:
             self.seen.flag("training"),
             expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
             seen="evaluation mode",
-            mistake=mistakes.NOT_IN_TRAINING_MODE,
+            mistake=known.NOT_IN_TRAINING_MODE,
         )
         expect_no_seed(self.seen.flag("seed_kept"), "training")
 
@@ -156,7 +157,7 @@ class Run:
         found += [m for m in self._wrong_totals if self._fits(self._simulated(m.id)[0])]
         rates = self.seen.get("rates")
         if not found and isinstance(rates, list) and len(set(rates)) > 1:
-            found = [mistakes.RATE_CHANGES]
+            found = [known.RATE_CHANGES]
         return found
 
     def expect_history(self, name: str, seen: Sequence[float], what: str) -> None:

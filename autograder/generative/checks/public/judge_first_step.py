@@ -6,6 +6,7 @@ gradient: whatever the optimiser, its first step goes against that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from autograder.judging import Draw, Submission, expect
+from autograder.judging import Draw, Mistake, Observation, Submission, expect
 
+from ...mistakes.public import training as mistakes
 from ...stand_ins import autoencoder as stand_in
 from ...stand_ins import layers, models
 from . import models_autoencoder as small
@@ -22,6 +24,9 @@ from . import models_autoencoder as small
 Parameters = Mapping[str, Tensor]
 # Share of the gradient, by size, that a step goes against: nearly all of it in a right loop, half of it by guessing.
 AGREEMENT = 0.95
+STEPS = 4  # on one batch, to see the size of a step
+NEAR = 0.012  # relative; gradients that pile up fall behind by 0.034
+PARTS = ("encoder", "decoder")
 
 
 @dataclass(frozen=True)
@@ -106,29 +111,8 @@ def expect_first_step(submission: Submission, draw: Draw, probe: str, labels: in
 
     labels: the number of classes of a conditional model; 0 for one without.
     """
-    n, nz = draw.size("batch", 4, 8), draw.size("latent", 3, 6)
-    auto_encoder = probe == "autoencoder.train_autoencoder"
-    weights = small.weights(draw, nz, outputs=nz if auto_encoder else None, labels=labels)
-    images, classes = draw.uniform(n, 1, 28, 28), draw.integers(0, labels or 10, n)
-    # With this beta only the reconstructions matter.
-    beta = {} if auto_encoder else {"beta": 1e-6}
-    seen = submission.ask(
-        probe,
-        weights=weights,
-        **beta,
-        images=images,
-        labels=classes,
-        batch_size=n,
-        epochs=1,
-        learning_rate=5e-3,
-    )
-    run = Run(weights, images, classes if labels else None, own=seen.get("own") is True)
-    reported = seen.part("parameters", what="the model's parameters after training")
-    start = run.start
-    ways = {
-        name: reported.tensor(name, list(value.shape), what=f"the parameter {name} after training") - value
-        for name, value in start.items()
-    }
+    run, seen, _ = _train(submission, draw, probe, labels, epochs=1, rate=5e-3)
+    start, ways = run.start, _ways(run, seen)
     hint = "In every iteration: forward, loss, clear the gradients, backward, optimiser step."
     expect(
         any(way.dim() == 2 and bool(way.any()) for way in ways.values()),
@@ -142,6 +126,38 @@ def expect_first_step(submission: Submission, draw: Draw, probe: str, labels: in
         seen="parameters that have changed in another way",
         hint=hint,
     )
+
+
+def _train(
+    submission: Submission, draw: Draw, probe: str, labels: int, epochs: int, rate: float
+) -> tuple[Run, Observation, float]:
+    """Trains a given model on a single batch. Returns the run, what was seen of it, and the learning rate."""
+    n, nz = draw.size("batch", 4, 8), draw.size("latent", 3, 6)
+    auto_encoder = probe == "autoencoder.train_autoencoder"
+    weights = small.weights(draw, nz, outputs=nz if auto_encoder else None, labels=labels)
+    images, classes = draw.uniform(n, 1, 28, 28), draw.integers(0, labels or 10, n)
+    # With this beta only the reconstructions matter.
+    beta = {} if auto_encoder else {"beta": 1e-6}
+    seen = submission.ask(
+        probe,
+        weights=weights,
+        **beta,
+        images=images,
+        labels=classes,
+        batch_size=n,
+        epochs=epochs,
+        learning_rate=rate,
+    )
+    return Run(weights, images, classes if labels else None, own=seen.get("own") is True), seen, rate
+
+
+def _ways(run: Run, seen: Observation) -> dict[str, Tensor]:
+    """How each parameter has changed."""
+    reported = seen.part("parameters", what="the model's parameters after training")
+    return {
+        name: reported.tensor(name, list(value.shape), what=f"the parameter {name} after training") - value
+        for name, value in run.start.items()
+    }
 
 
 def _goes_down(run: Run, loss: Callable[[Tensor], Tensor], start: Parameters, ways: Parameters) -> bool:
@@ -165,3 +181,86 @@ def _chain(parameters: Parameters, part: str, x: Tensor) -> Tensor:
         x = x @ parameters[f"{part}.{i}.weight"].T + parameters[f"{part}.{i}.bias"]
         x = x.clamp(min=0) if i < 2 else x
     return x
+
+
+def expect_adams_steps(submission: Submission, draw: Draw, probe: str, labels: int = 0) -> None:
+    """Trains a given model on a single batch with a tiny rate, and raises a fault unless its parameters move as Adam moves them.
+
+    With next to no change, every step sees the same gradient; Adam then moves each parameter by the rate, whatever the gradient's
+    size.
+    """
+    run, seen, rate = _train(submission, draw, probe, labels, epochs=STEPS, rate=draw.number(1e-4, 3e-4))
+    expect(
+        seen.flag("training"),
+        expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
+        seen="evaluation mode",
+        mistake=mistakes.NOT_IN_TRAINING_MODE,
+    )
+    found = min((_moves(run, loss, seen, rate) for loss in run.losses), key=lambda moves: moves.off)
+    expect(
+        found.off < NEAR,
+        expected=f"weights that {STEPS} steps of Adam move by {STEPS} times the learning rate",
+        seen=f"weights that moved by {found.words} times the learning rate",
+        hint="One Adam over all of the model's parameters with this learning rate; one step per batch, the gradients cleared.",
+        mistake=found.mistake(),
+    )
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How far the weights moved against their gradients, in learning rates: the median of each layer.
+
+    rate: the learning rate. plain: whether they moved along the gradients themselves.
+    """
+
+    medians: Mapping[str, float]
+    rate: float
+    plain: bool
+
+    @property
+    def off(self) -> float:
+        """The largest relative distance from what Adam does."""
+        return self.distance(STEPS)
+
+    def distance(self, times: float) -> float:
+        return max(abs(median - times) / times for median in self.medians.values())
+
+    @property
+    def words(self) -> str:
+        low, high = min(self.medians.values()), max(self.medians.values())
+        return f"{low:.3g}" if high - low < 0.01 * abs(high) else f"{low:.3g} to {high:.3g}"
+
+    def mistake(self) -> Mistake | None:
+        moved = {part: [m for name, m in self.medians.items() if name.startswith(part)] for part in PARTS}
+        still = [part for part, medians in moved.items() if not any(medians)]
+        if len(still) == 1:
+            return mistakes.DECODER_ALONE if still == ["encoder"] else mistakes.ENCODER_ALONE
+        if self.distance(STEPS * 1e-3 / self.rate) < 2 * NEAR:
+            return mistakes.RATE_LEFT_OUT
+        if self.plain:
+            return mistakes.SGD
+        return mistakes.NOT_CLEARED if self.distance(_piled_up(STEPS)) < NEAR else None
+
+
+def _piled_up(steps: int) -> float:
+    """How far Adam goes, in learning rates, when equal gradients pile up: 1, 2, 3, ... times one gradient."""
+    first = second = gone = 0.0
+    for n in range(1, steps + 1):
+        first, second = 0.9 * first + 0.1 * n, 0.999 * second + 0.001 * n * n
+        gone += first / (1 - 0.9**n) / math.sqrt(second / (1 - 0.999**n))
+    return gone
+
+
+def _moves(run: Run, loss: Callable[[Tensor], Tensor], seen: Observation, rate: float) -> Moves:
+    start, ways = run.start, _ways(run, seen)
+    free = {name: value.double().requires_grad_() for name, value in start.items()}
+    loss(run.reconstructed(free)).backward()
+    medians, along = {}, []
+    for name, way in ways.items():
+        gradient = free[name].grad
+        if way.dim() != 2 or gradient is None:
+            continue
+        large = gradient.abs() >= gradient.abs().flatten().quantile(0.8).clamp(min=1e-7)
+        medians[name] = float((-way * gradient.sign())[large].median()) / rate
+        along.append(float((way + STEPS * rate * gradient).norm() / (STEPS * rate * gradient.norm())))
+    return Moves(medians, rate, plain=max(along) < 0.1)

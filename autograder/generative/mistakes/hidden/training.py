@@ -7,7 +7,7 @@ from typing import Any
 
 from autograder.judging import Candidate, Mistake, candidates
 
-from ..public.training import LOOPS
+from ..public.training import DECODER_ALONE, ENCODER_ALONE, LOOPS, NOT_CLEARED, RATE_LEFT_OUT, SGD
 
 LABELLED = ("1-8",)
 TERMS = ("1-5", "1-8")  # losses of several terms
@@ -37,28 +37,8 @@ LABELS_SHUFFLED = Mistake(
     hint="Pass the labels of the batch in the loader's order.",
     questions=LABELLED,
 )
-NOT_IN_TRAINING_MODE = Mistake(
-    "training-mode-not-set",
-    "The model is not switched to training mode.",
-    hint="Call model.train() before the first step.",
-    questions=LOOPS,
-)
 
 # Steps: each with the settings of `simulate` (checks/hidden/expected_steps.py) that make the mistake.
-RATE_LEFT_OUT = Mistake(
-    "training-rate-left-out",
-    "Adam's learning rate is left out: it trains with the default, 1e-3.",
-    hint="Use Adam(..., lr=learning_rate).",
-    questions=LOOPS,
-    once=True,
-)
-NOT_CLEARED = Mistake(
-    "training-gradients-not-cleared",
-    "The gradients are not cleared: those of earlier batches are added to them.",
-    hint="Call optimizer.zero_grad() once in every iteration.",
-    questions=LOOPS,
-    once=True,
-)
 ADAM_EVERY_EPOCH = Mistake(
     "training-adam-every-epoch",
     "A new Adam is made every epoch, so its state is lost.",
@@ -70,13 +50,6 @@ ADAM_EVERY_BATCH = Mistake(
     "training-adam-every-batch",
     "A new Adam is made for every batch, so its state is lost.",
     hint="Make the optimiser once, before the loops.",
-    questions=LOOPS,
-    once=True,
-)
-SGD = Mistake(
-    "training-sgd",
-    "The optimiser is plain gradient descent (SGD), not Adam.",
-    hint="Use torch.optim.Adam.",
     questions=LOOPS,
     once=True,
 )
@@ -94,20 +67,6 @@ NO_STEP = Mistake(
     questions=LOOPS,
     once=True,
 )
-DECODER_ALONE = Mistake(
-    "training-decoder-alone",
-    "Only the decoder is trained.",
-    hint="Pass model.parameters() to the optimiser.",
-    questions=LOOPS,
-    once=True,
-)
-ENCODER_ALONE = Mistake(
-    "training-encoder-alone",
-    "Only the encoder is trained.",
-    hint="Pass model.parameters() to the optimiser.",
-    questions=LOOPS,
-    once=True,
-)
 WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
     (RATE_LEFT_OUT, {"rate": 1e-3}),
     (NOT_CLEARED, {"clear": False}),
@@ -118,12 +77,6 @@ WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
     (NO_STEP, {"kind": "none"}),
     (DECODER_ALONE, {"only": "decoder"}),
     (ENCODER_ALONE, {"only": "encoder"}),
-)
-RATE_CHANGES = Mistake(
-    "training-rate-changes",
-    "The learning rate changes during training.",
-    hint="Keep the learning rate constant.",
-    questions=LOOPS,
 )
 
 # Totals: `gives` is what is minimised, as a function of the losses by name.

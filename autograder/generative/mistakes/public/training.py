@@ -31,3 +31,52 @@ BATCHES_NOT_FLATTENED = Mistake(
     hint="Use x.reshape(len(x), 1, 784) or x.flatten(1).unsqueeze(1).",
     questions=LOOPS,
 )
+
+# Steps, by their size.
+NOT_IN_TRAINING_MODE = Mistake(
+    "training-mode-not-set",
+    "The model is not switched to training mode.",
+    hint="Call model.train() before the first step.",
+    questions=LOOPS,
+)
+RATE_LEFT_OUT = Mistake(
+    "training-rate-left-out",
+    "Adam's learning rate is left out: it trains with the default, 1e-3.",
+    hint="Use Adam(..., lr=learning_rate).",
+    questions=LOOPS,
+    once=True,
+)
+NOT_CLEARED = Mistake(
+    "training-gradients-not-cleared",
+    "The gradients are not cleared: those of earlier batches are added to them.",
+    hint="Call optimizer.zero_grad() once in every iteration.",
+    questions=LOOPS,
+    once=True,
+)
+SGD = Mistake(
+    "training-sgd",
+    "The optimiser is plain gradient descent (SGD), not Adam.",
+    hint="Use torch.optim.Adam.",
+    questions=LOOPS,
+    once=True,
+)
+DECODER_ALONE = Mistake(
+    "training-decoder-alone",
+    "Only the decoder is trained.",
+    hint="Pass model.parameters() to the optimiser.",
+    questions=LOOPS,
+    once=True,
+)
+ENCODER_ALONE = Mistake(
+    "training-encoder-alone",
+    "Only the encoder is trained.",
+    hint="Pass model.parameters() to the optimiser.",
+    questions=LOOPS,
+    once=True,
+)
+RATE_CHANGES = Mistake(
+    "training-rate-changes",
+    "The learning rate changes during training.",
+    hint="Keep the learning rate constant.",
+    questions=LOOPS,
+)
