@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from autograder.judging import Draw, Mistake, Observation, Submission, expect
+from autograder.judging import Draw, Mistake, Observation, Submission, close, expect, fail
 
 from ...mistakes.public import training as mistakes
 from ...stand_ins import autoencoder as stand_in
@@ -189,7 +190,7 @@ def expect_adams_steps(submission: Submission, draw: Draw, probe: str, labels: i
     With next to no change, every step sees the same gradient; Adam then moves each parameter by the rate, whatever the gradient's
     size.
     """
-    run, seen, rate = _train(submission, draw, probe, labels, epochs=STEPS, rate=draw.number(1e-4, 3e-4))
+    run, seen, rate = _train(submission, draw, probe, labels, epochs=STEPS, rate=draw.number(1e-5, 3e-5))
     expect(
         seen.flag("training"),
         expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
@@ -202,7 +203,44 @@ def expect_adams_steps(submission: Submission, draw: Draw, probe: str, labels: i
         expected=f"weights that {STEPS} steps of Adam move by {STEPS} times the learning rate",
         seen=f"weights that moved by {found.words} times the learning rate",
         hint="One Adam over all of the model's parameters with this learning rate; one step per batch, the gradients cleared.",
-        mistake=found.mistake(),
+        mistake=found.mistake() or (mistakes.SGD if _goes_along(submission, draw, probe, labels) else None),
+    )
+    _expect_first_entry(run, seen)
+
+
+def _goes_along(submission: Submission, draw: Draw, probe: str, labels: int) -> bool:
+    """Whether one step with a large rate moves the weights by the rate times the gradient."""
+    run, seen, rate = _train(submission, draw, probe, labels, epochs=1, rate=1.0)
+    return any(_moves(run, loss, seen, rate, 1).plain for loss in run.losses)
+
+
+def _expect_first_entry(run: Run, seen: Observation) -> None:
+    """Raises a fault unless the first entry of the history is the loss of the first batch."""
+    history = seen.get("history")
+    entries = history.get("rec_loss") if isinstance(history, Mapping) else history
+    part = Observation({"first": entries[0] if isinstance(entries, list) and entries else None})
+    first = part.number("first", what="the first entry of the history")
+    with torch.no_grad():
+        start = {name: value.double() for name, value in run.start.items()}
+        right = [float(loss(run.reconstructed(start))) for loss in run.losses]
+        if run.variational and not run.own:  # the given model's own loss is another one
+            given: Any = run.given.double()
+            c = () if run.labels is None else (run.labels,)
+            right.insert(0, float(given.loss(run.x, given(run.x, *c))[1]["rec_loss"]))
+    if any(close(first, value, rtol=1e-2, atol=1e-6) for value in right):
+        return
+    wrong = [
+        (mistakes.HISTORY_SUMMED_OVER_BATCH, len(run.images)),
+        (mistakes.HISTORY_SUMMED_OVER_PIXELS, small.PIXELS),
+    ]
+    fail(
+        expected=f"the first entry of the history: the loss of the first batch, {right[0]:.4f}",
+        seen=f"{first:.4f}",
+        mistake=next(
+            (m for m, times in wrong if any(close(first, times * v, rtol=1e-2, atol=1e-6) for v in right)),
+            None,
+        ),
+        hint="Record the loss of the batch that the step is taken on.",
     )
 
 
@@ -233,12 +271,11 @@ class Moves:
     def mistake(self) -> Mistake | None:
         moved = {part: [m for name, m in self.medians.items() if name.startswith(part)] for part in PARTS}
         still = [part for part, medians in moved.items() if not any(medians)]
-        if len(still) == 1:
+        if len(still) == 1 and max(self.medians.values()) > 0.5:
             return mistakes.DECODER_ALONE if still == ["encoder"] else mistakes.ENCODER_ALONE
-        if self.distance(STEPS * 1e-3 / self.rate) < 2 * NEAR:
+        # Steps this large change the gradient, so they fall behind.
+        if self.distance(STEPS * 1e-3 / self.rate) < 0.5:
             return mistakes.RATE_LEFT_OUT
-        if self.plain:
-            return mistakes.SGD
         return mistakes.NOT_CLEARED if self.distance(_piled_up(STEPS)) < NEAR else None
 
 
@@ -251,7 +288,9 @@ def _piled_up(steps: int) -> float:
     return gone
 
 
-def _moves(run: Run, loss: Callable[[Tensor], Tensor], seen: Observation, rate: float) -> Moves:
+def _moves(
+    run: Run, loss: Callable[[Tensor], Tensor], seen: Observation, rate: float, steps: int = STEPS
+) -> Moves:
     start, ways = run.start, _ways(run, seen)
     free = {name: value.double().requires_grad_() for name, value in start.items()}
     loss(run.reconstructed(free)).backward()
@@ -262,5 +301,5 @@ def _moves(run: Run, loss: Callable[[Tensor], Tensor], seen: Observation, rate: 
             continue
         large = gradient.abs() >= gradient.abs().flatten().quantile(0.8).clamp(min=1e-7)
         medians[name] = float((-way * gradient.sign())[large].median()) / rate
-        along.append(float((way + STEPS * rate * gradient).norm() / (STEPS * rate * gradient.norm())))
+        along.append(float((way + steps * rate * gradient).norm() / (steps * rate * gradient.norm() + 1e-30)))
     return Moves(medians, rate, plain=max(along) < 0.1)

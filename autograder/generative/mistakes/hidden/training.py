@@ -7,7 +7,17 @@ from typing import Any
 
 from autograder.judging import Candidate, Mistake, candidates
 
-from ..public.training import DECODER_ALONE, ENCODER_ALONE, LOOPS, NOT_CLEARED, RATE_LEFT_OUT, SGD
+from ..public.training import (
+    DECODER_ALONE,
+    ENCODER_ALONE,
+    HISTORY_SUMMED_OVER_BATCH,
+    HISTORY_SUMMED_OVER_PIXELS,
+    LOOPS,
+    NOT_CLEARED,
+    RATE_LEFT_OUT,
+    RIGHT_ENTRY,
+    SGD,
+)
 
 LABELLED = ("1-8",)
 TERMS = ("1-5", "1-8")  # losses of several terms
@@ -99,23 +109,6 @@ WITHOUT_BETA = Mistake(
 WRONG_TOTALS = (REC_ALONE, WITHOUT_BETA)
 
 # The history: `gives` is the list of entries, as a function of the right ones and of the batches' lengths.
-RIGHT_ENTRY = "Record the loss of the batch that the step is taken on."
-HISTORY_SUMMED_OVER_BATCH = Mistake(
-    "history-summed-over-batch",
-    "The recorded loss is summed over the batch.",
-    hint=RIGHT_ENTRY,
-    questions=LOOPS,
-    gives=lambda right, lengths: [r * n for r, n in zip(right, lengths, strict=True)],
-    once=True,
-)
-HISTORY_SUMMED_OVER_PIXELS = Mistake(
-    "history-summed-over-pixels",
-    "The recorded loss is summed over pixels.",
-    hint=RIGHT_ENTRY,
-    questions=LOOPS,
-    gives=lambda right, lengths: [r * 784 for r in right],
-    once=True,
-)
 HISTORY_RUNNING_MEANS = Mistake(
     "history-running-means",
     "The entries are running means.",

@@ -80,3 +80,22 @@ RATE_CHANGES = Mistake(
     hint="Keep the learning rate constant.",
     questions=LOOPS,
 )
+
+# The history: `gives` is the list of entries, as a function of the right ones and of the batches' lengths.
+RIGHT_ENTRY = "Record the loss of the batch that the step is taken on."
+HISTORY_SUMMED_OVER_BATCH = Mistake(
+    "history-summed-over-batch",
+    "The recorded loss is summed over the batch.",
+    hint=RIGHT_ENTRY,
+    questions=LOOPS,
+    gives=lambda right, lengths: [r * n for r, n in zip(right, lengths, strict=True)],
+    once=True,
+)
+HISTORY_SUMMED_OVER_PIXELS = Mistake(
+    "history-summed-over-pixels",
+    "The recorded loss is summed over pixels.",
+    hint=RIGHT_ENTRY,
+    questions=LOOPS,
+    gives=lambda right, lengths: [r * 784 for r in right],
+    once=True,
+)
