@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -93,9 +94,19 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
 
 
 def codes_on(tape: Tape) -> dict[str, Any]:
-    """The codes of the generator's first and last call, and whether the stand-in of the loss was called."""
-    codes = [event["noise"] for event in tape if event["event"] == "generator"]
+    """The codes of the generator's first and last call, and whether the stand-in of the loss was called.
+
+    second: the first codes that differ from those of the call before. changes: how often codes differed so, calls with the first
+    ones left out. training: whether it was in training mode where there were gradients.
+    """
+    calls = [event for event in tape if event["event"] == "generator"]
+    codes = [event["noise"] for event in calls]
+    others = [c for n, c in enumerate(codes) if n == 0 or not torch.equal(c, codes[0])]
+    changed = [after for before, after in pairwise(others) if not torch.equal(before, after)]
     return {
+        "second": changed[0] if changed else None,
+        "changes": len(changed),
+        "training": any(event["training"] and event["grad"] for event in calls),
         "first": codes[0] if codes else None,
         "last": codes[-1] if codes else None,
         "own_loss": tape.own_loss,

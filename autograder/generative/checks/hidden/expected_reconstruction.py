@@ -118,6 +118,9 @@ class ComparedSearch:
     def samples_changed(self) -> bool:
         return not self.found.seen.flag("unchanged")
 
+    def fits_rate(self, rate: float) -> bool:
+        return self.fits(adam(rate))
+
     def hardly_moved(self) -> bool:
         generator = generator_from(self.found.state).eval()
         descent = reached_by_search(

@@ -61,7 +61,7 @@ def expect_kl(seen: Observation, case: LossCase) -> None:
         rtol=1e-3,
         atol=1e-5,
         what="kl_loss",
-        mistakes=mistakes.kl_losses(Posterior(*expected.halves(case.q)), case.beta),
+        mistakes=known.kl_losses(Posterior(*expected.halves(case.q)), case.beta),
         hint="KL[q(z|x) || N(0, I)] of each element from kl_divergence, then the mean over everything.",
     )
 
@@ -129,7 +129,7 @@ def _wrong_totals(case: LossCase, right: Mapping[str, Tensor]) -> Iterator[Candi
     """The totals of known mistakes in kl_loss, in rec_loss or in their sum; other checks are about these mistakes."""
     posterior = Posterior(*expected.halves(case.q))
     for rec_loss in right.values():
-        for wrong in mistakes.kl_losses(posterior, case.beta):
+        for wrong in known.kl_losses(posterior, case.beta):
             yield wrong.mistake.giving(rec_loss + case.beta * wrong.value)
         yield from candidates(known.TOTALS, known.Terms(rec_loss, case.kl, case.beta))
     for wrong in mistakes.rec_losses(case.rec.double(), case.x.double()):

@@ -21,8 +21,8 @@ from autograder.judging import (
 )
 from autograder.judging.properties import for_all
 
-from ...mistakes.hidden import autoencoder as mistakes
 from ...mistakes.public import layers as known
+from ...mistakes.public import reconstruction_loss as mistakes
 from ..public import judge_calls as calls
 from ..public import judge_common as common
 from .expected_vae import expect_gradient

@@ -17,8 +17,8 @@ from autograder.judging import (
     fail,
 )
 
-from ...mistakes.hidden.gan import LOSS_MISTAKES, LOSS_WITHOUT_GRAPH
 from ...mistakes.public.gan import USE_LOGITS, LossCase
+from ...mistakes.public.gan_classification import LOSS_MISTAKES, LOSS_WITHOUT_GRAPH
 from ..public.judge_gan import ask_loss, loss_number, mistake_at_large_logits
 
 LOSS = "_classification_loss(logits, labels): sigmoid, then binary cross-entropy, the mean over the batch."

@@ -127,13 +127,13 @@ def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -
         not found.seen.flag("graph"),
         expected="a float and images without a graph",
         seen="a result that is still attached to its autograd graph",
-        mistake=mistakes.GRAPH_KEPT,
+        mistake=known.GRAPH_KEPT,
     )
     expect(
         found.seen.flag("unchanged"),
         expected="the samples left as they were",
         seen="samples that were changed",
-        mistake=mistakes.SAMPLES_CHANGED,
+        mistake=known.SAMPLES_CHANGED,
     )
     right, generator = found.error(images), generator_from(found.state).eval()
     close_enough = any(abs(loss - value) <= 0.01 * value + 1e-6 for value in found.accepted(images))
@@ -202,7 +202,7 @@ def test_any_number_of_images(submission: Submission, shared_draw: Draw) -> None
         fail(
             expected=expected,
             seen=f"{reason.seen}; it works for {fixed.count} images",
-            mistake=mistakes.NUMBER_FIXED,
+            mistake=known.NUMBER_FIXED,
         )
     if makes_another_number(found):
         fixed = ask_fixed_search(submission, shared_draw, state, OTHER_MODES)
@@ -210,6 +210,6 @@ def test_any_number_of_images(submission: Submission, shared_draw: Draw) -> None
         fail(
             expected=expected,
             seen=f"another number of images{works}",
-            mistake=None if fixed is None else mistakes.NUMBER_FIXED,
+            mistake=None if fixed is None else known.NUMBER_FIXED,
         )
     expect_searched(found)

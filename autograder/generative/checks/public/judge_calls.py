@@ -8,10 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.judging import Candidate, Mistake, NoAnswer, Observation, Submission, close, expect, fail
+from autograder.judging import (
+    Candidate,
+    Draw,
+    Fault,
+    Mistake,
+    NoAnswer,
+    Observation,
+    Submission,
+    close,
+    expect,
+    fail,
+)
 from autograder.judging.observation import FLOATS
 
 from ...mistakes.public import autoencoder, common, labels, posterior, training
+from ...mistakes.public.reconstruction_loss import LossCase, wrong_losses
 from .models_autoencoder import PIXELS
 
 Trial = tuple[Mapping[str, Any], Mistake]  # changed inputs, and the mistake if the call works with them
@@ -60,6 +72,23 @@ def loss_trials(x_hat: Tensor, x: Tensor) -> list[Trial]:
     return [
         ({"x": x.reshape(x_hat.shape)}, autoencoder.ORIGINALS_NOT_RESHAPED),
     ]
+
+
+def mistakes_in_loss(submission: Submission, draw: Draw, seen: Any, right: float) -> list[Candidate]:
+    """The mistake in reconstruction_loss that its value for a drawn prediction shows, as one that gives `seen`.
+
+    None where `seen` is right, where the function has no value there, or where several mistakes give it.
+    """
+    if close(seen, right, 1e-4, 1e-6):
+        return []
+    x_hat, x = (draw.uniform(7, 1, PIXELS, low=low, high=1 - low) for low in (0.05, 0.02))
+    try:
+        value = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x).number("loss")
+    except (Fault, NoAnswer):
+        return []
+    wrong = wrong_losses(LossCase(x_hat, x))
+    found = {c.mistake.id: c.mistake for c in wrong if close(value, c.value, 1e-3, 1e-6)}
+    return [mistake.giving(seen) for mistake in found.values()] if len(found) == 1 else []
 
 
 def misshapen(asked: Sequence[int]) -> list[Candidate]:

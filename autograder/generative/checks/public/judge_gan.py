@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.judging import Mistake, Observation, Submission, close, fail, first_shown
+from autograder.judging import (
+    Draw,
+    Fault,
+    Mistake,
+    NoAnswer,
+    Observation,
+    Submission,
+    candidates,
+    close,
+    fail,
+    first_shown,
+)
 
-from ...mistakes.public.gan import LARGE_LOGITS, LOSS_NOT_REDUCED, MISTAKES_AT_LARGE_LOGITS, InitialLayer
+from ...mistakes.public.gan import (
+    LARGE_LOGITS,
+    LOSS_NOT_REDUCED,
+    MISTAKES_AT_LARGE_LOGITS,
+    InitialLayer,
+    LossCase,
+)
+from ...mistakes.public.gan_classification import LOSS_MISTAKES
 
 
 def ask_loss(submission: Submission, logits: Tensor, labels: Tensor) -> Observation:
@@ -46,6 +65,19 @@ def mistake_at_large_logits(submission: Submission) -> Mistake | None:
         for size in LARGE_LOGITS
     }
     return first_shown(MISTAKES_AT_LARGE_LOGITS, losses)
+
+
+def mistake_in_loss(submission: Submission, draw: Draw) -> Mistake | None:
+    """Why a classification loss is wrong: shown by its value at drawn logits."""
+    logits, labels = draw.normal(9, 1, std=2, mean=0.5), (draw.permutation(9).view(9, 1) < 4).float()
+    try:
+        seen = ask_loss(submission, logits, labels).number("loss", what="the loss")
+    except (Fault, NoAnswer):
+        return None
+    right = F.softplus(logits).mean() - (logits * labels).mean()
+    known = candidates(LOSS_MISTAKES, LossCase(logits, labels, right))
+    found = {c.mistake.id: c.mistake for c in known if close(seen, c.value, rtol=1e-4, atol=1e-6)}
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def initial_layers(layers: Sequence[Observation]) -> list[InitialLayer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from autograder.judging import (
     expect,
     expect_close,
     fail,
+    first_shown,
 )
 
 from ...mistakes.public import gan_reconstruct as mistakes
@@ -29,6 +31,7 @@ PROBE = "gan_reconstruct.reconstruct"
 # Whether the generator and the discriminator are in training mode before a search. The generator is in it before most
 # searches, which shows code that forgets to change its mode; together, they show each network left in either mode.
 MODES, OTHER_MODES = [True, False], [False, True]
+RATE = 1e-2  # DCGAN.vis_learning_rate
 CLEARLY = 0.9  # of the zero codes' error: far below what short random steps reach
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -196,6 +199,75 @@ def expect_searched(found: Search) -> None:
         expected="a generator called with codes whose images are nearer to the given ones than those of the zero codes",
         seen=seen,
         hint="Let Adam change the codes so that _reconstruction_loss falls.",
+    )
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """The size of a search's first step: Adam's is its rate, whatever the gradient."""
+
+    size: float
+
+    def fits_rate(self, rate: float) -> bool:
+        return abs(self.size / rate - 1) < 0.05
+
+    def hardly_moved(self) -> bool:
+        return self.size < 1e-4
+
+
+def expect_search_as_asked(found: Search, asked: int) -> None:
+    """Raises Fault unless the codes start at zero and change 500 times, the generator in evaluation mode; nothing keeps a graph.
+
+    Code may search for one image after the other, and may generate the images of the last codes or not.
+    asked: the number of images that were given first; see ask_search.
+    """
+    seen = found.seen
+    expect(
+        found.count == asked,
+        expected=f"reconstruct works for {asked} images",
+        seen=f"it works for {found.count}",
+        mistake=mistakes.NUMBER_FIXED,
+    )
+    first = seen.tensor("first", (None, CODE_SIZE), what="the codes of the generator's first call")
+    expect(
+        float(first.abs().max()) <= 1e-6,
+        expected="codes that start at zero",
+        seen=f"codes up to {float(first.abs().max()):.3g}",
+        mistake=mistakes.RANDOM_START,
+    )
+    expect(
+        not seen.flag("training"),
+        expected="the generator in evaluation mode during the search",
+        seen="training mode",
+        mistake=mistakes.IN_TRAINING_MODE,
+    )
+    searches = math.ceil(found.count / len(first))
+    changes = seen.number("changes", what="how often the codes changed")
+    expect(
+        499 * searches <= changes <= 501 * searches,
+        expected="500 steps",
+        seen=f"codes that changed {changes / searches:.0f} times",
+        mistake=mistakes.STEPS_NOT_500 if changes else None,
+    )
+    size = float((seen.tensor("second", first.shape, what="the codes after one step") - first).abs().median())
+    expect(
+        abs(size / RATE - 1) < 0.02,
+        expected=f"codes that Adam's first step moves by vis_learning_rate, {RATE:g}",
+        seen=f"a step of {size:.3g}",
+        mistake=first_shown(mistakes.STEP_SIZES, FirstStep(size)),
+        hint="Give Adam lr=self.vis_learning_rate.",
+    )
+    expect(
+        not seen.flag("graph"),
+        expected="a loss and images without a graph",
+        seen="one of them is attached to its graph",
+        mistake=mistakes.GRAPH_KEPT,
+    )
+    expect(
+        seen.flag("unchanged"),
+        expected="the samples left as they were",
+        seen="samples that were changed in place",
+        mistake=mistakes.SAMPLES_CHANGED,
     )
 
 

@@ -133,7 +133,8 @@ def test_grey_costs_ln_2(submission: Submission, draw: Draw) -> None:
             math.log(2),
             rtol=1e-4,
             what=f"the loss of a prediction that is 0.5 everywhere, for x of shape {shape}",
-            mistakes=[
+            mistakes=calls.mistakes_in_loss(submission, draw, loss, math.log(2))
+            or [
                 mistakes.LOSS_ARGUMENTS_SWAPPED.giving(-0.5 * (x.log() + (1 - x).log()).mean()),
                 mistakes.LOSS_SUMMED_OVER_PIXELS.giving(784 * math.log(2)),
                 mistakes.LOSS_SUMMED.giving(784 * n * math.log(2)),
@@ -172,6 +173,7 @@ def test_truth_costs_least(submission: Submission, draw: Draw) -> None:
         expected=f"the smallest loss, near {entropy:.2f} (the mean entropy of these grey pixels), when x_hat is x",
         seen=f"{at_truth:.4f} at x_hat = x; {above:.4f} and {below:.4f} slightly away from it",
         hint="The prediction is the first argument, and the loss is a cross-entropy: not 0 for grey pixels.",
+        mistake=next((c.mistake for c in calls.mistakes_in_loss(submission, draw, at_truth, entropy)), None),
     )
 
 

@@ -22,7 +22,7 @@ from autograder.judging import (
 
 from ...mistakes.public import gan as mistakes
 from .judge_common import expect_repeated, repeated
-from .judge_gan import ask_loss, initial_layers, loss_number, mistake_at_large_logits
+from .judge_gan import ask_loss, initial_layers, loss_number, mistake_at_large_logits, mistake_in_loss
 
 CONSTRUCTION = (
     "DCGAN(spectral_norm=False, device=None) makes _generator, _discriminator, optimizerG and optimizerD on the device; its "
@@ -148,33 +148,44 @@ def test_classification_loss_has_known_values(submission: Submission, draw: Draw
     count = draw.integer(12, 40)
     undecided_too = (draw.permutation(count).view(count, 1) < draw.integer(3, count - 3)).float()
     undecided = torch.zeros(6, 1)
+    at_zero = loss_number(ask_loss(submission, undecided, labels), math.log(2), "the loss at logits of 0")
+    case = mistakes.LossCase(undecided, labels, right=math.log(2))
+    wrong = None if close(at_zero, math.log(2), rtol=1e-4, atol=1e-6) else mistake_in_loss(submission, draw)
     expect_close(
-        loss_number(ask_loss(submission, undecided, labels), math.log(2), "the loss at logits of 0"),
+        at_zero,
         math.log(2),
         what="the loss at logits of 0, where the probability is one half: ln 2",
-        mistakes=candidates(
-            mistakes.MISTAKES_AT_ZERO, mistakes.LossCase(undecided, labels, right=math.log(2))
-        ),
+        mistakes=[wrong.giving(at_zero)] if wrong else candidates(mistakes.MISTAKES_AT_ZERO, case),
     )
     # Of some logits: those of a discriminator that is undecided about a part of the images, and right about the others.
     share = undecided_too.mean().item()
     some = ask_loss(submission, 30 * (1 - undecided_too), torch.ones(count, 1))
+    at_some = loss_number(some, share * math.log(2), "the loss at logits of 0 and 30, labels 1")
+    wrong = (
+        None
+        if close(at_some, share * math.log(2), rtol=1e-3, atol=1e-6)
+        else mistake_in_loss(submission, draw)
+    )
     expect_close(
-        loss_number(some, share * math.log(2), "the loss at logits of 0 and 30, labels 1"),
+        at_some,
         share * math.log(2),
         rtol=1e-3,
         what=f"the loss at {undecided_too.sum():.0f} logits of 0 and {count - undecided_too.sum():.0f} of 30, all with label 1",
+        mistakes=[wrong.giving(at_some)] if wrong else (),
     )
-    sure = torch.full((6, 1), 100.0)
+    size = draw.number(30, 60)
+    sure = torch.full((6, 1), size)
     right = ask_loss(submission, sure, torch.ones(6, 1))
-    wrong = ask_loss(submission, sure, torch.zeros(6, 1))
+    sure_and_wrong = ask_loss(submission, sure, torch.zeros(6, 1))
     at_right = right.number("loss", what="the loss when the discriminator is sure and right", finite=False)
-    at_wrong = wrong.number("loss", what="the loss when the discriminator is sure and wrong", finite=False)
+    at_wrong = sure_and_wrong.number(
+        "loss", what="the loss when the discriminator is sure and wrong", finite=False
+    )
     finite = math.isfinite(at_right) and math.isfinite(at_wrong)
     expect(
-        finite and 0 <= at_right < 1e-3 and at_wrong > 5,
-        expected="close to 0 at logits of 100 and labels 1, and large (but finite) at logits of 100 and labels 0",
+        finite and 0 <= at_right < 1e-3 and abs(at_wrong / size - 1) < 0.01,
+        expected=f"close to 0 at logits of {size:.1f} and labels 1, and {size:.1f}, as large as the logits, at labels 0",
         seen=f"{at_right:.4g} and {at_wrong:.4g}",
         hint="The logits come first and the labels second.",
-        mistake=None if finite else mistake_at_large_logits(submission),
+        mistake=mistake_in_loss(submission, draw) or mistake_at_large_logits(submission),
     )

@@ -8,7 +8,13 @@ from autograder.judging import Draw, Submission, candidates, check, expect, expe
 
 from ...mistakes.public import gan_reconstruct as mistakes
 from .judge_gan import loss_number
-from .judge_reconstruct import ask_search, expect_loss_of, expect_searched, expect_untouched
+from .judge_reconstruct import (
+    ask_search,
+    expect_loss_of,
+    expect_search_as_asked,
+    expect_searched,
+    expect_untouched,
+)
 
 
 @check(
@@ -73,6 +79,16 @@ def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) 
         rtol=0.02,
     )
     expect_searched(found)
+
+
+@check(
+    "2-4",
+    points=0,
+    title="The search starts at zero and takes 500 steps in evaluation mode (for information)",
+    asks="reconstruct: codes start at zero, the generator is in evaluation mode, exactly 500 Adam steps; no graph is kept.",
+)
+def test_search_is_as_asked(submission: Submission, shared_draw: Draw) -> None:
+    expect_search_as_asked(ask_search(submission, shared_draw, 4), 4)
 
 
 @check(

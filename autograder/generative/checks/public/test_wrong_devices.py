@@ -63,6 +63,24 @@ def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> N
 
 
 @check(
+    "1-8",
+    points=0,
+    title="Batches and labels are moved to the model's device (for information)",
+    asks=DEVICE.format("train_cvae"),
+)
+def test_cvae_training_on_another_device(submission: Submission, draw: Draw) -> None:
+    batch, labels = draw.or_usual("batch", 4), draw.size("classes", 3, 10)
+    seen = submission.ask(
+        "cvae.train_elsewhere",
+        weights=small.weights(draw, draw.integer(3, 6), labels=labels),
+        images=draw.uniform(2 * batch, 1, 28, 28),
+        labels=draw.integers(0, labels, 2 * batch),
+        batch_size=batch,
+    )
+    common.expect_no_collision(seen, "train_cvae")
+
+
+@check(
     "1-9",
     points=0.5,
     title="The codes are drawn on the model's device",

@@ -11,7 +11,15 @@ from torch.nn.functional import binary_cross_entropy
 
 from autograder.judging import Mistake, first_shown
 
-from ..public.gan_reconstruct import IN_TRAINING_MODE
+from ..public.gan_reconstruct import (
+    GRADIENT_DESCENT,
+    IN_TRAINING_MODE,
+    RANDOM_START,
+    RATE_LEFT_OUT,
+    RATE_OF_TRAINING,
+    SAMPLES_CHANGED,
+    STEPS_NOT_500,
+)
 
 Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
 
@@ -31,6 +39,9 @@ class SearchCase(Protocol):
 
     def samples_changed(self) -> bool:
         """Whether the call changed its argument."""
+
+    def fits_rate(self, rate: float) -> bool:
+        """Whether a search with an Adam of this rate leads to the images."""
 
     def hardly_moved(self) -> bool:
         """Whether the images are where plain gradient descent at the same rate leads."""
@@ -75,46 +86,13 @@ RETURNS_MEAN_LOSS = Mistake(
     questions=("2-4",),
     once=True,
 )
-GRAPH_KEPT = Mistake(
-    "search-keeps-graph",
-    "The results are still attached to their autograd graph, which keeps the computation in memory.",
-    hint="Return loss.item(), and generate the images under torch.no_grad() or detach them.",
-    questions=("2-4",),
-)
 TRAINING_OPTIMISER = Mistake(
     "search-steps-training-optimiser",
     "reconstruct calls step() on optimizerG or optimizerD, which changes a network instead of the codes.",
     hint="Make a new Adam for the codes.",
     questions=("2-4",),
 )
-NUMBER_FIXED = Mistake(
-    "search-number-of-images-fixed",
-    "The number of images is hard-coded: reconstruct works for that number only.",
-    hint="Make one code for each image: len(samples) codes.",
-    questions=("2-4",),
-)
 
-SAMPLES_CHANGED = Mistake(
-    "search-changes-samples",
-    "The samples are changed in place.",
-    hint="Work on a copy of the samples, or leave them as they are.",
-    questions=("2-4",),
-    shows=lambda case: case.samples_changed(),
-)
-RANDOM_START = Mistake(
-    "search-starts-at-random",
-    "The codes start at random values.",
-    hint="Start at torch.zeros, so that the result is the same every time.",
-    questions=("2-4",),
-    shows=lambda case: case.first is not None and bool(case.first.abs().max() > 0.05),
-)
-GRADIENT_DESCENT = Mistake(
-    "search-by-gradient-descent",
-    "Plain gradient descent is used instead of Adam: the codes hardly move.",
-    hint="Make a torch.optim.Adam for the codes.",
-    questions=("2-4",),
-    shows=lambda case: case.hardly_moved(),
-)
 CODES_NEVER_MOVE = Mistake(
     "search-codes-never-move",
     "The images are those of the zero codes: the codes never move, or the first images are returned.",
@@ -122,33 +100,12 @@ CODES_NEVER_MOVE = Mistake(
     questions=("2-4",),
     shows=lambda case: case.steps == 0,
 )
-STEPS_NOT_500 = Mistake(
-    "search-steps-not-500",
-    "The number of steps is not exactly 500.",
-    hint="Take 500 steps, whatever the loss is.",
-    questions=("2-4",),
-    shows=lambda case: case.steps not in (None, 499, 500),
-)
 CODES_CLAMPED = Mistake(
     "search-clamps-codes",
     "The codes are clamped to an interval.",
     hint="Do not limit the codes: Adam may move them wherever the loss falls.",
     questions=("2-4",),
     shows=lambda case: bound(case.last) is not None,
-)
-RATE_OF_TRAINING = Mistake(
-    "search-rate-of-training",
-    "The codes are optimised with the learning rate of the training.",
-    hint="Use self.vis_learning_rate.",
-    questions=("2-4",),
-    shows=lambda case: case.fits(adam(2e-4)),
-)
-RATE_LEFT_OUT = Mistake(
-    "search-rate-left-out",
-    "Adam's learning rate is left out, so it is the default, 1e-3.",
-    hint="Use self.vis_learning_rate.",
-    questions=("2-4",),
-    shows=lambda case: case.fits(adam(1e-3)),
 )
 BETAS_OF_TRAINING = Mistake(
     "search-betas-of-training",

@@ -13,8 +13,8 @@ from autograder.judging import Candidate, Mistake, candidates
 from ...stand_ins import autoencoder as stand_in
 from ..public import vae as public
 from ..public.autoencoder import LOSS_ARGUMENTS_SWAPPED, LOSS_SUMMED, LOSS_SUMMED_OVER_PIXELS
-from ..public.vae import MEAN_OF_KL, VAES, Posterior
-from ..public.vae_loss import REC_SQUARED_ERROR
+from ..public.vae import VAES, Posterior
+from ..public.vae_loss import HALVES_SWAPPED, REC_SQUARED_ERROR
 
 # reparameterize: `gives` is the factor of the noise, as a function of log_sigma
 
@@ -55,13 +55,6 @@ FORWARD_DECODES_LOG_SIGMA = Mistake(
     gives=lambda posterior: posterior.log_sigma,
     once=True,
 )
-HALVES_SWAPPED = Mistake(
-    "halves-of-q-swapped",
-    "The two halves of q are swapped; the mean should come first, log sigma second.",
-    hint="Use mu, log_sigma = q.chunk(2, dim=-1).",
-    questions=VAES,
-    once=True,
-)
 
 
 def decoded_codes(
@@ -71,58 +64,6 @@ def decoded_codes(
     return [
         *candidates([FORWARD_DECODES_MEAN, FORWARD_DECODES_LOG_SIGMA], posterior),
         HALVES_SWAPPED.giving(reparameterized(posterior.log_sigma, posterior.mu)),
-    ]
-
-
-# kl_loss: `gives` is its value for a posterior
-
-KL_OF_LOG_VARIANCE = Mistake(
-    "kl-of-log-variance",
-    "The second half of q is read as the log of the variance.",
-    hint="It is log sigma, the log of the standard deviation.",
-    questions=VAES,
-    gives=lambda posterior: Posterior(posterior.mu, posterior.log_sigma / 2).kl.mean(),
-    once=True,
-)
-KL_PER_PIXEL = Mistake(
-    "kl-divided-by-pixels",
-    "The KL divergence is divided by the number of pixels.",
-    hint=MEAN_OF_KL,
-    questions=VAES,
-    gives=lambda posterior: posterior.kl.sum(-1).mean() / 784,
-    once=True,
-)
-KL_NEGATED = Mistake(
-    "kl-negated",
-    "The KL divergence has the wrong sign.",
-    hint="It is never negative.",
-    questions=VAES,
-    gives=lambda posterior: -posterior.kl.mean(),
-    once=True,
-)
-KL_DOUBLED = Mistake(
-    "kl-doubled",
-    "The KL divergence lacks the factor 1/2.",
-    questions=VAES,
-    gives=lambda posterior: 2 * posterior.kl.mean(),
-    once=True,
-)
-KL_WEIGHED = Mistake(
-    "kl-loss-times-beta",
-    "kl_loss is multiplied by beta before it is returned.",
-    hint="beta belongs in the total only.",
-    questions=VAES,
-    once=True,
-)
-KL = (*public.KL, KL_OF_LOG_VARIANCE, KL_PER_PIXEL, KL_NEGATED, KL_DOUBLED)
-
-
-def kl_losses(posterior: Posterior, beta: float) -> list[Candidate]:
-    """Known wrong values of kl_loss."""
-    return [
-        *candidates(KL, posterior),
-        HALVES_SWAPPED.giving(Posterior(posterior.log_sigma, posterior.mu).kl.mean()),
-        KL_WEIGHED.giving(beta * posterior.kl.mean()),
     ]
 
 

@@ -126,3 +126,60 @@ UNTOUCHED = {
     "modes": ("the mode (training or evaluation) of the {}", MODES_CHANGED),
     "trainable": ("requires_grad of the parameters of the {}", NETWORKS_FROZEN),
 }
+
+# The search. `shows` is for the case of a hidden check, which compares it with its own.
+GRAPH_KEPT = Mistake(
+    "search-keeps-graph",
+    "The results are still attached to their autograd graph, which keeps the computation in memory.",
+    hint="Return loss.item(), and generate the images under torch.no_grad() or detach them.",
+    questions=("2-4",),
+)
+SAMPLES_CHANGED = Mistake(
+    "search-changes-samples",
+    "The samples are changed in place.",
+    hint="Work on a copy of the samples, or leave them as they are.",
+    questions=("2-4",),
+    shows=lambda case: case.samples_changed(),
+)
+RANDOM_START = Mistake(
+    "search-starts-at-random",
+    "The codes start at random values.",
+    hint="Start at torch.zeros, so that the result is the same every time.",
+    questions=("2-4",),
+    shows=lambda case: case.first is not None and bool(case.first.abs().max() > 0.05),
+)
+STEPS_NOT_500 = Mistake(
+    "search-steps-not-500",
+    "The number of steps is not exactly 500.",
+    hint="Take 500 steps, whatever the loss is.",
+    questions=("2-4",),
+    shows=lambda case: case.steps not in (None, 499, 500),
+)
+NUMBER_FIXED = Mistake(
+    "search-number-of-images-fixed",
+    "The number of images is hard-coded: reconstruct works for that number only.",
+    hint="Make one code for each image: len(samples) codes.",
+    questions=("2-4",),
+)
+GRADIENT_DESCENT = Mistake(
+    "search-by-gradient-descent",
+    "Plain gradient descent is used instead of Adam: the codes hardly move.",
+    hint="Make a torch.optim.Adam for the codes.",
+    questions=("2-4",),
+    shows=lambda case: case.hardly_moved(),
+)
+RATE_OF_TRAINING = Mistake(
+    "search-rate-of-training",
+    "The codes are optimised with the learning rate of the training.",
+    hint="Use self.vis_learning_rate.",
+    questions=("2-4",),
+    shows=lambda case: case.fits_rate(2e-4),
+)
+RATE_LEFT_OUT = Mistake(
+    "search-rate-left-out",
+    "Adam's learning rate is left out, so it is the default, 1e-3.",
+    hint="Use self.vis_learning_rate.",
+    questions=("2-4",),
+    shows=lambda case: case.fits_rate(1e-3),
+)
+STEP_SIZES = (RATE_OF_TRAINING, RATE_LEFT_OUT, GRADIENT_DESCENT)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from autograder.judging import Mistake
+from autograder.judging import Candidate, Mistake, candidates
 
-from .vae import VAES
+from . import vae
+from .vae import MEAN_OF_KL, VAES, Posterior
 
 Z_CUT_OFF = Mistake(
     "reparameterize-z-cut-off",
@@ -131,3 +132,62 @@ RECONSTRUCT_ADDS_SIGMA = Mistake(
     once=True,
 )
 RECONSTRUCTIONS = (RECONSTRUCT_DECODES_LOG_SIGMA, RECONSTRUCT_DECODES_SIGMA, RECONSTRUCT_ADDS_SIGMA)
+
+HALVES_SWAPPED = Mistake(
+    "halves-of-q-swapped",
+    "The two halves of q are swapped; the mean should come first, log sigma second.",
+    hint="Use mu, log_sigma = q.chunk(2, dim=-1).",
+    questions=VAES,
+    once=True,
+)
+
+# kl_loss: `gives` is its value for a posterior
+
+KL_OF_LOG_VARIANCE = Mistake(
+    "kl-of-log-variance",
+    "The second half of q is read as the log of the variance.",
+    hint="It is log sigma, the log of the standard deviation.",
+    questions=VAES,
+    gives=lambda posterior: Posterior(posterior.mu, posterior.log_sigma / 2).kl.mean(),
+    once=True,
+)
+KL_PER_PIXEL = Mistake(
+    "kl-divided-by-pixels",
+    "The KL divergence is divided by the number of pixels.",
+    hint=MEAN_OF_KL,
+    questions=VAES,
+    gives=lambda posterior: posterior.kl.sum(-1).mean() / 784,
+    once=True,
+)
+KL_NEGATED = Mistake(
+    "kl-negated",
+    "The KL divergence has the wrong sign.",
+    hint="It is never negative.",
+    questions=VAES,
+    gives=lambda posterior: -posterior.kl.mean(),
+    once=True,
+)
+KL_DOUBLED = Mistake(
+    "kl-doubled",
+    "The KL divergence lacks the factor 1/2.",
+    questions=VAES,
+    gives=lambda posterior: 2 * posterior.kl.mean(),
+    once=True,
+)
+KL_WEIGHED = Mistake(
+    "kl-loss-times-beta",
+    "kl_loss is multiplied by beta before it is returned.",
+    hint="beta belongs in the total only.",
+    questions=VAES,
+    once=True,
+)
+KL = (*vae.KL, KL_OF_LOG_VARIANCE, KL_PER_PIXEL, KL_NEGATED, KL_DOUBLED)
+
+
+def kl_losses(posterior: Posterior, beta: float) -> list[Candidate]:
+    """Known wrong values of kl_loss."""
+    return [
+        *candidates(KL, posterior),
+        HALVES_SWAPPED.giving(Posterior(posterior.log_sigma, posterior.mu).kl.mean()),
+        KL_WEIGHED.giving(beta * posterior.kl.mean()),
+    ]

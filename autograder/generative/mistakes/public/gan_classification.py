@@ -1,4 +1,4 @@
-"""Mistakes in a DCGAN's classification loss that hidden checks recognise."""
+"""Mistakes in a DCGAN's classification loss, recognised by its value for a `LossCase`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import torch.nn.functional as F
 
 from autograder.judging import Mistake
 
-from ..public.gan import LOSS_SUMMED
-
-# --- Classification loss: recognised by its value for a `LossCase` -----------------------------------------------
+from .gan import LOSS_SUMMED
 
 bce = F.binary_cross_entropy_with_logits
 
