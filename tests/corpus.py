@@ -257,7 +257,7 @@ def complaints(entry: Entry, result: Result) -> list[str]:
             f"costs {points:g} points on {', '.join(entry.questions)}; at most {entry.most:g} are right"
         )
     if entry.kind in ("wheat", "chaff") and not set(entry.questions) - lost:
-        recognised = {v.mistake or v.diagnosis or "" for v in result.checks if v.diagnosis}
+        recognised = {v.mistake for v in result.checks if v.mistake}
         if missing := set(entry.mistakes) - recognised:
             found.append(f"is not recognised as {sorted(missing)}; recognised: {sorted(recognised)}")
         if wrong := recognised - set(entry.mistakes):
@@ -293,7 +293,7 @@ def main() -> None:
         problems = complaints(entry, result)
         wrong += bool(problems)
         chaffs += entry.kind == "chaff"
-        diagnosed += entry.kind == "chaff" and any(v.diagnosis for v in result.checks)
+        diagnosed += entry.kind == "chaff" and any(v.mistake for v in result.checks)
         caught = ", ".join(v.id for v in result.checks if v.status != "passed")
         print(f"{'WRONG' if problems else 'right'}  {entry.kind}  {entry.name}  {result.score:g}  {caught}")
         for problem in problems:

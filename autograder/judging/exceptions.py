@@ -208,7 +208,7 @@ AT_IMPORT = (
     Usual(
         r"^ModuleNotFoundError: No module named '(?P<package>assignment|solutions|src)\b",
         "The module imports others from a folder.",
-        "Submitted modules lie next to each other: write `from vae import VAE`, not `from {package}.vae import VAE`.",
+        "Submitted modules lie next to each other: write `from module import name`, not `from {package}.module import name`.",
     ),
     Usual(
         r"^ImportError: (cannot import name '(?P<name>\w+)'|attempted relative import)",

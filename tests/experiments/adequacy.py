@@ -44,7 +44,7 @@ class Diagnoses:
 
 
 def diagnoses(entry: corpus.Entry, result: Result) -> Diagnoses:
-    recognised = {v.mistake or v.diagnosis or "" for v in result.checks if v.diagnosis}
+    recognised = {v.mistake for v in result.checks if v.mistake}
     own = set(entry.mistakes)
     return Diagnoses(bool(own & recognised), sorted(recognised - own))
 

@@ -25,6 +25,7 @@ from ...mistakes.public import layers as known
 from ...mistakes.public import reconstruction_loss as mistakes
 from ..public import judge_calls as calls
 from ..public import judge_common as common
+from ..public import test_autoencoder_layers as public
 from .expected_vae import expect_gradient
 
 ENCODER = "Encoder(nz, input_size): Linear(input_size, 256), ReLU, Linear(256, 64), ReLU, Linear(64, nz)."
@@ -34,6 +35,39 @@ LOADER = (
     "the last, incomplete batch."
 )
 LOSS = "reconstruction_loss(x_hat, x): binary cross-entropy, prediction first, mean over every element."
+
+
+@check(
+    "1-1",
+    points=1,
+    title="The encoder's output and gradients are those of its layers",
+    asks=ENCODER,
+    rubric="The encoder's output and gradients",
+)
+def test_encoder_layers(submission: Submission, draw: Draw) -> None:
+    public.test_encoder_layers_early(submission, draw)
+
+
+@check(
+    "1-1",
+    points=1,
+    title="The decoder's output and gradients are those of its layers",
+    asks=DECODER,
+    rubric="The decoder's output and gradients",
+)
+def test_decoder_layers(submission: Submission, draw: Draw) -> None:
+    public.test_decoder_layers_early(submission, draw)
+
+
+@check(
+    "1-1",
+    points=0.5,
+    title="The loader draws a new order every epoch",
+    asks=LOADER,
+    rubric="The order of the images in each epoch",
+)
+def test_loader_reshuffles(submission: Submission, draw: Draw) -> None:
+    public.test_loader_reshuffles_early(submission, draw)
 
 
 @check(

@@ -11,6 +11,7 @@ from ...stand_ins import models
 from ..public import expected_sampling as sampling
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
+from ..public import test_autoencoder_sampling as public
 from ..public.judge_history import expect_entries
 from . import expected_own
 from . import expected_steps as steps
@@ -54,6 +55,17 @@ def _train(submission: Submission, draw: Draw) -> training.Run:
         losses=expected_own.losses() if own else steps.autoencoder_losses(),
         own=own,
     )
+
+
+@check(
+    "1-3",
+    points=0.5,
+    title="The codes are fresh draws from N(0, I)",
+    asks=SAMPLE,
+    rubric="The distribution of the codes",
+)
+def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
+    public.test_codes_are_normal_early(submission, draw)
 
 
 @check(

@@ -12,6 +12,7 @@ from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
 from ..public import expected_sampling as sampling
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
+from ..public import test_cvae_sampling as public
 
 SAMPLE = "sample_conditional(model, labels, nz) -> (len(labels), 28, 28): one fresh z ~ N(0, I) per label, no graph attached."
 
@@ -27,6 +28,17 @@ def _sample(
 def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tensor) -> Tensor:
     images = sampling.sampled(seen, key, (len(labels), 28, 28))
     return sampling.codes_with_any_labels(weights, images, labels, "the samples")
+
+
+@check(
+    "1-9",
+    points=1,
+    title="The codes are samples from N(0, I)",
+    asks=SAMPLE,
+    rubric="The distribution of the codes",
+)
+def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
+    public.test_codes_are_normal_early(submission, draw)
 
 
 @check(

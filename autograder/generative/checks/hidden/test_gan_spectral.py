@@ -8,12 +8,35 @@ from autograder.judging import Draw, Submission, check, close, expect, first_sho
 
 from ...mistakes.hidden import gan_spectral as mistakes
 from ...mistakes.public.gan_spectral import WEIGHTS_ARE_BUFFERS
+from ..public import test_gan_spectral as public
 from ..public.judge_spectral import ask_filled, singular_values
 
 ASKS = (
     "SpectralNormDiscriminator(): spectral normalisation on all three convolutions: the weight, seen as a matrix with one row "
     "per output channel, has the largest singular value 1."
 )
+
+
+@check(
+    "2-3",
+    points=1.5,
+    title="All three convolutions have spectral normalisation",
+    asks=ASKS,
+    rubric="Spectral normalisation",
+)
+def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) -> None:
+    public.test_all_convolutions_are_normed_early(submission, shared_draw)
+
+
+@check(
+    "2-3",
+    points=1,
+    title="DCGAN(spectral_norm=True) makes the discriminator with spectral normalisation, DCGAN() the plain one",
+    asks=public.FLAG,
+    rubric="The flag spectral_norm",
+)
+def test_the_flag_chooses_the_discriminator(submission: Submission, shared_draw: Draw) -> None:
+    public.test_the_flag_chooses_the_discriminator_early(submission, shared_draw)
 
 
 @check(

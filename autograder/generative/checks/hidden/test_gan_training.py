@@ -19,6 +19,7 @@ from autograder.judging import (
 
 from ...mistakes.public import gan_losses as mistakes
 from ...mistakes.public.gan_training import WRONG_ORDERS
+from ..public import test_gan_gradients as public
 from ..public.expected_gan import (
     Step,
     Wrong,
@@ -51,6 +52,28 @@ STEP = (
 )
 LOSSES = "training_step(real) -> (dis_loss, gen_loss), as floats: the sum of the discriminator's two losses, and the generator's."
 MODE = "training_step trains both networks in training mode, and leaves them in it."
+
+
+@check(
+    "2-1b",
+    points=2.5,
+    title="The discriminator's gradient is that of the real batch's loss plus the fake batch's",
+    asks=STEP,
+    rubric="What the discriminator learns from",
+)
+def test_discriminator_gradient(submission: Submission, draw: Draw) -> None:
+    public.test_discriminator_gradient_early(submission, draw)
+
+
+@check(
+    "2-1b",
+    points=2.5,
+    title="The generator's gradient is that of the non-saturating loss through the updated discriminator",
+    asks=STEP,
+    rubric="What the generator learns from",
+)
+def test_generator_gradient(submission: Submission, draw: Draw) -> None:
+    public.test_generator_gradient_early(submission, draw)
 
 
 @check(

@@ -9,6 +9,7 @@ from autograder.judging import Draw, Submission, check, expect
 from ...mistakes.hidden import vae as mistakes
 from ...stand_ins.models import VAEModel
 from ..public import models_autoencoder as small
+from ..public import test_vae as public
 from . import judge_forward as forward
 from . import judge_loss as losses
 from . import judge_noise as noise
@@ -28,6 +29,17 @@ TRAIN = (
     'train_vae(model, loader, epochs, learning_rate, device="cpu") -> {"rec_loss": [float], "kl_loss": [float]}, one entry '
     "per iteration; one Adam for the whole run on the total of model.loss, training mode."
 )
+
+
+@check(
+    "1-4",
+    points=0.5,
+    title="reconstruct decodes the posterior mean",
+    asks=RECONSTRUCT,
+    rubric="The code that reconstruct decodes",
+)
+def test_reconstruct_decodes_the_mean(submission: Submission, draw: Draw) -> None:
+    public.test_reconstruct_decodes_the_mean_early(submission, draw)
 
 
 @check(

@@ -15,21 +15,21 @@ STEP = (
 
 @check(
     "2-1b",
-    points=2.5,
-    title="The discriminator's gradient is that of the real batch's loss plus the fake batch's",
+    points=0,
+    title="The discriminator's gradient is that of the real batch's loss plus the fake batch's (for information)",
     asks=STEP,
 )
-def test_discriminator_gradient(submission: Submission, draw: Draw) -> None:
+def test_discriminator_gradient_early(submission: Submission, draw: Draw) -> None:
     (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[:1])
     expect_discriminator_gradient(step)
 
 
 @check(
     "2-1b",
-    points=2.5,
-    title="The generator's gradient is that of the non-saturating loss through the updated discriminator",
+    points=0,
+    title="The generator's gradient is that of the non-saturating loss through the updated discriminator (for information)",
     asks=STEP,
 )
-def test_generator_gradient(submission: Submission, draw: Draw) -> None:
+def test_generator_gradient_early(submission: Submission, draw: Draw) -> None:
     (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[1:])
     expect_generator_gradient(step)

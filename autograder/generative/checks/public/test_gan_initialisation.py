@@ -52,11 +52,11 @@ def span(bias: Tensor) -> str:
 
 @check(
     "2-1a",
-    points=1,
-    title="Every convolution's weights are drawn from N(0, 0.02)",
+    points=0,
+    title="Every convolution's weights are drawn from N(0, 0.02) (for information)",
     asks=INIT,
 )
-def test_convolutions_start_normal(submission: Submission) -> None:
+def test_convolutions_start_normal_early(submission: Submission) -> None:
     observed = submission.ask("gan.initial_weights").parts("layers")
     layers = layers_of(observed, "convolution")
     expect(len(layers) >= 6, expected="six convolutions in both networks together", seen=str(len(layers)))
@@ -73,11 +73,11 @@ def test_convolutions_start_normal(submission: Submission) -> None:
 
 @check(
     "2-1a",
-    points=1,
-    title="Every batch normalisation's weights are drawn from N(1, 0.02), and its biases are 0",
+    points=0,
+    title="Every batch normalisation's weights are drawn from N(1, 0.02), and its biases are 0 (for information)",
     asks=INIT,
 )
-def test_batch_norms_start_normal(submission: Submission) -> None:
+def test_batch_norms_start_normal_early(submission: Submission) -> None:
     seen = submission.ask("gan.initial_weights", repeats=6)
     models = [Observation({"layers": m}).parts("layers") for m in [seen.list("layers"), *seen.list("more")]]
     rows = [layers_of(model, "batch norm") for model in models]
@@ -124,11 +124,11 @@ def test_batch_norms_start_normal(submission: Submission) -> None:
 
 @check(
     "2-1a",
-    points=0.5,
-    title="Linear layers keep PyTorch's default initialisation",
+    points=0,
+    title="Linear layers keep PyTorch's default initialisation (for information)",
     asks=INIT,
 )
-def test_linear_layers_keep_their_default(submission: Submission) -> None:
+def test_linear_layers_keep_their_default_early(submission: Submission) -> None:
     layers = layers_of(submission.ask("gan.initial_weights").parts("layers"), "linear")
     expect(len(layers) == 2, expected="a linear layer in each network", seen=str(len(layers)))
     for layer in layers:

@@ -13,6 +13,10 @@ ASKS = (
     "per output channel, has the largest singular value 1."
 )
 
+FLAG = (
+    "DCGAN(spectral_norm=True) makes its _discriminator a SpectralNormDiscriminator; DCGAN() a Discriminator."
+)
+
 
 @check(
     "2-3",
@@ -76,11 +80,11 @@ def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) 
 
 @check(
     "2-3",
-    points=1.5,
-    title="All three convolutions have spectral normalisation",
+    points=0,
+    title="All three convolutions have spectral normalisation (for information)",
     asks=ASKS,
 )
-def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) -> None:
+def test_all_convolutions_are_normed_early(submission: Submission, shared_draw: Draw) -> None:
     used = ask_filled(submission, shared_draw, "class").weights()
     by_input = [is_normalised(matrix) for matrix in used.by_input]
     expect(
@@ -94,11 +98,11 @@ def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) 
 
 @check(
     "2-3",
-    points=1,
-    title="DCGAN(spectral_norm=True) makes the discriminator with spectral normalisation, DCGAN() the plain one",
-    asks="DCGAN(spectral_norm=True) makes its _discriminator a SpectralNormDiscriminator; DCGAN() a Discriminator.",
+    points=0,
+    title="DCGAN(spectral_norm=True) makes the discriminator with spectral normalisation, DCGAN() the plain one (for information)",
+    asks=FLAG,
 )
-def test_the_flag_chooses_the_discriminator(submission: Submission, shared_draw: Draw) -> None:
+def test_the_flag_chooses_the_discriminator_early(submission: Submission, shared_draw: Draw) -> None:
     asked = {}
     for which in ("class", "true", "false"):
         shared_draw.restart()

@@ -178,11 +178,11 @@ def test_reconstruct_is_deterministic(submission: Submission, draw: Draw) -> Non
 
 @check(
     "1-4",
-    points=0.5,
-    title="reconstruct decodes the posterior mean",
+    points=0,
+    title="reconstruct decodes the posterior mean (for information)",
     asks="VAE.reconstruct(x) -> (N, 28, 28): decode the posterior mean, no sampling, deterministic.",
 )
-def test_reconstruct_decodes_the_mean(submission: Submission, draw: Draw) -> None:
+def test_reconstruct_decodes_the_mean_early(submission: Submission, draw: Draw) -> None:
     for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
         nz = draw.size("latent", 3, 9)
         weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)

@@ -36,7 +36,7 @@ BATCHES_NOT_FLATTENED = Mistake(
 NOT_IN_TRAINING_MODE = Mistake(
     "training-mode-not-set",
     "The model is not switched to training mode.",
-    hint="Call model.train() before the first step.",
+    hint="Switch the model to training mode before the first step.",
     questions=LOOPS,
 )
 RATE_LEFT_OUT = Mistake(
@@ -49,7 +49,7 @@ RATE_LEFT_OUT = Mistake(
 NOT_CLEARED = Mistake(
     "training-gradients-not-cleared",
     "The gradients are not cleared: those of earlier batches are added to them.",
-    hint="Call optimizer.zero_grad() once in every iteration.",
+    hint="Clear the gradients once in every iteration.",
     questions=LOOPS,
     once=True,
 )

@@ -41,7 +41,7 @@ class Terms:
 BETA_LEFT_OUT = Mistake(
     "total-without-beta",
     "beta is left out of the total, or is not stored by __init__.",
-    hint="Return rec_loss + self.beta * kl_loss, with self.beta = beta in __init__.",
+    hint="The total is rec_loss plus beta times kl_loss; the constructor keeps beta.",
     questions=VAES,
     gives=lambda terms: terms.rec + terms.kl,
     once=True,
@@ -136,7 +136,7 @@ RECONSTRUCTIONS = (RECONSTRUCT_DECODES_LOG_SIGMA, RECONSTRUCT_DECODES_SIGMA, REC
 HALVES_SWAPPED = Mistake(
     "halves-of-q-swapped",
     "The two halves of q are swapped; the mean should come first, log sigma second.",
-    hint="Use mu, log_sigma = q.chunk(2, dim=-1).",
+    hint="The first nz numbers of q are the mean, the others log sigma.",
     questions=VAES,
     once=True,
 )
