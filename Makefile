@@ -27,7 +27,7 @@ OFFLINE ?=
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic forgeries stability kills cost attacks \
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic feedback forgeries stability kills cost attacks \
   submit release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
@@ -47,6 +47,7 @@ help:  ## list the targets
 	@echo "make metamorphic    rewrite correct programs 500 times at random, 300 times with one fault inside, and grade them"
 	@echo "make kills          kill the grader at thirty moments: valid results, and a next run that continues"
 	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
+	@echo "make feedback       what students read about each single fault: caught, named, how long, told twice"
 	@echo "make forgeries      what made-up answers earn, check by check, and whether an odd answer makes a check fail itself"
 	@echo "make attacks        grade hostile and broken submissions at every isolation level (Linux)"
 	@echo "make host           simulate Gradescope: setup.sh and run_autograder in containers (Linux, root)"
@@ -115,6 +116,9 @@ mutants: $(READY)
 
 metamorphic: $(READY)
 	@$(PY) -m tests.experiments.metamorphic
+
+feedback: $(READY)
+	@$(PY) -m tests.experiments.feedback
 
 forgeries: $(READY)
 	@$(PY) -m tests.experiments.forgeries
