@@ -12,7 +12,9 @@ from tests.experiments import feedback
 CHAFFS = {entry.name: entry for entry in corpus.read("chaff")}
 
 
-@pytest.mark.parametrize("name", ["kl-arguments-swapped", "train-sgd", "gan-bce-mse", "encoder-with-leaky-relu"])
+@pytest.mark.parametrize(
+    "name", ["kl-arguments-swapped", "train-sgd", "gan-bce-mse", "encoder-with-leaky-relu"]
+)
 def test_a_fault_is_caught_and_named_publicly(name: str, tmp_path: Path) -> None:
     told = feedback.told(CHAFFS[name], str(tmp_path))
     assert told.caught and told.named

@@ -46,7 +46,7 @@ def check(
 ) -> None:
     """Runs the public checks on PATH, a folder or zip with your modules (default: assignment/).
 
-    Exit status: 0 when all public checks passed, 1 while points are missing, 2 when PATH cannot be used.
+    Exit status: 0 when all public checks passed, 1 while one fails, 2 when PATH cannot be used.
     """
     # Students run their own code here; better isolation would only cost time.
     isolation = isolation or os.environ.get("AUTOGRADER_ISOLATION") or "process"
@@ -113,7 +113,7 @@ def _check_once(
     print_check(console, result, assignment().rubric, questions or None, prints)
     if json_file is not None:
         write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-    return 0 if result.score == result.max_score else 1
+    return 0 if all(verdict.status == "passed" for verdict in result.checks) else 1
 
 
 @click.command()

@@ -104,7 +104,7 @@ class Grader:
             if c.visibility in self._options.visibilities
             and (self._options.questions is None or c.question in self._options.questions)
         ]
-        wanted.sort(key=lambda c: (order[c.question], c.visibility != "public"))
+        wanted.sort(key=lambda c: (order[c.question], c.visibility != "public", not c.points))
         names = [c.id for c in wanted]
         if len(set(names)) != len(names):
             raise pytest.UsageError(

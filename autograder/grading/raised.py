@@ -53,7 +53,13 @@ def while_running(raised: Mapping[str, Any]) -> NoAnswer:
             location=where,
         )
     if kind == "unexpected":
-        return NoAnswer("failed", f"the result could not be used as asked: {quoted}", "", own_words=True)
+        return NoAnswer(
+            "failed",
+            f"the result could not be used as asked: {quoted}",
+            "Compare what is returned with what is asked.",
+            own_words=True,
+            meaning=explain(type_, message),
+        )
     first, near = _place(raised.get("first")), plain(str(raised.get("near", "")), 80)
     return NoAnswer(
         "failed",

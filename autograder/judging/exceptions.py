@@ -161,7 +161,7 @@ USUAL = (
         "Compute a new tensor (x = x + 1, not x += 1), or change it under torch.no_grad().",
     ),
     Usual(
-        r"modified by an inplace operation",
+        r"(modified by an inplace operation|is being modified inplace)",
         "A tensor that the backward pass needs was changed in place.",
         "Use the forms without an underscore (exp, not exp_), and optimiser steps after the backward pass.",
     ),

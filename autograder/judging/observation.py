@@ -88,7 +88,7 @@ class Observation(Mapping[str, Any]):
         value = self.found.get(key)
         asked = "a tensor" if shape is None else f"a tensor of shape {_shape(shape)}"
         if not isinstance(value, Tensor):
-            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint)
+            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint or _of_nothing(value))
         if shape is not None and (
             value.dim() != len(shape)
             or any(n is not None and n != m for n, m in zip(shape, value.shape, strict=True))
@@ -150,7 +150,7 @@ class Observation(Mapping[str, Any]):
         value = self.found.get(key)
         asked = "a list" if length is None else f"a list of {length}"
         if not isinstance(value, (list, tuple)):
-            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint)
+            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint or _of_nothing(value))
         if length is not None and len(value) != length:
             raise _wrong(f"{what}: {asked}", f"a list of {len(value)}", len(value), hint, mistakes)
         return builtins.list(value)
@@ -167,7 +167,11 @@ class Observation(Mapping[str, Any]):
         """The mapping under `key`, as an observation."""
         value = self.found.get(key)
         if not isinstance(value, Mapping):
-            raise Fault(expected=f"{what or self.name(key)}: a dictionary", seen=kind(value), hint=hint)
+            raise Fault(
+                expected=f"{what or self.name(key)}: a dictionary",
+                seen=kind(value),
+                hint=hint or _of_nothing(value),
+            )
         return Observation(value)
 
     def parts(self, key: str) -> builtins.list[Observation]:
@@ -181,6 +185,10 @@ def _wrong(expected: str, seen: str, value: Any, hint: str, mistakes: Sequence[C
     if len(fitting) != 1:
         return Fault(expected=expected, seen=seen, hint=hint, form=True)
     return Fault(expected=expected, seen=seen, hint=hint, mistake=fitting[0].mistake, form=True)
+
+
+def _of_nothing(value: Any) -> str:
+    return "A function without a return statement returns None." if value is None else ""
 
 
 def _shape(shape: Sequence[int | None]) -> str:

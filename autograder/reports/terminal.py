@@ -58,12 +58,16 @@ def print_check(
     for note in result.notes:
         console.print(Text(f"Note: {note}"))
     hidden = tidy(sum(q.points for q in rubric.auto if not shown or q.id in shown) - most)
-    failing = [v for v in lost(result.checks) if v.max_score]
+    failing = lost(result.checks)
     if failing:
-        left = sum(1 for v in failing)
+        left = len(failing)
         console.print(
             f"{left} public {'check' if left == 1 else 'checks'} to go. Start with the first one above."
         )
+        if not all(v.max_score for v in failing):
+            console.print(
+                "A check for information gives no points itself; hidden checks of the same thing do."
+            )
     else:
         console.print("All public checks passed.")
     others = f"; hidden checks decide the other {hidden:g} when your work is graded" if hidden else ""

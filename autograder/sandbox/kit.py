@@ -33,7 +33,9 @@ def need(module: str, name: str) -> Any:
     """The object `name` of the student's module."""
     loaded = importlib.import_module(module)
     if not hasattr(loaded, name):
-        near = difflib.get_close_matches(name, [n for n in vars(loaded) if not n.startswith("_")], n=1)
+        plain = {n.replace("_", "").lower(): n for n in vars(loaded) if not n.startswith("_")}
+        found = difflib.get_close_matches(name.replace("_", "").lower(), plain, n=1)
+        near = [plain[n] for n in found]
         raise MissingName(f"{module}.py has no {name}" + (f" (it has {near[0]}: a typo?)" if near else ""))
     return getattr(loaded, name)
 

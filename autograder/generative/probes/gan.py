@@ -143,12 +143,17 @@ def describe(networks: dict[str, nn.Module]) -> list[dict[str, Any]]:
                     {
                         "network": network,
                         "kind": kind,
-                        "name": str(layer).splitlines()[0][:120],
+                        "name": short_name(layer),
                         "weight": snapshot(kernel_of(layer)),
                         "bias": snapshot(layer.bias),
                     }
                 )
     return found
+
+
+def short_name(layer: nn.Module) -> str:
+    """A layer's class with its first numbers, as in "Conv2d(3, 32)"."""
+    return ", ".join(str(layer).splitlines()[0].split(", ")[:2])[:80].rstrip(",)") + ")"
 
 
 def kernel_of(layer: nn.Module) -> Any:

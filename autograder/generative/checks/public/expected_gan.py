@@ -28,9 +28,9 @@ from ...mistakes.public.gan_losses import (
     labelled,
     total,
 )
-from ...mistakes.public.gan_training import WRONG_ORDERS
+from ...mistakes.public.gan_training import OTHER_OPTIMISER, WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stand_in_loss
-from .judge_training_step import events, expect_begun_as_given, order_of_steps, parameters_of
+from .judge_training_step import events, expect_begun_as_given, has_moved, order_of_steps, parameters_of
 from .models_gan import discriminator_from, generator_from
 
 # The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.
@@ -65,7 +65,9 @@ class Step:
             expected=f"one step of {optimiser} in a call of training_step",
             seen=f"{len(found)} steps",
             hint=f"Call self.{optimiser}.step() once.",
-            mistake=first_shown(WRONG_ORDERS, order_of_steps(self.call)),
+            mistake=OTHER_OPTIMISER
+            if not found and has_moved(self.call, network)
+            else first_shown(WRONG_ORDERS, order_of_steps(self.call)),
         )
         return found[0]
 

@@ -96,7 +96,7 @@ def expect_generator_gradient(step: Step, others: Sequence[Candidate] = ()) -> N
         float(seen.norm()) > 0,
         expected="gradients on the generator at optimizerG's step",
         seen="none",
-        mistake=mistakes.GENERATOR_WITHOUT_GRADIENT,
+        mistake=why_without_gradient(step),
     )
     leaked = step.leaked()
     if float(leaked.norm()) > 0:
@@ -112,6 +112,16 @@ def expect_generator_gradient(step: Step, others: Sequence[Candidate] = ()) -> N
         hint="Check the phase by hand: which noise, which discriminator, which labels, and what was in .grad before "
         "backward().",
     )
+
+
+def why_without_gradient(step: Step) -> Mistake:
+    """Why the generator has no gradient at its optimiser's step."""
+    if bool(step.left("generator").any()):
+        return mistakes.STEP_BEFORE_BACKWARD
+    reused = any(event.flag("attached") for event in step.passes("generator", "discriminator"))
+    if not step.passes("generator", "generator") and not reused:
+        return mistakes.GENERATOR_NOT_USED
+    return mistakes.GENERATOR_WITHOUT_GRADIENT
 
 
 def difference(step: Step, phase: str, seen: Tensor, values: Sequence[Tensor]) -> str:

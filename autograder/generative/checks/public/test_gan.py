@@ -21,6 +21,11 @@ from autograder.judging import (
 )
 
 from ...mistakes.public import gan as mistakes
+from ...mistakes.public.gan_initialisation import (
+    BATCH_NORM_MISTAKES,
+    BATCH_NORMS_OTHER_SPREAD,
+    CONVOLUTION_MISTAKES,
+)
 from .judge_common import expect_repeated, repeated
 from .judge_gan import ask_loss, initial_layers, loss_number, mistake_at_large_logits, mistake_in_loss
 
@@ -115,8 +120,9 @@ def test_initial_weights_are_roughly_right(submission: Submission) -> None:
                 0.01 < deviation < 0.04,
                 expected=f"{name}: weights with a standard deviation of 0.02",
                 seen=f"{deviation:.4f}",
-                hint="A method that is never called initialises nothing; and both networks have convolutions.",
-                mistake=untouched or first_shown([mistakes.CONVOLUTIONS_MISSED], layer.tensor("weight")),
+                hint="Compare the arguments of the call that draws these weights with those asked.",
+                mistake=untouched
+                or first_shown([mistakes.CONVOLUTIONS_MISSED, *CONVOLUTION_MISTAKES], layer.tensor("weight")),
             )
         if layer.text("kind") == "batch norm":
             weight = layer.tensor("weight")
@@ -126,7 +132,7 @@ def test_initial_weights_are_roughly_right(submission: Submission) -> None:
                 expected=f"{name}: weights around 1 with a standard deviation of 0.02",
                 seen=f"mean {mean:.4f}, standard deviation {deviation:.4f}",
                 hint="Batch normalisations start at exactly 1 in PyTorch; here their weights are drawn.",
-                mistake=untouched or first_shown([mistakes.BATCH_NORMS_MISSED], weight),
+                mistake=untouched or first_shown([*BATCH_NORM_MISTAKES, BATCH_NORMS_OTHER_SPREAD], weight),
             )
     batch_norms = [layer for layer in layers if layer.text("kind") == "batch norm"]
     expect(

@@ -30,6 +30,7 @@ from .judge_training_step import (
     events,
     expect_gradient,
     expect_trained,
+    has_moved,
     order_of_steps,
     passes,
 )
@@ -61,11 +62,13 @@ def test_each_network_takes_one_step(submission: Submission, draw: Draw) -> None
     real = draw.uniform(BATCH, 3, 32, 32)
     (call,) = ask_steps(submission, [real], generator, discriminator, strict=True)
     order = order_of_steps(call)
+    moved = [network for network in PHASES if network not in order and has_moved(call, network)]
     expect(
         order == ["discriminator", "generator"],
         expected="one optimizerD step, then one optimizerG step",
-        seen="a step of the " + ", then one of the ".join(order) if order else "no optimiser step at all",
-        mistake=first_shown(mistakes.WRONG_ORDERS, order),
+        seen=("a step of the " + ", then one of the ".join(order) if order else "no optimiser step at all")
+        + (f"; yet the weights of the {moved[0]} have changed" if moved else ""),
+        mistake=mistakes.OTHER_OPTIMISER if moved else first_shown(mistakes.WRONG_ORDERS, order),
         hint="Call step() once on each of self.optimizerD and self.optimizerG.",
     )
     for network, state in (("generator", generator), ("discriminator", discriminator)):
@@ -103,7 +106,8 @@ def expect_moved_by_optimiser(call: Observation, network: str, state: State) -> 
         not still,
         expected=f"every parameter of the {network} moved",
         seen=f"{len(still)} of {len(names)} did not move: {', '.join(still[:4])}",
-        hint="A parameter without a gradient does not move: look for a detach() or no_grad() too many.",
+        hint="A parameter without a gradient does not move: its loss must be computed from it, before the step, without a detach() "
+        "or no_grad() between.",
     )
     stepped = events(call, f"{network} step")[0].part("after").part(network)
     pairs = [(stepped.tensor(name), after.tensor(name, stepped[name].shape)) for name in names]

@@ -228,6 +228,12 @@ def test_beta_is_a_number(submission: Submission) -> None:
         seen=kind(seen.get("beta")),
         mistake=mistakes.BETA_IS_TEXT,
     )
+    expect(
+        first_shown([mistakes.BETA_IS_TUPLE], seen.get("beta")) is None,
+        expected="BETA: a plain number",
+        seen="a tuple of one number",
+        mistake=mistakes.BETA_IS_TUPLE,
+    )
     value = seen.number("beta", what="BETA")
     expect(value > 0, expected="BETA: a positive number", seen=f"{value:g}")
 

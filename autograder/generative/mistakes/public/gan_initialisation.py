@@ -35,7 +35,27 @@ CONVOLUTIONS_AROUND_ONE = Mistake(
     questions=("2-1a",),
     shows=lambda weight: abs(weight.mean().item() - 1) < 0.1,
 )
-CONVOLUTION_MISTAKES = (VARIANCE_FOR_DEVIATION, CONVOLUTIONS_UNIFORM, CONVOLUTIONS_AROUND_ONE)
+CONVOLUTIONS_CONSTANT = Mistake(
+    "init-convolutions-constant",
+    "All weights of a convolution are the same number: mean and standard deviation are exchanged.",
+    hint="The mean is 0 and the standard deviation 0.02.",
+    questions=("2-1a",),
+    shows=lambda weight: weight.std().item() < 1e-6,
+)
+CONVOLUTIONS_OTHER_SPREAD = Mistake(
+    "init-convolutions-other-spread",
+    "The convolutions' weights are drawn with a standard deviation other than 0.02.",
+    hint="Compare the arguments of the call that draws them: a mean of 0 and a standard deviation of 0.02.",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.mean().item()) < 0.1 and abs(weight.std().item() / STD - 1) > 0.3,
+)
+CONVOLUTION_MISTAKES = (
+    CONVOLUTIONS_CONSTANT,
+    VARIANCE_FOR_DEVIATION,
+    CONVOLUTIONS_UNIFORM,
+    CONVOLUTIONS_AROUND_ONE,
+    CONVOLUTIONS_OTHER_SPREAD,
+)
 
 BATCH_NORMS_AROUND_ZERO = Mistake(
     "init-batch-norms-around-zero",

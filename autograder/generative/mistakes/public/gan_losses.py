@@ -6,7 +6,7 @@ for a case of the phase: a mistake is recognised when the gradient of its loss i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,6 +83,12 @@ def labelled(loss: Loss, logits: Tensor, label: float) -> Tensor:
     return loss(logits, torch.full_like(logits, label))
 
 
+def sum_of(case: Case, losses: Sequence[Loss]) -> Tensor:
+    """The sum of a phase's losses with the right labels, each computed by its own function."""
+    pairs = zip(losses, case.judged, strict=True)
+    return torch.stack([labelled(loss, logits, label) for loss, (logits, label) in pairs]).sum()
+
+
 def total(case: Case, loss: Loss) -> Tensor:
     """The sum of a phase's losses (two for the discriminator, one for the generator), with the right labels."""
     losses = [labelled(loss, logits, label) for logits, label in case.judged]
@@ -117,6 +123,24 @@ SIGMOID_BEFORE_LOSS = Mistake(
     hint="Give the discriminator's logits to the loss unchanged.",
     questions=("2-1b",),
     gives=lambda case: total(case, lambda logits, labels: case.loss(logits.sigmoid(), labels)),
+    once=True,
+)
+LOGITS_AS_LABELS = Mistake(
+    "step-logits-and-labels-exchanged",
+    "Logits and labels are exchanged in a call of the classification loss.",
+    hint="_classification_loss takes the logits first.",
+    questions=("2-1b",),
+    gives=lambda case: (
+        total(case, lambda logits, labels: case.loss(labels, logits)),
+        *(
+            sum_of(
+                case,
+                [case.loss if n != m else lambda logits, labels: case.loss(labels, logits) for m in range(2)],
+            )
+            for n in range(len(case.judged))
+            if len(case.judged) == 2
+        ),
+    ),
     once=True,
 )
 LOSSES_SUMMED = Mistake(
@@ -260,6 +284,7 @@ DISCRIMINATOR_MISTAKES = (
     LOSS_NEGATED,
     MIXED_BATCH,
     SIGMOID_BEFORE_LOSS,
+    LOGITS_AS_LABELS,
 )
 
 
@@ -295,12 +320,25 @@ GENERATOR_WITHOUT_GRADIENT = Mistake(
     hint="Detach the fakes in the discriminator's phase only.",
     questions=("2-1b",),
 )
+STEP_BEFORE_BACKWARD = Mistake(
+    "step-before-backward",
+    "An optimiser's step() is called before backward(), when there are no gradients yet.",
+    hint="The order is zero_grad(), backward(), step().",
+    questions=("2-1b",),
+)
+GENERATOR_NOT_USED = Mistake(
+    "step-generator-not-used",
+    "The generator's loss is not computed from the generator's fakes, so no gradient reaches it.",
+    hint="Send new noise through self._generator, and its fakes through self._discriminator.",
+    questions=("2-1b",),
+)
 GENERATOR_MISTAKES = (
     SATURATING,
     GENERATOR_LABELS_ZERO,
     OLD_DISCRIMINATOR,
     LOSS_NEGATED,
     SIGMOID_BEFORE_LOSS,
+    LOGITS_AS_LABELS,
 )
 
 

@@ -25,6 +25,12 @@ NO_GENERATOR_STEP = Mistake(
     questions=("2-1b",),
     shows=lambda order: "generator" not in order,
 )
+OTHER_OPTIMISER = Mistake(
+    "step-by-another-optimiser",
+    "A network is moved by another optimiser than self.optimizerD or self.optimizerG, such as one that is made anew in the step.",
+    hint="Use the two optimisers that __init__ makes: a new one forgets what Adam has learned about the gradients.",
+    questions=("2-1b",),
+)
 DISCRIMINATOR_STEPS_IN_BOTH = Mistake(
     "step-discriminator-stepped-in-both-phases",
     "optimizerD takes a second step, after the generator's.",

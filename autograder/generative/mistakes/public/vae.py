@@ -189,6 +189,13 @@ RECONSTRUCT_KEEPS_GRAPH = Mistake(
 
 # BETA and INTERPOLATIONS
 
+BETA_IS_TUPLE = Mistake(
+    "beta-is-tuple",
+    "BETA is a tuple: there is a comma after the number.",
+    hint="Take the comma away.",
+    questions=("1-6",),
+    shows=lambda beta: isinstance(beta, list) and len(beta) == 1,
+)
 BETA_IS_TEXT = Mistake(
     "beta-is-text",
     "BETA is a string that contains a number.",

@@ -167,6 +167,22 @@ KL_NEGATED = Mistake(
     gives=lambda posterior: -posterior.kl.mean(),
     once=True,
 )
+KL_OF_SIGMA = Mistake(
+    "kl-of-sigma",
+    "sigma is passed where log sigma is asked for.",
+    hint="The second half of q is log sigma already: do not exponentiate it.",
+    questions=VAES,
+    gives=lambda posterior: Posterior(posterior.mu, posterior.log_sigma.exp()).kl.mean(),
+    once=True,
+)
+KL_WITHOUT_MEANS = Mistake(
+    "kl-without-means",
+    "The means are left out of the KL divergence.",
+    hint="Pass mu as the first argument.",
+    questions=VAES,
+    gives=lambda posterior: Posterior(0 * posterior.mu, posterior.log_sigma).kl.mean(),
+    once=True,
+)
 KL_DOUBLED = Mistake(
     "kl-doubled",
     "The KL divergence lacks the factor 1/2.",
@@ -181,7 +197,7 @@ KL_WEIGHED = Mistake(
     questions=VAES,
     once=True,
 )
-KL = (*vae.KL, KL_OF_LOG_VARIANCE, KL_PER_PIXEL, KL_NEGATED, KL_DOUBLED)
+KL = (*vae.KL, KL_OF_LOG_VARIANCE, KL_PER_PIXEL, KL_NEGATED, KL_DOUBLED, KL_OF_SIGMA, KL_WITHOUT_MEANS)
 
 
 def kl_losses(posterior: Posterior, beta: float) -> list[Candidate]:
