@@ -22,9 +22,9 @@ from autograder.host.handover import OtterFailed, cell, otter_name, scores, thro
 from autograder.host.results import HiddenVisibility, document, failure, looks_used
 from autograder.judging.catalogue import Mistake
 from autograder.model.assignment import assignment
-from autograder.model.feedback import Feedback
+from autograder.model.feedback import Feedback, HiddenFeedback
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
-from autograder.reports.hidden import HiddenFeedback, Teaching
+from autograder.reports.hidden import Teaching
 from autograder.submissions.intake import read_upload
 from tests.experiments.host import expected
 

@@ -32,11 +32,10 @@ from autograder.classroom.errors import ClassroomError
 from autograder.classroom.gradebook import Row
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job
-from autograder.judging.catalogue import all_mistakes
 from autograder.model.assignment import assignment
+from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
-from autograder.reports.hidden import HiddenFeedback
 from autograder.submissions.staging import TempStore
 from autograder.support.files import remove_leftovers
 
@@ -245,6 +244,7 @@ def _report(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
     missing = len(run.plan.works) - len(run.results)
     stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
     try:
+        from autograder.judging.catalogue import all_mistakes
         from autograder.reports.hidden import Teaching
         from autograder.reports.html import FEEDBACK, write_reports
 

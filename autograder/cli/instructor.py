@@ -19,7 +19,7 @@ from autograder.classroom.session import ClassOptions, Verbosity
 from autograder.cli import printing
 from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, out_folder, require_usable
 from autograder.model.assignment import assignment
-from autograder.reports.hidden import HiddenFeedback
+from autograder.model.feedback import HiddenFeedback
 from autograder.sandbox.launch import launcher
 
 COLUMN = click.option(

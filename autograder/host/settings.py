@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from autograder.host.results import HiddenVisibility
-from autograder.reports.hidden import HiddenFeedback
+from autograder.model.feedback import HiddenFeedback
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
+# What students read of hidden checks. "count": how many passed; "rubric": the rubric's line of each as well; "mistake": also the
+# recognised mistake, with its hint.
+HiddenFeedback = Literal["mistake", "rubric", "count"]
 LONGEST = 8000  # characters of one check's rendered feedback, which may quote long messages of student code
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from autograder.judging.catalogue import Mistake
+from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Question
 from autograder.model.verdicts import GRADER_FAULT, Verdict, lost, tidy
 
-# "count": how many passed; "rubric": the rubric's line of each as well; "mistake": also the recognised mistake, with its hint.
-HiddenFeedback = Literal["mistake", "rubric", "count"]
 ALL = "Hidden checks"
 
 
