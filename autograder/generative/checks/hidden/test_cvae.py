@@ -14,6 +14,7 @@ from ...stand_ins import models
 from ...stand_ins.vae import mixed
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
+from ..public import test_wrong_devices as devices
 from ..public.judge_reconstruction import Decode, Posteriors, expect_reconstruction
 from . import expected_vae as expected
 from . import judge_forward as forward
@@ -175,12 +176,4 @@ def test_training(submission: Submission, draw: Draw) -> None:
         run.expect_steps("train_cvae")
         run.expect_mode()
         expect_histories(run)
-    batch, labels = draw.or_usual("batch", 4), draw.size("classes", 3, 10)
-    seen = submission.ask(
-        "cvae.train_elsewhere",
-        weights=small.weights(draw, draw.integer(3, 6), labels=labels),
-        images=draw.uniform(2 * batch, 1, 28, 28),
-        labels=draw.integers(0, labels, 2 * batch),
-        batch_size=batch,
-    )
-    common.expect_no_collision(seen, "train_cvae")
+    devices.test_cvae_training_on_another_device(submission, draw)

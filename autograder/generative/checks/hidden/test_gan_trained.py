@@ -31,7 +31,7 @@ BAR = 0.06
 SAME = 0.02
 PROBE = "gan_trained.search"
 SECONDS = 30.0
-# Numbers of the file's images that the search comes near to, from the left or mirrored (0.036 to 0.045 each). Two of them are
+# Numbers of the file's images that the search comes near to, as they are or mirrored (0.036 to 0.045 each). Two of them are
 # drawn, each as it is or mirrored, so that no codes can be kept ready. More images take longer and separate no better.
 NEAR = (0, 1, 3)
 COUNT = 2

@@ -37,7 +37,7 @@ from .models_gan import discriminator_from, generator_from
 LOSSES: tuple[Loss, ...] = (F.binary_cross_entropy_with_logits, stand_in_loss)
 # Gradients are compared as one vector: the same float32 operations in another order differ by about 1e-6 of its length.
 NEAR = 1e-3
-SMALLEST = 1e-7  # Length of a gradient: with the weights and images that are drawn they are longer than 1e-3.
+SMALLEST = 1e-7  # Length of a gradient: with the weights and images that are drawn they are longer than 0.4.
 # Passes of one phase that are tried in every order, where a network was in evaluation mode.
 MOST_PASSES = 4
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 BATCH = 128
 # The two halves of a step, in order: each is judged although the other is not written yet, or fails.
 PHASES = ("discriminator", "generator")
+# Farther than a few steps of an optimiser with an ordinary rate move a weight, and nearer than 0 is to most weights.
 MOVED = 0.02
 # Shapes of logits and labels that do not fit, as the stand-in of the loss and PyTorch's own losses report them.
 MISFITS = (
