@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ FOLDER = os.getcwd()
 ONLY_LIKE = ("aten::to.other", "aten::type_as", "aten::expand_as", "aten::view_as", "aten::reshape_as")
 # Those of them whose result is on the device of that tensor.
 ON_ITS_DEVICE = ONLY_LIKE[:2]
+
+MAKERS = {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}
 
 # Parts of PyTorch's messages on a real GPU when devices are mixed, or a GPU tensor is used as an array.
 GPU_MESSAGES = ("on the same device", "device type tensor to numpy", "should be the same", "device-side")
@@ -102,15 +105,20 @@ def unwrap(value: Any) -> Any:
     if isinstance(value, Posing):
         return value.held
     if isinstance(value, (list, tuple)):
-        return type(value)(unwrap(v) for v in value)
+        return type(value)(map(unwrap, value))
     return value
+
+
+@cache
+def name_of(func: Any) -> str:
+    return str(func.name())
 
 
 def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Runs an operation on the values that posing tensors hold; the result poses too if it belongs on `DEVICE`."""
     inputs = [*tensors_in(args), *tensors_in(kwargs.values())]
     posing = [value for value in inputs if isinstance(value, Posing)]
-    name = func.name()
+    name = name_of(func)
     asked = kwargs.get("device") or next((value for value in args if isinstance(value, torch.device)), None)
     if asked is not None:
         cpu = torch.device("cpu")
@@ -123,37 +131,51 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         poses = bool(posing)
     if not posing and not poses:
         return _signed(func(*args, **kwargs), inputs)
-    mixes = "copy" not in name and not name.startswith("aten::index") and name not in ONLY_LIKE
-    if mixes and asked is None and len(inputs) > len(posing) > 0:
-        plain = [v for v in inputs if not isinstance(v, Posing) and v.dim() > 0 and v.device.type == "cpu"]
-        if plain:
-            made = getattr(plain[0], "_made_at", "")
-            raise DevicesMixed(
-                "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
-                f"(in {name.removeprefix('aten::')}"
-                + (f"; the one on the CPU was made at {made})" if made else ")")
-            )
-    result = func(*[unwrap(a) for a in args], **{key: unwrap(value) for key, value in kwargs.items()})
+    if asked is None and len(inputs) > len(posing) > 0:
+        _refuse_mixing(name, inputs)
+    result = func(*map(unwrap, args), **{key: unwrap(value) for key, value in kwargs.items()})
     if "_local_scalar_dense" in name:
         return result
-    # An in-place operation returns the tensor that it was given; a move to another device makes a copy.
-    known = {id(value.held) if isinstance(value, Posing) else id(value): value for value in inputs}
+    return _placed(result, inputs, poses)
 
-    def wrap(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            same = known.get(id(value))
-            if same is not None and isinstance(same, Posing) == poses:
-                return same
-            copied = value if same is None else value.clone()
-            return Posing(copied) if poses else copied
-        if isinstance(value, (list, tuple)):
-            return type(value)(wrap(v) for v in value)
-        return value
 
-    return wrap(result)
+def _refuse_mixing(name: str, inputs: list[Tensor]) -> None:
+    """Raises DevicesMixed where an operation on these tensors raises on a GPU."""
+    if "copy" in name or name.startswith("aten::index") or name in ONLY_LIKE:
+        return
+    plain = [v for v in inputs if not isinstance(v, Posing) and v.dim() > 0 and v.device.type == "cpu"]
+    if plain:
+        made = getattr(plain[0], "_made_at", "")
+        raise DevicesMixed(
+            "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
+            f"(in {name.removeprefix('aten::')}"
+            + (f"; the one on the CPU was made at {made})" if made else ")")
+        )
+
+
+def _placed(value: Any, inputs: list[Tensor], poses: bool) -> Any:
+    """An operation's result on the device where it belongs.
+
+    An in-place operation returns the tensor that it was given; a move to another device makes a copy.
+    """
+    if isinstance(value, Tensor):
+        for given in inputs:
+            if isinstance(given, Posing):
+                if given.held is value:
+                    return given if poses else value.clone()
+            elif given is value:
+                return Posing(value.clone()) if poses else value
+        return Posing(value) if poses else value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_placed(v, inputs, poses) for v in value)
+    return value
 
 
 class Watch(TorchDispatchMode):
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # PyTorch's default wraps every call, which costs time
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return carry_out(func, args, kwargs or {})
 
@@ -162,8 +184,8 @@ class Makers(TorchFunctionMode):
     """Makes on the CPU, then moves, tensors that PyTorch builds from Python values without any operation."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if func in (torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor):
+        if func in MAKERS:
+            kwargs = dict(kwargs or {})
             device = kwargs.pop("device", None)
             if device is None and not (args and isinstance(args[0], Posing)):
                 return func(*args, **kwargs)
@@ -171,9 +193,10 @@ class Makers(TorchFunctionMode):
                 return args[0].to(device=device, dtype=kwargs.get("dtype"))
             return func(*args, **kwargs).to(DEVICE if device is None else device)
         if func is Tensor.new_tensor and isinstance(args[0], Posing):
+            kwargs = dict(kwargs or {})
             device = kwargs.pop("device", DEVICE)
             return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs}).to(device)
-        return func(*args, **kwargs)
+        return func(*args, **(kwargs or {}))
 
 
 def _signed(result: Any, inputs: list[Tensor]) -> Any:

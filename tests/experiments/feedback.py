@@ -113,6 +113,7 @@ def main() -> None:
     for title, chosen in (
         ("Caught by no public check", [one for one in found if not one.caught]),
         ("Caught and not named", [one for one in found if one.caught and not one.named]),
+        ("Told twice", [one for one in found if one.repeats]),
     ):
         print(f"\n{title}:")
         for one in chosen:

@@ -132,7 +132,7 @@ def reconstruction_loss(x_hat: Tensor, x: Tensor) -> dict[str, Any]:
 def losses(pairs: list[dict[str, Tensor]]) -> dict[str, Any]:
     """reconstruction_loss of several pairs {"x_hat", "x"}."""
     function = need("autoencoder", "reconstruction_loss")
-    return {"losses": [snapshot(function(p["x_hat"], p["x"])) for p in pairs]}
+    return {"losses": [snapshot(function(p["x_hat"].clone(), p["x"].clone())) for p in pairs]}
 
 
 def train_autoencoder(

@@ -97,7 +97,7 @@ def codes_on(tape: Tape) -> dict[str, Any]:
     """The codes of the generator's first and last call, and whether the stand-in of the loss was called.
 
     second: the first codes that differ from those of the call before. changes: how often codes differed so, calls with the first
-    ones left out. training: whether it was in training mode where there were gradients.
+    ones left out. calls: of the generator. training: whether it was in training mode where there were gradients.
     """
     calls = [event for event in tape if event["event"] == "generator"]
     codes = [event["noise"] for event in calls]
@@ -106,6 +106,7 @@ def codes_on(tape: Tape) -> dict[str, Any]:
     return {
         "second": changed[0] if changed else None,
         "changes": len(changed),
+        "calls": len(codes),
         "training": any(event["training"] and event["grad"] for event in calls),
         "first": codes[0] if codes else None,
         "last": codes[-1] if codes else None,

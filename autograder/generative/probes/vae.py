@@ -39,6 +39,11 @@ def own_forward(nz: int, x: Tensor) -> dict[str, Any]:
     return variational.forward_twice(need("vae", "VAE")(nz), x)
 
 
+def handed_on(nz: int, x: Tensor) -> dict[str, Any]:
+    """VAE(nz) as constructed: the shapes that reach reparameterize and the decoder."""
+    return variational.handed_on(need("vae", "VAE")(nz), x)
+
+
 def own_reconstruct(nz: int, x: Tensor) -> dict[str, Any]:
     """VAE(nz) as constructed: reconstruct, twice."""
     return variational.reconstruct_twice(need("vae", "VAE")(nz), nz, x)

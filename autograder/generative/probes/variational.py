@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -37,13 +39,14 @@ def overlaid(model: Any, weights: Mapping[str, Tensor], given_reparameterize: bo
     model.encoder = models.encoder(weights)
     model.decoder = models.decoder(weights)
     if given_reparameterize:
-        model.reparameterize = _given_reparameterize
+        order = inspect.signature(attribute(model, "reparameterize", type(model).__name__))
+
+        def given(*args: Tensor, **kwargs: Tensor) -> Tensor:
+            mu, log_sigma = list(order.bind(*args, **kwargs).arguments.values())[:2]
+            return 1.1 * mu + 0.6 * log_sigma
+
+        model.reparameterize = given
     return model
-
-
-def _given_reparameterize(*args: Tensor, **kwargs: Tensor) -> Tensor:
-    mu, log_sigma = [*args, *kwargs.values()][:2]
-    return 1.1 * mu + 0.6 * log_sigma
 
 
 def encoded(model: Any, x: Tensor, *labels: Tensor) -> Any:
@@ -118,7 +121,7 @@ def backward_pass(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
         rec.square().sum().backward(retain_graph=True)
     rec_reaches_encoder = _reached(model.encoder, own)
     model.zero_grad()
-    total, _ = model.loss(x, outputs)
+    total, _ = total_and_parts(model.loss(x, outputs))
     total.backward()
     return {
         "drawings_reach_encoder": rec_reaches_encoder,
@@ -136,7 +139,7 @@ def collision(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
     def run(device: torch.device) -> None:
         moved = model.to(device)
         there, *c = (value.to(device) for value in (x, *labels))
-        total, _ = moved.loss(there, moved(there, *c))
+        total, _ = total_and_parts(moved.loss(there, moved(there, *c)))
         total.backward()
         moved.reconstruct(there, *c)
 
@@ -158,7 +161,8 @@ def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict
     rec = rec.clone().requires_grad_()
     outputs: dict[str, Any] = {"q": tuple(halves) if pair else halves[0], "rec": rec}
     before = snapshot([x, outputs["q"], rec])
-    total, parts = model.loss(x, outputs)
+    returned = model.loss(x, outputs)
+    total, parts = total_and_parts(returned)
     kept = set(outputs) == {"q", "rec"} and same(before, [x, outputs["q"], outputs["rec"]])
     kept = kept and same(before, [x, tuple(halves) if pair else halves[0], rec])
     if isinstance(total, Tensor) and total.dim() == 0 and total.requires_grad:
@@ -167,19 +171,53 @@ def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict
     return {
         "total": snapshot(total),
         "parts": snapshot(parts),
+        "values": len(returned) if isinstance(returned, (list, tuple)) else 1,
         "kept": kept,
         "grad_q": snapshot(torch.cat(grads, -1)).reshape(len(q), -1) if len(grads) == len(halves) else None,
         "grad_rec": snapshot(rec.grad),
     }
 
 
+def total_and_parts(returned: Any) -> tuple[Any, Any]:
+    """What loss returned as the total, and as its parts: None where these are missing or not side by side."""
+    if not isinstance(returned, (list, tuple)):
+        return returned, None
+    return (returned[0] if returned else None), (returned[1] if len(returned) == 2 else None)
+
+
+def handed_on(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
+    """The shapes of the first arguments with which forward and reconstruct call reparameterize and the decoder.
+
+    Both are called whether they run or not.
+    """
+    shapes: list[list[int]] = []
+
+    def note(*args: Any, **kwargs: Any) -> None:
+        first = next(iter([*args, *kwargs.values()]), None)
+        if isinstance(first, Tensor):
+            shapes.append(list(first.shape))
+
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        note(*args, **kwargs)
+        return own_draw(*args, **kwargs)
+
+    own_draw = attribute(model, "reparameterize", type(model).__name__)
+    model.reparameterize = draw
+    decoder = attribute(model, "decoder", type(model).__name__)
+    decoder.register_forward_pre_hook(lambda _, args, kwargs: note(*args, **kwargs), with_kwargs=True)
+    for call in (model, model.reconstruct):
+        with suppress(Exception):
+            call(x, *labels)
+    return {"shapes": shapes}
+
+
 def reconstruct_twice(model: Any, nz: int, x: Tensor, *labels: Tensor) -> dict[str, Any]:
     """model.reconstruct(x, *labels), twice, with a decoder that takes nz numbers."""
     before = snapshot(x)
-    widths: list[int] = []
+    given: list[Tensor] = []
 
     def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        widths.extend(a.shape[-1] for a in [*args, *kwargs.values()][:1] if isinstance(a, Tensor) and a.dim())
+        given.extend(a for a in [*args, *kwargs.values()][:1] if isinstance(a, Tensor) and a.dim())
 
     decoder = attribute(model, "decoder", type(model).__name__)
     handle = (
@@ -190,9 +228,9 @@ def reconstruct_twice(model: Any, nz: int, x: Tensor, *labels: Tensor) -> dict[s
         second = model.reconstruct(x, *labels)
     except RuntimeError as error:
         # A decoder that was called with all of q shows a known mistake; any other exception is reported as it is.
-        if not widths or widths[-1] != 2 * nz:
+        if not given or given[-1].shape[-1] != 2 * nz:
             raise
-        return {"both_halves": True, "error": str(error)[:300]}
+        return {"both_halves": True, "rows": len(given[-1]), "error": str(error)[:300]}
     finally:
         if handle is not None:
             handle.remove()

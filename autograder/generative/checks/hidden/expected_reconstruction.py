@@ -103,6 +103,7 @@ class ComparedSearch:
     loss_of: Loss
 
     def __post_init__(self) -> None:
+        self.calls = self.found.calls
         self.first, self.last = (self.codes(call) for call in ("first", "last"))
 
     def codes(self, call: str) -> Tensor | None:

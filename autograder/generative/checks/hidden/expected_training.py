@@ -61,7 +61,7 @@ class Run:
             what=f"number of training iterations ({self.size.epochs} epochs of {self.per_epoch} batches)",
             hint="Take one optimiser step for every batch of every epoch.",
             mistakes=[
-                mistakes.ONE_EPOCH.giving(self.per_epoch),
+                known.ONE_EPOCH.giving(self.per_epoch),
                 mistakes.ONE_STEP_PER_EPOCH.giving(self.size.epochs),
             ],
         )

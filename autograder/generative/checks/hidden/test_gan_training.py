@@ -14,11 +14,9 @@ from autograder.judging import (
     check,
     expect,
     fail,
-    first_shown,
 )
 
 from ...mistakes.public import gan_losses as mistakes
-from ...mistakes.public.gan_training import WRONG_ORDERS
 from ..public import test_gan_gradients as public
 from ..public.expected_gan import (
     Step,
@@ -43,7 +41,7 @@ from ..public.judge_training_step import (
     events,
     expect_gradient,
     expect_trained,
-    order_of_steps,
+    wrong_order,
 )
 
 STEP = (
@@ -146,11 +144,7 @@ def mistake_in_returned(
             of_loss(gen, generator_mistakes(step)) or of_loss(gen, losses_in_modes_seen(step, "generator"))
         )
     named = {mistake.id for mistake in found if mistake is not None}
-    return (
-        found[0]
-        if None not in found and len(named) == 1
-        else first_shown(WRONG_ORDERS, order_of_steps(step.call))
-    )
+    return found[0] if None not in found and len(named) == 1 else wrong_order(step.call)
 
 
 def is_right(step: Step) -> bool:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.judging import Mistake, Observation, candidates, expect, first_shown
+from autograder.judging import Mistake, Observation, candidates, expect
 
 from ...mistakes.public.gan_losses import (
     DISCRIMINATOR_MISTAKES,
@@ -28,9 +28,9 @@ from ...mistakes.public.gan_losses import (
     labelled,
     total,
 )
-from ...mistakes.public.gan_training import OTHER_OPTIMISER, WRONG_ORDERS
+from ...mistakes.public.gan_training import OTHER_OPTIMISER
 from ...stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stand_in_loss
-from .judge_training_step import events, expect_begun_as_given, has_moved, order_of_steps, parameters_of
+from .judge_training_step import events, expect_begun_as_given, has_moved, parameters_of, wrong_order
 from .models_gan import discriminator_from, generator_from
 
 # The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.
@@ -67,7 +67,7 @@ class Step:
             hint=f"Call self.{optimiser}.step() once.",
             mistake=OTHER_OPTIMISER
             if not found and has_moved(self.call, network)
-            else first_shown(WRONG_ORDERS, order_of_steps(self.call)),
+            else wrong_order(self.call),
         )
         return found[0]
 

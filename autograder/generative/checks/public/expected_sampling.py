@@ -103,7 +103,8 @@ def expect_new_draws(first: Tensor, second: Tensor, what: str) -> None:
 def expect_prior_draws(first: Tensor, second: Tensor, what: str) -> None:
     """Raises a fault unless both tensors (N, nz) look like fresh draws from N(0, I)."""
     expect_new_draws(first, second, what)
+    expect_own_draws(first, what)
     both = torch.cat([first, second])
-    expect_own_draws(both, what)  # first: a few numbers, repeated, can look like any distribution
+    expect_own_draws(both, what)  # before the rest: a few numbers, repeated, can look like any distribution
     expect_unit_spread(both, what=what)
     expect_standard_normal(both, what=what, hint="Use torch.randn.")

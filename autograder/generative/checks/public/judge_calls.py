@@ -165,15 +165,29 @@ def expect_flattened(seen: Observation) -> None:
         )
 
 
-def expect_one_half(seen: Observation) -> None:
-    """Ends the check when reconstruct passed all of q to the decoder, which raised."""
+def expect_one_half(seen: Observation, n: int) -> None:
+    """Ends the check when reconstruct of n images passed all columns of q to the decoder, which raised."""
     if seen.flag("both_halves"):
+        rows = seen.get("rows")
+        sliced = isinstance(rows, int) and 0 < rows < n
         fail(
             expected="the decoder called with the posterior mean, nz numbers for each image",
-            seen=f"it was called with 2 nz numbers and raised: {seen.text('error')}",
-            mistake=posterior.BOTH_HALVES_DECODED,
+            seen=f"it was called with 2 nz numbers for {rows} of {n} images and raised: {seen.text('error')}",
+            mistake=posterior.SLICED_ALONG_BATCH if sliced else posterior.BOTH_HALVES_DECODED,
             form=True,
         )
+
+
+def name_sliced_batch(submission: Submission, probe: str, none: NoAnswer, /, **inputs: Any) -> None:
+    """Names the mistake of splitting q along the batch, where the code raised because of it."""
+    nz = 3
+    try:
+        shapes = submission.ask(probe, nz=nz, **inputs).list("shapes") if _raised(none) else []
+    except NoAnswer:
+        return
+    rows = len(inputs["x"])
+    if any(isinstance(s, list) and len(s) > 1 and s[-1] == 2 * nz and s[0] != rows for s in shapes):
+        none.name(posterior.SLICED_ALONG_BATCH)
 
 
 def expect_gradient_flow(seen: Observation, whose: str) -> None:

@@ -27,7 +27,7 @@ from .expected_gan import (
     near,
     weights,
 )
-from .judge_training_step import ask_phases
+from .judge_training_step import ask_phases, wrong_order
 from .models_gan import discriminator_state, generator_state
 
 
@@ -79,7 +79,8 @@ def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) 
         or first_near(seen, gradients_of(discriminator_mistakes(step)))
         or first_near(seen, gradients_of(losses_in_modes_seen(step, "discriminator")))
         or smoothed_labels(step, seen)
-        or scaled_gradient(seen, values),
+        or scaled_gradient(seen, values)
+        or wrong_order(step.call),
         hint="Check the phase by hand: which images, which labels, which losses are in the sum, and what was in .grad "
         "before backward().",
     )
@@ -116,6 +117,8 @@ def expect_generator_gradient(step: Step, others: Sequence[Candidate] = ()) -> N
 
 def why_without_gradient(step: Step) -> Mistake:
     """Why the generator has no gradient at its optimiser's step."""
+    if (order := wrong_order(step.call)) is not None:
+        return order
     if bool(step.left("generator").any()):
         return mistakes.STEP_BEFORE_BACKWARD
     reused = any(event.flag("attached") for event in step.passes("generator", "discriminator"))

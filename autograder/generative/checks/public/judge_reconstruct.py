@@ -13,6 +13,7 @@ from torch import Tensor
 from autograder.judging import (
     Candidate,
     Draw,
+    Mistake,
     NoAnswer,
     Observation,
     Submission,
@@ -54,6 +55,12 @@ class Search:
     def returned(self) -> tuple[float, Tensor]:
         """Loss and images, as reconstruct returned them; raises Fault where they are not a number and images."""
         return returned_pair(self.seen, self.count)
+
+    @property
+    def calls(self) -> int:
+        """How often the generator was called."""
+        calls = self.seen.get("calls")
+        return calls if isinstance(calls, int) else 0
 
     def images_of(self, codes: Tensor) -> Tensor:
         """The generator's images of some codes, in evaluation mode."""
@@ -247,9 +254,16 @@ def expect_search_as_asked(found: Search, asked: int) -> None:
         499 * searches <= changes <= 501 * searches,
         expected="500 steps",
         seen=f"codes that changed {changes / searches:.0f} times",
-        mistake=mistakes.STEPS_NOT_500 if changes else None,
+        mistake=mistakes.STEPS_NOT_500 if changes else why_at_zero(found),
     )
-    size = float((seen.tensor("second", first.shape, what="the codes after one step") - first).abs().median())
+    step = seen.tensor("second", first.shape, what="the codes after one step") - first
+    expect(
+        not mistakes.moves_first_alone(step),
+        expected="codes of all images that move at the first step",
+        seen=f"the first code alone, of {len(step)}",
+        mistake=mistakes.FIRST_IMAGE_ONLY,
+    )
+    size = float(step.abs().median())
     expect(
         abs(size / RATE - 1) < 0.02,
         expected=f"codes that Adam's first step moves by vis_learning_rate, {RATE:g}",
@@ -269,6 +283,11 @@ def expect_search_as_asked(found: Search, asked: int) -> None:
         seen="samples that were changed in place",
         mistake=mistakes.SAMPLES_CHANGED,
     )
+
+
+def why_at_zero(found: Search) -> Mistake:
+    """Why the images are those of the zero codes: steps that do not move them, or too few steps."""
+    return mistakes.CODES_NEVER_MOVE if found.calls > 2 else mistakes.STEPS_NOT_500
 
 
 def expect_untouched(found: Search) -> None:

@@ -197,6 +197,12 @@ def is_normalised(matrix: Tensor) -> bool:
     return LOW <= largest_singular_value(matrix) <= HIGH
 
 
+def is_overnormed(weights: Weights) -> bool:
+    """Whether every weight follows its parameter, but is scaled so far down that its largest singular value is below 1."""
+    pairs = zip(weights.matrices, weights.follow(), strict=True)
+    return all(follows and 1e-3 < largest_singular_value(matrix) < LOW for matrix, follows in pairs)
+
+
 def singular_values(weights: Weights) -> str:
     """The largest singular value of each weight's matrix, and which weights no parameter changes, for a message."""
     values = ", ".join(f"{largest_singular_value(matrix):.3f}" for matrix in weights.matrices)

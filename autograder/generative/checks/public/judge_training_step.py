@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from autograder.judging import NoAnswer, Observation, Submission, expect
+from autograder.judging import Mistake, NoAnswer, Observation, Submission, expect, first_shown
 
-from ...mistakes.public.gan_training import LABELS_LACK_AXIS
+from ...mistakes.public.gan_training import LABELS_LACK_AXIS, OPTIMISERS_EXCHANGED, WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE
 from .models_gan import State, discriminator_from, generator_from
 
@@ -124,6 +124,19 @@ def order_of_steps(call: Observation) -> list[str]:
     """Which network's optimiser took a step, in order."""
     kinds = [event.text("event") for event in call.parts("events")]
     return [kind.removesuffix(" step") for kind in kinds if kind.endswith(" step")]
+
+
+def wrong_order(call: Observation) -> Mistake | None:
+    """The mistake that the order of the optimisers' steps shows, with the gradients at the first of them."""
+    order = order_of_steps(call)
+    if order == ["generator", "discriminator"]:
+        kinds = [event.text("event") for event in call.parts("events")]
+        before = call.parts("events")[: kinds.index("generator step")]
+        attached = [event.flag("attached") for event in before if event.text("event") == "discriminator"]
+        # Where no fakes with a graph were judged, the backward pass was the discriminator's.
+        if attached and not any(attached):
+            return OPTIMISERS_EXCHANGED
+    return first_shown(WRONG_ORDERS, order)
 
 
 def has_moved(call: Observation, network: str) -> bool:

@@ -12,9 +12,16 @@ from torch import Tensor
 from autograder.judging import Mistake, Observation, close, expect, expect_close, first_shown
 
 from ...mistakes.public.autoencoder import LOSS_ARGUMENTS_SWAPPED, LOSS_SUMMED, LOSS_SUMMED_OVER_PIXELS
-from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH, ONE_EPOCH
 from ...mistakes.public.vae import Q_IS_A_PAIR, RECONSTRUCT_KEEPS_GRAPH, RECONSTRUCT_SAMPLES
-from ...mistakes.public.vae_loss import LOSS_CHANGES_ARGUMENTS, REC_SQUARED_ERROR, TOTAL_CUT_OFF
+from ...mistakes.public.vae_loss import (
+    KL_NOT_REDUCED,
+    LOSS_CHANGES_ARGUMENTS,
+    PARTS_NOT_IN_DICTIONARY,
+    REC_SQUARED_ERROR,
+    TOTAL_ALONE,
+    TOTAL_CUT_OFF,
+)
 from ...stand_ins import autoencoder as stand_in
 from . import judge_calls as calls
 from .judge_history import expect_entries
@@ -57,8 +64,26 @@ def expect_no_graph(seen: Observation, what: str) -> None:
 
 def part(seen: Observation, name: str) -> Tensor:
     """A scalar of the parts that loss returned: "rec_loss" or "kl_loss"."""
+    _expect_two_values(seen)
     parts = seen.part("parts", what="the second value that loss returned")
-    return parts.tensor(name, (), what=f'parts["{name}"]')
+    value = parts.get(name)
+    many = name == "kl_loss" and isinstance(value, Tensor) and value.numel() > 1
+    mistakes = [KL_NOT_REDUCED.giving(tuple(value.shape))] if many and isinstance(value, Tensor) else []
+    return parts.tensor(name, (), what=f'parts["{name}"]', mistakes=mistakes)
+
+
+def _expect_two_values(seen: Observation) -> None:
+    """Raises a fault unless loss returned two values."""
+    values = seen.number("values", what="the number of values that loss returned")
+    total = seen.get("total")
+    alone = values == 1 and isinstance(total, Tensor) and total.dim() == 0
+    expect(
+        values == 2,
+        expected='two values: the total and {"rec_loss": ..., "kl_loss": ...}',
+        seen="one value" if values == 1 else f"{values:.0f} values",
+        mistake=TOTAL_ALONE if alone else PARTS_NOT_IN_DICTIONARY if values == 3 else None,
+        form=True,
+    )
 
 
 def expect_loss_of_grey(seen: Observation, x: Tensor, grey: Tensor) -> Tensor:
@@ -106,7 +131,7 @@ def expect_deterministic(
 
     decoded: whether a decoder made the images: only then does the mistake of sampling explain everything.
     """
-    calls.expect_one_half(seen)
+    calls.expect_one_half(seen, n)
     asked = (n, 28, 28)
     first, second = (
         seen.tensor(key, asked, what=f"reconstruct of {n} images{again}", mistakes=calls.misshapen(asked))
@@ -130,7 +155,7 @@ def expect_histories(seen: Observation, epochs: int, per_epoch: int) -> None:
             name,
             epochs * per_epoch,
             f'history["{name}"] of {epochs} epochs of {per_epoch} batches',
-            [HISTORY_ONE_ENTRY_PER_EPOCH.giving(epochs)],
+            [HISTORY_ONE_ENTRY_PER_EPOCH.giving(epochs), ONE_EPOCH.giving(per_epoch)],
             "Append both losses inside the inner loop, at every batch.",
         )
         for name in ("rec_loss", "kl_loss")

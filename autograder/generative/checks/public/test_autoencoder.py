@@ -10,7 +10,8 @@ from autograder.judging import Draw, Submission, check, expect, expect_close, ex
 
 from ...mistakes.public import autoencoder as mistakes
 from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
-from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...mistakes.public.reconstruction_loss import LOSS_CHANGES_ARGUMENTS
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH, ONE_EPOCH
 from . import judge_calls as calls
 from . import judge_common as common
 from . import models_autoencoder as small
@@ -146,6 +147,12 @@ def test_grey_costs_ln_2(submission: Submission, draw: Draw) -> None:
     seen = submission.ask(
         "autoencoder.reconstruction_loss", x_hat=torch.full((n, 1, 784), sure), x=torch.ones(n, 1, 784)
     )
+    expect(
+        seen.flag("kept"),
+        expected="both arguments left as they were",
+        seen="one of them was changed in place",
+        mistake=LOSS_CHANGES_ARGUMENTS,
+    )
     expect_close(
         seen.tensor("loss", (), what="the loss of white images"),
         -math.log(sure),
@@ -199,9 +206,9 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
     )
     iterations = 8 * size.iterations // size.epochs
     what = f"the losses of 8 epochs of {iterations // 8} batches"
-    one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(8)
+    lengths = [HISTORY_ONE_ENTRY_PER_EPOCH.giving(8), ONE_EPOCH.giving(iterations // 8)]
     hint = "Append the loss inside the inner loop, at every batch."
-    entries = expect_entries(seen, "history", iterations, what, [one_per_epoch], hint)
+    entries = expect_entries(seen, "history", iterations, what, lengths, hint)
     losses = entries.once
     expect(
         not seen.flag("graph"),

@@ -11,6 +11,7 @@ from autograder.judging import Draw, Submission, check, expect, expect_close, ex
 from ...mistakes.public import cvae as mistakes
 from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
 from ...mistakes.public.labels import NEEDS_LABELS, NEVER_RUN
+from ...mistakes.public.sampling import LABELS_NOT_PASSED, LABELS_REORDERED
 from ...mistakes.public.vae import Q_OVERWRITTEN
 from . import judge_calls as calls
 from . import judge_common as common
@@ -45,7 +46,7 @@ def test_onehot_rows(submission: Submission, draw: Draw) -> None:
     "c=None) -> (N, 28, 28); conditional with num_labels < 1 raises ValueError.",
 )
 def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> None:
-    n, nz, count = draw.size("batch", 3, 8), draw.size("latent", 3, 12), draw.size("classes", 3, 10)
+    n, nz, count = draw.size("batch", 8, 12), draw.size("latent", 3, 6), draw.size("classes", 3, 10)
     rows = common.repeated(draw, n)
     x, c = draw.uniform(n, 1, 784)[rows], draw.integers(0, count, n)[rows]
     for labels in (c, None):
@@ -178,5 +179,13 @@ def test_labels_are_used_in_order(submission: Submission, draw: Draw) -> None:
         small.decoded(weights, torch.zeros(n, nz), labels).float(),
         atol=5e-3,
         what="images of a decoder that depends on the label alone",
+        mistakes=[
+            mistake.giving(small.decoded(weights, torch.zeros(n, nz), given).float())
+            for mistake, given in (
+                (LABELS_NOT_PASSED, None),
+                (LABELS_REORDERED, labels.flip(0)),
+                (LABELS_REORDERED, labels.sort().values),
+            )
+        ],
         hint="Pass the labels to model.decoder in their given order, one for each code.",
     )

@@ -14,6 +14,7 @@ from .judge_reconstruct import (
     expect_search_as_asked,
     expect_searched,
     expect_untouched,
+    why_at_zero,
 )
 
 
@@ -69,6 +70,7 @@ def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) 
         reached < 0.6 * at_zero,
         expected=f"a mean squared error at least 40 % below that of the zero codes' images ({at_zero:.4f})",
         seen=f"{reached:.4f}",
+        mistake=why_at_zero(found) if torch.allclose(images, found.start(), atol=1e-5) else None,
         hint="Let Adam change the codes so that _reconstruction_loss falls.",
     )
     expect_loss_of(

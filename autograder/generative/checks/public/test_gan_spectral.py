@@ -5,7 +5,7 @@ from __future__ import annotations
 from autograder.judging import Draw, Observation, Submission, check, expect, first_shown
 
 from ...mistakes.public import gan_spectral as mistakes
-from .judge_spectral import ask_filled, is_normalised, singular_values
+from .judge_spectral import ask_filled, is_normalised, is_overnormed, singular_values
 
 MODES = ("training", "evaluation")
 ASKS = (
@@ -74,7 +74,7 @@ def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) 
         expected="a largest singular value of 1 in the first convolution, also after training changed its parameters",
         seen=singular_values(used.first()),
         mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow()),
-        hint="Use torch.nn.utils.parametrizations.spectral_norm on each convolution.",
+        hint="Normalise each layer of self.downsample that is a convolution, at every forward pass.",
     )
 
 
@@ -92,6 +92,7 @@ def test_all_convolutions_are_normed_early(submission: Submission, shared_draw: 
         expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
         seen=singular_values(used),
         mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow())
+        or (mistakes.OTHER_NORM if is_overnormed(used) and not all(by_input) else None)
         or first_shown(mistakes.NORMALISATION, used.normalised(), by_input),
     )
 

@@ -33,6 +33,7 @@ from .judge_training_step import (
     has_moved,
     order_of_steps,
     passes,
+    wrong_order,
 )
 from .models_gan import State, discriminator_state, generator_state
 
@@ -68,7 +69,7 @@ def test_each_network_takes_one_step(submission: Submission, draw: Draw) -> None
         expected="one optimizerD step, then one optimizerG step",
         seen=("a step of the " + ", then one of the ".join(order) if order else "no optimiser step at all")
         + (f"; yet the weights of the {moved[0]} have changed" if moved else ""),
-        mistake=mistakes.OTHER_OPTIMISER if moved else first_shown(mistakes.WRONG_ORDERS, order),
+        mistake=mistakes.OTHER_OPTIMISER if moved else wrong_order(call),
         hint="Call step() once on each of self.optimizerD and self.optimizerG.",
     )
     for network, state in (("generator", generator), ("discriminator", discriminator)):
@@ -140,7 +141,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
             len(attached) >= 3 and sum(attached) <= 1,
             expected="a discriminator that judges fakes with a graph in the generator's phase only",
             seen=f"{sum(attached)} of {len(attached)} batches with a graph",
-            mistake=first_shown(mistakes.WRONG_ORDERS, order),
+            mistake=wrong_order(call),
         )
         expect_gradient(call)
         expect_trained(call, generator, discriminator, real)
@@ -149,7 +150,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
         bool(found),
         expected="an optimizerD step",
         seen="none",
-        mistake=first_shown(mistakes.WRONG_ORDERS, order),
+        mistake=wrong_order(call),
     )
     gradients = found[0].part("generator gradients")
     reached = [
@@ -161,7 +162,7 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
         not reached,
         expected="no gradient on the generator's parameters when optimizerD takes its step",
         seen=f"gradients on {len(reached)} of {len(gradients)} parameters",
-        mistake=mistakes.FAKES_NOT_DETACHED if alone else None,
+        mistake=mistakes.FAKES_NOT_DETACHED if alone else wrong_order(call),
         hint="Detach the fakes in the discriminator's phase, and do the generator's backward pass after it.",
     )
     expect_gradient(call)

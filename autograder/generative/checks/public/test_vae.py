@@ -8,6 +8,7 @@ import torch
 
 from autograder.judging import (
     Draw,
+    NoAnswer,
     Submission,
     candidates,
     check,
@@ -24,6 +25,7 @@ from ...mistakes.public import vae as mistakes
 from ...mistakes.public import vae_loss as known
 from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
 from ...mistakes.public.vae_loss import Z_CUT_OFF
+from . import judge_calls as calls
 from . import judge_common as common
 from . import judge_vae as judge
 from . import models_autoencoder as small
@@ -66,7 +68,11 @@ def test_forward_shapes(submission: Submission, draw: Draw) -> None:
     for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
         nz = draw.size("latent", 3, 12, unlike=n)
         rows = common.repeated(draw, n)
-        seen = submission.ask("vae.own_forward", nz=nz, x=draw.uniform(n, 1, 784)[rows])
+        try:
+            seen = submission.ask("vae.own_forward", nz=nz, x=draw.uniform(n, 1, 784)[rows])
+        except NoAnswer as none:
+            calls.name_sliced_batch(submission, "vae.handed_on", none, x=draw.uniform(8, 1, 784))
+            raise
         outputs = seen.part("outputs", what="the value that forward returned")
         q = outputs.tensor("q", what='outputs["q"]')
         judge.expect_posterior_shape(q, n, nz, what='outputs["q"]', mistake=mistakes.Q_OVERWRITTEN)
@@ -167,8 +173,9 @@ def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
     asks="VAE.reconstruct(x) -> (N, 28, 28): decode the posterior mean, no sampling, deterministic.",
 )
 def test_reconstruct_is_deterministic(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 1, 2), draw.size("batch", 3, 9)):
-        rows, nz = common.repeated(draw, n), draw.size("latent", 3, 12, unlike=n)
+    # More images than latent dimensions at first, so that slices of the batch and of the code differ.
+    for n, most in ((draw.size("batch", 8, 12), 6), (draw.size("batch", 1, 2), 12)):
+        rows, nz = common.repeated(draw, n), draw.size("latent", 3, most, unlike=n)
         seen = submission.ask("vae.own_reconstruct", nz=nz, x=draw.uniform(n, 1, 784)[rows])
         images = judge.expect_deterministic(seen, n)
         common.expect_repeated(images, rows, f"reconstruct of {n} images")
@@ -182,8 +189,8 @@ def test_reconstruct_is_deterministic(submission: Submission, draw: Draw) -> Non
     asks="VAE.reconstruct(x) -> (N, 28, 28): decode the posterior mean, no sampling, deterministic.",
 )
 def test_reconstruct_decodes_the_mean_early(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
-        nz = draw.size("latent", 3, 9)
+    for n in (draw.size("batch", 8, 12), draw.size("batch", 1, 2)):
+        nz = draw.size("latent", 3, 6)
         weights, x = small.weights(draw, nz), draw.uniform(n, 1, 784)
         seen = submission.ask("vae.reconstruct", weights=weights, x=x)
         expect_reconstruction(seen, weights, x, None)
@@ -261,7 +268,8 @@ def test_interpolations(submission: Submission) -> None:
             fail(expected=f"{what}: two labels", seen=kind(pair))
         for label in pair:
             if not isinstance(label, int) or isinstance(label, bool):
-                fail(expected=f"{what}: whole numbers", seen=kind(label))
+                mistake = first_shown([mistakes.LABELS_ARE_FLOATS], label)
+                fail(expected=f"{what}: whole numbers", seen=kind(label), mistake=mistake)
             expect(
                 0 <= label <= 9,
                 expected=f"{what}: labels from 0 to 9",

@@ -12,6 +12,8 @@ from torch.nn.functional import binary_cross_entropy
 from autograder.judging import Mistake, first_shown
 
 from ..public.gan_reconstruct import (
+    CODES_NEVER_MOVE,
+    FIRST_IMAGE_ONLY,
     GRADIENT_DESCENT,
     IN_TRAINING_MODE,
     RANDOM_START,
@@ -27,12 +29,13 @@ Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
 class SearchCase(Protocol):
     """What a recogniser may ask of one search.
 
-    first, last: the codes of the generator's first and last call, None if there were no calls.
+    first, last: the codes of the generator's first and last call, None if there were no calls. calls: how many.
     steps: the number of right steps that lead to the returned images; None when no number does.
     """
 
     first: Tensor | None
     last: Tensor | None
+    calls: int
 
     @property
     def steps(self) -> int | None: ...
@@ -93,13 +96,6 @@ TRAINING_OPTIMISER = Mistake(
     questions=("2-4",),
 )
 
-CODES_NEVER_MOVE = Mistake(
-    "search-codes-never-move",
-    "The images are those of the zero codes: the codes never move, or the first images are returned.",
-    hint="Give the codes to Adam, and generate the images from the codes after the last step.",
-    questions=("2-4",),
-    shows=lambda case: case.steps == 0,
-)
 CODES_CLAMPED = Mistake(
     "search-clamps-codes",
     "The codes are clamped to an interval.",
@@ -132,6 +128,7 @@ GRADIENTS_NOT_CLEARED = Mistake(
 SEARCH = (
     SAMPLES_CHANGED,
     RANDOM_START,
+    FIRST_IMAGE_ONLY,
     GRADIENT_DESCENT,
     CODES_NEVER_MOVE,
     STEPS_NOT_500,

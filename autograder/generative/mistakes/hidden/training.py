@@ -23,12 +23,6 @@ LABELLED = ("1-8",)
 TERMS = ("1-5", "1-8")  # losses of several terms
 
 # The model's inputs.
-ONE_EPOCH = Mistake(
-    "training-one-epoch",
-    "The loop goes through the loader only once, whatever `epochs` is.",
-    hint="Go through the loader once in every epoch.",
-    questions=LOOPS,
-)
 ONE_STEP_PER_EPOCH = Mistake(
     "training-one-step-per-epoch",
     "There is one step per epoch, not one per batch.",

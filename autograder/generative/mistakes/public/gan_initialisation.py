@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from autograder.judging import Mistake
 
 from .gan import BATCH_NORMS_MISSED
@@ -42,6 +44,32 @@ CONVOLUTIONS_CONSTANT = Mistake(
     questions=("2-1a",),
     shows=lambda weight: weight.std().item() < 1e-6,
 )
+CONVOLUTIONS_OF_UNIT_SPREAD = Mistake(
+    "init-convolutions-deviation-one",
+    "The convolutions' weights are drawn with a standard deviation of 1: 0.02 is passed as the mean, or left out.",
+    hint="The mean is 0 and the standard deviation 0.02.",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.mean().item()) < 0.1 and abs(weight.std().item() - 1) < 0.1,
+)
+
+
+def spreads_by_size(weight: Tensor) -> list[float]:
+    """The standard deviations that Xavier's and He's methods give a kernel, by its inputs, its outputs or both."""
+    a, b = weight[0].numel(), weight[:, 0].numel()
+    return [math.sqrt(2 / (a + b)), *(math.sqrt(gain / n) for gain in (1, 2) for n in (a, b))]
+
+
+CONVOLUTIONS_BY_SIZE = Mistake(
+    "init-convolutions-by-layer-size",
+    "The spread of a convolution's weights depends on the layer's size, as in Xavier's or He's method.",
+    hint="Draw the weights of every convolution from N(0, 0.02).",
+    questions=("2-1a",),
+    shows=lambda weight: (
+        abs(weight.mean().item()) < 0.1
+        and abs(weight.std().item() / STD - 1) > 0.3
+        and any(abs(weight.std().item() / spread - 1) < 0.04 for spread in spreads_by_size(weight))
+    ),
+)
 CONVOLUTIONS_OTHER_SPREAD = Mistake(
     "init-convolutions-other-spread",
     "The convolutions' weights are drawn with a standard deviation other than 0.02.",
@@ -54,6 +82,8 @@ CONVOLUTION_MISTAKES = (
     VARIANCE_FOR_DEVIATION,
     CONVOLUTIONS_UNIFORM,
     CONVOLUTIONS_AROUND_ONE,
+    CONVOLUTIONS_OF_UNIT_SPREAD,
+    CONVOLUTIONS_BY_SIZE,
     CONVOLUTIONS_OTHER_SPREAD,
 )
 

@@ -131,15 +131,23 @@ LOGITS_AS_LABELS = Mistake(
     hint="_classification_loss takes the logits first.",
     questions=("2-1b",),
     gives=lambda case: (
-        total(case, lambda logits, labels: case.loss(labels, logits)),
-        *(
-            sum_of(
-                case,
-                [case.loss if n != m else lambda logits, labels: case.loss(labels, logits) for m in range(2)],
-            )
-            for n in range(len(case.judged))
-            if len(case.judged) == 2
-        ),
+        ()
+        if len(case.judged) == 1
+        and case.loss is F.binary_cross_entropy_with_logits  # then it is WASSERSTEIN's
+        else (
+            total(case, lambda logits, labels: case.loss(labels, logits)),
+            *(
+                sum_of(
+                    case,
+                    [
+                        case.loss if n != m else lambda logits, labels: case.loss(labels, logits)
+                        for m in range(2)
+                    ],
+                )
+                for n in range(len(case.judged))
+                if len(case.judged) == 2
+            ),
+        )
     ),
     once=True,
 )

@@ -161,6 +161,32 @@ NUMBER_FIXED = Mistake(
     hint="Make one code for each image: len(samples) codes.",
     questions=("2-4",),
 )
+CODES_NEVER_MOVE = Mistake(
+    "search-codes-never-move",
+    "The images are those of the zero codes: the codes never move, or the first images are returned.",
+    hint="Give the codes to Adam once, before the first step, and generate the images from the codes after the last one.",
+    questions=("2-4",),
+    shows=lambda case: case.steps == 0 and case.calls > 2,
+)
+
+
+def moves_first_alone(codes: Tensor | None) -> bool:
+    """Whether of several codes (N, 64) only the first is not zero."""
+    return (
+        codes is not None
+        and len(codes) > 1
+        and bool(codes[0].any())
+        and not bool(codes[1:].abs().max() > 1e-6)
+    )
+
+
+FIRST_IMAGE_ONLY = Mistake(
+    "search-first-image-only",
+    "Only the first image is searched for: the other codes stay at zero.",
+    hint="Compare all generated images with all samples.",
+    questions=("2-4",),
+    shows=lambda case: moves_first_alone(case.last),
+)
 GRADIENT_DESCENT = Mistake(
     "search-by-gradient-descent",
     "Plain gradient descent is used instead of Adam: the codes hardly move.",

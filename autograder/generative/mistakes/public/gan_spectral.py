@@ -99,11 +99,18 @@ FIRST_ONLY = Mistake(
 )
 NONE_NORMALISED = Mistake(
     "spectral-norm-none",
-    "No convolution has spectral normalisation when it is used: only fc is normalised, the weights are normalised once at "
-    "the start, or another norm is taken.",
-    hint="Normalise each of the three convolutions, at every forward pass.",
+    "No convolution has spectral normalisation when it is used: nothing is normalised, only fc, other objects than the "
+    "layers in downsample, or the weights once at the start.",
+    hint="Normalise the three convolutions in downsample, at every forward pass. If the initialisation then misses them, see "
+    "normal_weight_.",
     questions=("2-3",),
     shows=lambda by_output, by_input: not any(by_output),
+)
+OTHER_NORM = Mistake(
+    "spectral-norm-other-norm",
+    "The weights are divided by more than their largest singular value, such as the Frobenius norm.",
+    hint="Divide each weight by its largest singular value: that of the normalised weight is 1.",
+    questions=("2-3",),
 )
 SOME_ONLY = Mistake(
     "spectral-norm-some-only",

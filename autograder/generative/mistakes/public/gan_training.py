@@ -31,6 +31,12 @@ OTHER_OPTIMISER = Mistake(
     hint="Use the two optimisers that __init__ makes: a new one forgets what Adam has learned about the gradients.",
     questions=("2-1b",),
 )
+OPTIMISERS_EXCHANGED = Mistake(
+    "step-optimisers-exchanged",
+    "The two optimisers are exchanged: optimizerG takes its step after the backward pass of the discriminator's loss.",
+    hint="After the discriminator's backward pass call self.optimizerD.step(), after the generator's self.optimizerG.step().",
+    questions=("2-1b",),
+)
 DISCRIMINATOR_STEPS_IN_BOTH = Mistake(
     "step-discriminator-stepped-in-both-phases",
     "optimizerD takes a second step, after the generator's.",

@@ -12,6 +12,12 @@ BOTH_HALVES_DECODED = Mistake(
     hint="The encoder returns [mean, log sigma]: decode only the first half.",
     questions=LATENT,
 )
+SLICED_ALONG_BATCH = Mistake(
+    "q-sliced-along-batch",
+    "q is split along the batch, its first axis: the first images are taken for the means.",
+    hint="Split the last axis: q[..., :nz] and q[..., nz:], or chunk with dim=-1.",
+    questions=LATENT,
+)
 Z_CUT_OFF = Mistake(
     "z-cut-off-from-encoder",
     "z is detached from the encoder, or from a part of it, before it is decoded.",

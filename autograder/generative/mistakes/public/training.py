@@ -12,6 +12,12 @@ HISTORY_ONE_ENTRY_PER_EPOCH = Mistake(
     hint="Append the loss inside the inner loop, at every batch.",
     questions=LOOPS,
 )
+ONE_EPOCH = Mistake(
+    "training-one-epoch",
+    "The loop goes through the loader only once, whatever `epochs` is.",
+    hint="Go through the loader once in every epoch.",
+    questions=LOOPS,
+)
 HISTORY_TWICE = Mistake(
     "history-entries-twice",
     "Every entry of the history is appended twice.",

@@ -215,6 +215,13 @@ NOT_TWO_PAIRS = Mistake(
     "INTERPOLATIONS holds pairs, but not exactly two.",
     questions=("1-7",),
 )
+LABELS_ARE_FLOATS = Mistake(
+    "interpolations-labels-are-floats",
+    "The labels are floats: there is a decimal point.",
+    hint="Write 4, not 4.0.",
+    questions=("1-7",),
+    shows=lambda label: isinstance(label, float) and label.is_integer(),
+)
 LABEL_NOT_A_DIGIT = Mistake(
     "interpolations-label-not-a-digit",
     "A label is not a digit from 0 to 9.",

@@ -26,6 +26,19 @@ REC_SQUARED_ERROR = Mistake(
     once=True,
 )
 
+TOTAL_ALONE = Mistake(
+    "loss-returns-total-alone",
+    "loss returns the total alone, without its two parts.",
+    hint='Return two values: the total, and a dictionary with "rec_loss" and "kl_loss".',
+    questions=VAES,
+)
+PARTS_NOT_IN_DICTIONARY = Mistake(
+    "loss-parts-not-in-dictionary",
+    "loss returns its two parts as values of their own, not in a dictionary.",
+    hint='Return two values: the total, and a dictionary with "rec_loss" and "kl_loss".',
+    questions=VAES,
+)
+
 # The total: `gives` is its value
 
 
@@ -189,6 +202,12 @@ KL_DOUBLED = Mistake(
     questions=VAES,
     gives=lambda posterior: 2 * posterior.kl.mean(),
     once=True,
+)
+KL_NOT_REDUCED = Mistake(
+    "kl-not-reduced",
+    "kl_loss is not reduced: it has one entry for each element.",
+    hint=MEAN_OF_KL,
+    questions=VAES,
 )
 KL_WEIGHED = Mistake(
     "kl-loss-times-beta",
