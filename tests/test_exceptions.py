@@ -62,6 +62,16 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "none": (lambda: nothing() + 1, "Something is None"),
     "none-attribute": (lambda: nothing().shape, "Something is None"),
     "no-attribute": (lambda: Methods().three, "no attribute three"),  # type: ignore[attr-defined]
+    "tuple-attribute": (lambda: (1.0, {}).backward(), "A tuple is used as if it were one of its values"),  # type: ignore[attr-defined]
+    "class-for-layer": (lambda: nn.Sequential(nn.Linear(2, 2), nn.ReLU), "ReLU is a class"),  # type: ignore[call-overload]
+    "argument-types": (
+        lambda: torch.randn(torch.ones(2), 3),  # type: ignore[call-overload]
+        "randn does not take arguments of these types: Tensor",
+    ),
+    "no-gradient-asked": (
+        lambda: torch.autograd.grad(torch.ones(2, requires_grad=True).sum(), [torch.zeros(2)]),
+        "with respect to a tensor that has none",
+    ),
     "no-function": (lambda: torch.rand_lik(1), "no function or class rand_lik"),  # type: ignore[attr-defined]
     "module": (lambda: F(), "module is called"),  # type: ignore[operator]
     "key": (lambda: {"q": 1}["z"], "no entry 'z'"),

@@ -77,9 +77,24 @@ USUAL = (
         "Look it up in the documentation: it may have another name, or be elsewhere.",
     ),
     Usual(
+        r"^AttributeError: '(?P<owner>tuple|list|dict)' object has no attribute '(?P<name>\w+)'",
+        "A {owner} is used as if it were one of its values: it has no {name}.",
+        "Take it apart first: where a function returns two values, write `first, second = function(...)`.",
+    ),
+    Usual(
         r"^AttributeError: '(?P<owner>\w+)' object has no attribute '(?P<name>\w+)'",
         "{owner} has no attribute {name} when it is asked for.",
         "Look for a typing error, or an attribute that __init__ does not set.",
+    ),
+    Usual(
+        r"^TypeError: (?P<name>[\w.]+\.)?(?P<layer>\w+) is not a Module subclass",
+        "{layer} is a class where one of its objects is needed, or no layer at all.",
+        "Make a layer of it with parentheses: {layer}().",
+    ),
+    Usual(
+        r"^TypeError: (?P<name>\w+)\(\) received an invalid combination of arguments - got \((?P<given>[^)]*)\)",
+        "{name} does not take arguments of these types: {given}.",
+        "Compare the call with the documentation. Is a tensor given where a number is asked, or the other way round?",
     ),
     Usual(
         r"^TypeError: 'module' object is not callable",
@@ -169,6 +184,16 @@ USUAL = (
         r"element 0 of tensors does not require grad",
         "backward() is called on a value without a graph.",
         "Look for no_grad(), detach(), item() or .data between the parameters and the loss.",
+    ),
+    Usual(
+        r"One of the differentiated Tensors (does not require grad|appears to not have been used)",
+        "The gradient is asked for with respect to a tensor that has none, or that the result does not depend on.",
+        "Make the tensor with requires_grad=True, and compute the result from it.",
+    ),
+    Usual(
+        r"need float labels of the same shape; these labels have shape .* and type torch\.(int|long|uint|bool)",
+        "The labels are not floats.",
+        "Make them like the logits: ones_like(logits), zeros_like(logits).",
     ),
     Usual(
         r"Trying to backward through the graph a second time",

@@ -88,7 +88,7 @@ class Observation(Mapping[str, Any]):
         value = self.found.get(key)
         asked = "a tensor" if shape is None else f"a tensor of shape {_shape(shape)}"
         if not isinstance(value, Tensor):
-            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint or _of_nothing(value))
+            raise Fault(expected=f"{what}: {asked}", seen=self._kind(key), hint=self._of_nothing(key) or hint)
         if shape is not None and (
             value.dim() != len(shape)
             or any(n is not None and n != m for n, m in zip(shape, value.shape, strict=True))
@@ -112,7 +112,9 @@ class Observation(Mapping[str, Any]):
         if isinstance(value, Tensor) and value.dim() == 0:
             value = value.item()
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise Fault(expected=f"{what}: a number", seen=kind(value), hint=hint)
+            raise Fault(
+                expected=f"{what}: a number", seen=self._kind(key), hint=self._of_nothing(key) or hint
+            )
         try:
             value = float(value)
         except OverflowError:
@@ -150,7 +152,7 @@ class Observation(Mapping[str, Any]):
         value = self.found.get(key)
         asked = "a list" if length is None else f"a list of {length}"
         if not isinstance(value, (list, tuple)):
-            raise Fault(expected=f"{what}: {asked}", seen=kind(value), hint=hint or _of_nothing(value))
+            raise Fault(expected=f"{what}: {asked}", seen=self._kind(key), hint=self._of_nothing(key) or hint)
         if length is not None and len(value) != length:
             raise _wrong(f"{what}: {asked}", f"a list of {len(value)}", len(value), hint, mistakes)
         return builtins.list(value)
@@ -169,10 +171,27 @@ class Observation(Mapping[str, Any]):
         if not isinstance(value, Mapping):
             raise Fault(
                 expected=f"{what or self.name(key)}: a dictionary",
-                seen=kind(value),
-                hint=hint or _of_nothing(value),
+                seen=self._kind(key),
+                hint=self._of_nothing(key) or hint,
             )
         return Observation(value)
+
+    def _kind(self, key: str) -> str:
+        """What the value under a key is; where there is none, the keys that there are."""
+        if key in self.found or not self.found:
+            return kind(self.found.get(key))
+        return "nothing under this name; there are " + ", ".join(
+            repr(str(name)[:30]) for name in list(self.found)[:6]
+        )
+
+    def _of_nothing(self, key: str) -> str:
+        """What to do where a value is None, or of a type that is no answer."""
+        value = self.found.get(key)
+        if isinstance(value, Unsupported) and value.kind == "ndarray":
+            return "Return a PyTorch tensor, not a NumPy array."
+        if value is None and key in self.found:
+            return "A function without a return statement returns None."
+        return ""
 
     def parts(self, key: str) -> builtins.list[Observation]:
         """The list of mappings under `key` (other entries become empty)."""
@@ -185,10 +204,6 @@ def _wrong(expected: str, seen: str, value: Any, hint: str, mistakes: Sequence[C
     if len(fitting) != 1:
         return Fault(expected=expected, seen=seen, hint=hint, form=True)
     return Fault(expected=expected, seen=seen, hint=hint, mistake=fitting[0].mistake, form=True)
-
-
-def _of_nothing(value: Any) -> str:
-    return "A function without a return statement returns None." if value is None else ""
 
 
 def _shape(shape: Sequence[int | None]) -> str:

@@ -246,7 +246,8 @@ def _tensors(outputs: Any) -> Any:
     """The entries q and rec of the value that forward returned; q as one tensor where it is a pair."""
     if not isinstance(outputs, Mapping):
         return snapshot(outputs)
-    found = {k: outputs[k] for k in ("q", "rec") if k in outputs}
+    # Of other entries only the names, which messages quote where one of these is missing.
+    found: dict[Any, Any] = {k: outputs[k] if k in ("q", "rec") else None for k in list(outputs)[:8]}
     if is_pair(found.get("q")):
         found["q"] = torch.cat(list(found["q"]), -1)
     return snapshot(found)

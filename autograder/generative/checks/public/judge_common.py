@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.judging import Draw, Observation, expect
+from autograder.judging import Draw, Mistake, Observation, expect
 
 from ...mistakes.public import common as mistakes
 from .models_autoencoder import are_rounded, codes_in, encoded
@@ -83,8 +83,14 @@ def expect_no_collision(seen: Observation, what: str) -> None:
         seen.get("collision") is None,
         expected=f"{what}: everything on the model's device, wherever that is",
         seen=f"on a device other than the CPU: {seen.text('collision')}",
-        mistake=mistakes.TENSOR_ON_CPU,
+        mistake=device_mistake(seen),
+        hint="Return a tensor, or move it to the CPU before it becomes an array.",
     )
+
+
+def device_mistake(seen: Observation) -> Mistake | None:
+    """The mistake that a mix of devices shows; None where a tensor of the other device was to become an array."""
+    return None if "to numpy" in seen.text("collision") else mistakes.TENSOR_ON_CPU
 
 
 def expect_encoded(seen: Observation, weights: dict[str, Tensor], x: Tensor, what: str) -> None:

@@ -135,7 +135,7 @@ def test_training_step_on_another_device(submission: Submission, draw: Draw) -> 
         seen.get("collision") is None,
         expected="tensors made on the networks' device",
         seen=f"with networks and batch on a GPU: {seen.text('collision')}",
-        mistake=mistakes.TENSOR_ON_CPU,
+        mistake=common.device_mistake(seen),
     )
     expect_judged(seen.part("here"), generator, discriminator, real)
 
@@ -153,13 +153,18 @@ def test_reconstruct_on_another_device(submission: Submission, draw: Draw) -> No
         seen.get("collision") is None,
         expected="codes and samples on the generator's device",
         seen=f"with the networks on a GPU: {seen.text('collision')}",
-        mistake=mistakes.TENSOR_ON_CPU,
+        mistake=common.device_mistake(seen),
     )
     expect(
         set(seen.list("devices")) <= {"cpu"},
         expected="images on the CPU",
         seen="images on the networks' device",
         mistake=mistakes.IMAGES_ON_DEVICE,
+    )
+    expect(
+        not seen.flag("raised"),
+        expected="a search that runs to its end",
+        seen="an exception, on the CPU as well: another check shows it",
     )
     expect_searched(found)
 
