@@ -221,6 +221,19 @@ def test_printed_text_is_kept_up_to_a_limit_and_never_read_as_an_answer(graded: 
     assert len(result.printed["1"]) <= 4000
 
 
+def test_no_amount_of_printing_changes_a_verdict(graded: Grade) -> None:
+    lines = "    for _ in range(40_000):\n        print('x' * 2000)\n"
+    result = graded(first=f"def double(x):\n{lines}    return 2 * x\n")
+    assert result.score == 6
+    assert result.printed["1"].startswith("xxx")
+
+
+def test_the_font_librarys_notices_are_no_prints_of_the_student(graded: Grade) -> None:
+    code = "import logging\nlogging.getLogger('matplotlib.font_manager').warning('building the font cache')\n"
+    result = graded(first=f"{code}def double(x):\n    return 2 * x\n")
+    assert (result.score, dict(result.printed)) == (6, {})
+
+
 def test_the_same_submission_always_gets_the_same_scores(graded: Grade) -> None:
     code = "import torch\ndef double(x):\n    return 2 * x + (torch.rand(()) < 0.5)\n"
 

@@ -290,6 +290,21 @@ def test_a_child_that_ended_while_it_waited_for_its_turn_is_replaced(
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_code_that_ends_its_process_again_and_again_costs_no_waiting(
+    launchers: Launchers, level: str
+) -> None:
+    boxes = launchers.at(level)
+    assert run(boxes, "return {'n': 1}") == {"n": 1}
+    fork_server = boxes._process.pid  # type: ignore[attr-defined]
+    for _ in range(4):
+        with pytest.raises(Died, match="status 3"):
+            run(boxes, "import os\nos._exit(3)")
+    assert run(boxes, "return {'n': 2}") == {"n": 2}
+    # A judge that loses the notice of the next process waits half a minute for it, and starts the fork server anew.
+    assert boxes._process.pid == fork_server  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_each_box_has_the_limits_that_were_asked_for(launchers: Launchers, level: str) -> None:
     boxes = launchers.at(level)
     ask = "import resource\nreturn {'size': resource.getrlimit(resource.RLIMIT_FSIZE)[0]}"

@@ -15,6 +15,8 @@ import contextlib
 import difflib
 import importlib.abc
 import importlib.util
+import io
+import logging
 import marshal
 import os
 import random
@@ -36,6 +38,7 @@ HANGING = 0.9  # share of a request's time after which the current line is repor
 NO_CODE = marshal.dumps(compile("", "<empty>", "exec"))
 MOST_ARGUMENTS = 8  # of a call that are described
 FRAMES = 4  # of the student's own frames, innermost last
+PRINTS = 1 << 20  # bytes of standard output, and of standard error, that are passed on
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -96,10 +99,43 @@ class StandIn(importlib.abc.Loader):
         module.__dict__["__getattr__"] = fall_through
 
 
+class Prints(io.RawIOBase):
+    """Standard output or error: what exceeds PRINTS bytes is dropped, so that no amount of printing blocks or fails."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd, self.left = fd, PRINTS
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def write(self, data: Any) -> int:
+        text = bytes(data)
+        kept = memoryview(text)[: self.left]
+        self.left -= len(kept)
+        with contextlib.suppress(OSError):  # the judge's end is closed
+            while kept:
+                kept = kept[os.write(self.fd, kept) :]
+        return len(text)
+
+
+def bound_prints() -> None:
+    """Puts `Prints` in place of standard output and error, without the notices of libraries that are no student's prints."""
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(Prints(fd)), encoding="utf-8", errors="replace", line_buffering=True
+        )
+        setattr(sys, name, stream)
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+
 def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: Any, folder: Path) -> None:
     """Answers requests until the pipe ends."""
     sys.dont_write_bytecode = True
     torch.set_num_threads(1)
+    bound_prints()
     finder = Finder(folder, [], {})
     sys.meta_path.insert(0, finder)
     while (frame := wire.read_frame(read)) is not None:

@@ -17,7 +17,8 @@ def clean_environment(folder: str) -> dict[str, str]:
         for k, v in os.environ.items()
         if k.upper() in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH")
     }
-    return {**kept, "HOME": folder, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    ours = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"}
+    return {**kept, "HOME": folder, **ours}
 
 
 def python_prefixes() -> list[str]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class ForkLauncher:
         self._hidden = sorted({str(path.resolve()) for path in (SANDBOX.parent, Path.cwd(), *hidden)})
         self._gpu = gpu
         self._exited: dict[int, int] = {}
+        self._pids: deque[int] = deque()  # of children that were ordered, as the fork server announced them
         self._spare: _Ordered | None = None
         self.unable: list[str] = []
         self.same_user = False
@@ -54,7 +56,7 @@ class ForkLauncher:
     def _start(self) -> None:
         self._generation += 1
         self._ready = False
-        self._exited = {}
+        self._exited, self._pids = {}, deque()
         self._drop_spare()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
@@ -174,7 +176,9 @@ class ForkLauncher:
 
     def _pid(self) -> int:
         """The process id of the first child that was ordered and not collected yet."""
-        return int(str(self._receive(("pid",), 30.0)["pid"]))
+        if not self._pids:
+            self._receive(("pid",), 30.0)
+        return self._pids.popleft()
 
     def _drop_spare(self) -> None:
         if self._spare is not None:
@@ -210,7 +214,7 @@ class ForkLauncher:
         self._control.sendmsg([json.dumps(order).encode()], passed)
 
     def _receive(self, keys: Sequence[str], seconds: float) -> dict[str, object]:
-        """The next message with one of `keys`; notices of ended children that come before it are kept."""
+        """The next message with one of `keys`. What others say, of children that began or ended, is kept."""
         deadline = time.monotonic() + seconds
         while True:
             message = self._message(deadline - time.monotonic())
@@ -232,6 +236,8 @@ class ForkLauncher:
         message: dict[str, object] = json.loads(data)
         if "exited" in message:
             self._exited[int(str(message["exited"]))] = int(str(message["status"]))
+        if "pid" in message:
+            self._pids.append(int(str(message["pid"])))
         return message
 
     def status_of(self, pid: int, generation: int, seconds: float) -> int | None:
