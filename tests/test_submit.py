@@ -149,6 +149,21 @@ def test_answers_that_are_too_long_or_missing_are_warnings(mine: Path, given: ha
     ]
 
 
+def test_an_empty_answer_prevents_packing_and_an_untouched_notebook_is_reported_once(
+    mine: Path, given: handed_out.HandedOut
+) -> None:
+    empty = [HEAD, "_Write your answer here._", END]
+    (mine / "vae.ipynb").write_bytes(notebook("A note of mine.", *empty))
+    reading = submit.read(mine, RUBRIC, given)
+    assert reading.problems == ["1-3w: there is no answer yet"]
+    assert submit.report(reading, None, partial=False)[-1].startswith(
+        "Nothing was packed: fix the problem above"
+    )
+    (mine / "vae.ipynb").write_bytes(STUBS["vae.ipynb"])
+    (line,) = submit.read(mine, RUBRIC, given).problems
+    assert line.startswith("vae.ipynb is untouched")
+
+
 def test_notebooks_are_recognised_as_they_were_handed_out() -> None:
     """Untouched notebooks are recognised, and every written question belongs to one of them."""
     known = handed_out.handed_out()

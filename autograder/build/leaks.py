@@ -3,7 +3,7 @@
 What is secret is read from the assignment each time:
 
 - the lines between the marks of the solutions, in any spacing and without their comments;
-- the sentences between the marks of the notebooks' sources;
+- the sentences between the marks of the notebooks' sources, and of cells tagged "solution";
 - of every module in a folder called `hidden`: its name, the names of its checks and mistakes, its sentences, and its numbers of
   four digits or more;
 - the paths, the user and the name of this machine; and files of a kind that does not belong in a release.
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.build.contents import BINARY, HIDDEN, assignment_files, home
+from autograder.build.notebooks import solution_cells
 from autograder.build.stubs import solutions_of
 from autograder.model.assignment import ENGINE, Assignment
 
@@ -115,12 +116,15 @@ def solution_lines(solutions: Path) -> list[Secret]:
 
 
 def model_answers(solutions: Path) -> list[Secret]:
-    """The sentences of our own answers to the written questions."""
+    """The sentences of our own answers to the written questions, and of the cells that only the complete notebooks have."""
     found = []
     for path in sorted((solutions / "notebooks").glob("*.py")):
         source = re.sub(r"^# ?", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        cells = solution_cells(path.read_text(encoding="utf-8"))
         outside = squeeze(_TEXT_MARK.sub("", source))
-        for answer in _TEXT_MARK.findall(source):
+        for cell in cells:
+            outside = outside.replace(squeeze(cell), "")
+        for answer in [*_TEXT_MARK.findall(source), *cells]:
             for sentence in re.split(r"(?<=[.:;?!])\s+", answer):
                 key = squeeze(sentence)
                 if len(key) >= SENTENCE and key not in outside:

@@ -17,7 +17,9 @@ students'. A written question looks like this in a source:
     # <!-- END QUESTION -->
 
 Students get `_Write your answer here._` in place of the answer. The other marks stay in both, so that answers are found again
-even when an editor has dropped all metadata. Notebooks hold no outputs, and the same source always gives the same bytes.
+even when an editor has dropped all metadata. A markdown cell that only the complete notebook has, because it would give an answer
+away, is tagged in its source: `# %% [markdown] tags=["solution"]`. Notebooks hold no outputs, and the same source always gives
+the same bytes.
 """
 
 import hashlib
@@ -33,9 +35,11 @@ from nbformat import NotebookNode
 
 SUFFIX = "_notebook"  # of a source's name: without it, the source could be mistaken for a module
 PLACEHOLDER = "_Write your answer here._"
+SOLUTION = "solution"  # the tag of cells that students do not get
 
 BEGIN_QUESTION, END_QUESTION = "<!-- BEGIN QUESTION -->", "<!-- END QUESTION -->"
 BEGIN_SOLUTION, END_SOLUTION = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
+TAG = f'tags=["{SOLUTION}"]'
 MARKS = (BEGIN_QUESTION, END_QUESTION, BEGIN_SOLUTION, END_SOLUTION)
 QUESTION = re.compile(r"<!-- question (?P<id>[\w.-]+) -->")
 # What looks like a mark must be one, letter for letter.
@@ -67,12 +71,14 @@ def notebook(source: str, filename: str, complete: bool) -> bytes:
 
     Raises:
         ValueError: a mark that is misspelt, unclosed, nested, alone or in code; a question without an id, without
-            an answer or with two, or with another question's id; an answer outside a question. The message names the file
-            and the line.
+            an answer or with two, or with another question's id; an answer outside a question; a tag other than
+            "solution", or one on a code cell or inside a question. The message names the file and the line.
     """
     _check(source, filename)
     cells = []
     for cell in jupytext.reads(source, fmt="py:percent").cells:
+        if not complete and SOLUTION in cell.metadata.get("tags", ()):
+            continue
         text = _answered(cell.source, complete) if cell.cell_type == "markdown" else cell.source
         cells.append((cell.cell_type, text))
     made = nbformat.v4.new_notebook(metadata=METADATA, cells=_with_ids(cells))
@@ -88,6 +94,12 @@ def notebook_files(solutions: Path, complete: bool) -> dict[str, bytes]:
         )
         for path in sorted((solutions / "notebooks").glob("*.py"))
     }
+
+
+def solution_cells(source: str) -> list[str]:
+    """The texts of the cells that students do not get."""
+    cells = jupytext.reads(source, fmt="py:percent").cells
+    return [cell.source for cell in cells if SOLUTION in cell.metadata.get("tags", ())]
 
 
 def _answered(text: str, complete: bool) -> str:
@@ -124,6 +136,10 @@ def _check(source: str, filename: str) -> None:
     ids: dict[str, int] = {}
     for mark in _marks(source, filename):
         where = f"{filename}:{mark.line}"
+        if mark.text == TAG:
+            if begun:
+                raise ValueError(f"{where}: {TAG} inside the question that begins at line {begun.line}")
+            continue
         if opened and mark.text != END_SOLUTION:
             raise ValueError(f"{where}: {mark.text} inside the answer that begins at line {opened.line}")
         if mark.text == BEGIN_QUESTION:
@@ -179,7 +195,14 @@ def _marks(source: str, filename: str) -> Iterator[Mark]:
     cell, markdown = 0, False
     for number, line in enumerate(source.splitlines(), start=1):
         if match := CELL.fullmatch(line):
-            cell, markdown = cell + 1, match["rest"].strip().startswith("[markdown]")
+            kind = match["rest"].strip()
+            cell, markdown = cell + 1, kind.startswith("[markdown]")
+            if "tags" in kind:
+                if kind != f"[markdown] {TAG}":
+                    raise ValueError(
+                        f"{filename}:{number}: the only tagged cells are '# %% [markdown] {TAG}'; got {line!r}"
+                    )
+                yield Mark(number, cell, TAG)
             continue
         if not LIKE_A_MARK.search(line):
             continue

@@ -129,7 +129,8 @@ def submit(path: Path, out: Path | None, partial: bool) -> None:
     """Packs everything that is handed in from the folder PATH (default: assignment/) into one zip.
 
     The zip holds the modules, the notebooks as they were last saved, and your written answers as a page to be graded by hand.
-    Nothing is packed while a module or notebook is missing, unchanged or not valid Python, unless you say --partial.
+    Nothing is packed while a module or notebook is missing, unchanged or not valid Python, or an answer is empty, unless you
+    say --partial.
 
     Exit status: 0 when the zip is written, 1 when it is not, 2 when PATH cannot be used.
     """
