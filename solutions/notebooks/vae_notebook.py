@@ -12,12 +12,33 @@
 #
 # You write the code in three modules next to this notebook: `autoencoder.py`, `vae.py` and `cvae.py`. The
 # notebook imports them, trains your models, plots the figures, and contains four written questions. There is
-# no code to write in the notebook itself: if a cell stops with `NotImplementedError`, the message names the
-# function to write.
+# no code to write in the notebook itself, only a few settings to choose: if a cell stops with
+# `NotImplementedError`, the message names the function to write.
 #
 # After each part, a call such as `grader.check("q1_1")` runs the public checks of that question. They are the
 # same checks that `python -m autograder check` runs in a terminal.
+
+# %% [markdown]
+# ## What you will learn
 #
+# * to build and train an encoder and a decoder in PyTorch, and to follow the shapes through them;
+# * what cross-entropy and squared error assume about the outputs of a network;
+# * why a good compressor is not yet a generator;
+# * where the variational bound comes from, what its two terms do, and how to weigh them;
+# * to backpropagate through a random draw;
+# * to compare two latent spaces by walking through them;
+# * to condition a model on a label, and to separate what a digit is from how it is written.
+#
+# | part | questions | your time | training on a CPU |
+# |---|---|---|---|
+# | set up, read this page | | 30 minutes | |
+# | 1. the auto-encoder | 1-1 to 1-3, 1-3w | 2 hours | 1 minute |
+# | 2. the VAE | 1-4, 1-5 | 2 hours | |
+# | 3. the weight of the prior | 1-6w-a, 1-6, 1-6w-b | 2 hours | 1 minute, then 2 for each value you try |
+# | 4. interpolation | 1-7, 1-7w | 1 hour | |
+# | 5. the conditional VAE | 1-8, 1-9 | 2 hours | 1 minute |
+
+# %% [markdown]
 # **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
 #
 # 1. Open this notebook and upload the file `generative-models.zip` of the release (the folder icon on the
@@ -29,6 +50,9 @@
 #    notebook elsewhere. For your written answers to count, download the notebook (File, Download, .ipynb)
 #    and upload it into that folder as `vae.ipynb`, replacing the existing one, before you call
 #    `grader.check` on a written question or `grader.export()`.
+#
+# **A GPU** is not needed for this notebook: its networks are small, and a CPU trains each in a minute or two.
+# (Problem 2 is another matter; its notebook says how to get one.)
 
 # %%
 # Find the assignment's files. You can rerun this cell at any time.
@@ -75,10 +99,10 @@ if missing:
 
 # %%
 import torch
-from IPython.display import display
 
 import data
 import figures
+from autograder.generative import expected
 from autograder.notebook import Grader
 
 grader = Grader("vae.ipynb")
@@ -90,11 +114,16 @@ grader = Grader("vae.ipynb")
 # minute, which shows that it works, but the models are not good. With `GENERATIVE_OFFLINE=1`, nothing is
 # downloaded, and the small set of digits that comes with scikit-learn replaces MNIST. You can also set the
 # variables `QUICK` and `OFFLINE` directly here.
+#
+# Every trained model is saved in a file next to the notebook. After a restart, set `REUSE = True`: the cells
+# below then load what they find instead of training it again. Set it back to `False` once you change the code
+# of a model, or you will look at the old one.
 
 # %%
 QUICK = os.environ.get("GENERATIVE_QUICK") == "1"
 OFFLINE = os.environ.get("GENERATIVE_OFFLINE") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+REUSE = False  # True: load saved models instead of training them
 SEED = 42
 NZ = 32  # length of a code
 LEARNING_RATE = 1e-3
@@ -115,7 +144,14 @@ if QUICK:
     train_set = torch.utils.data.Subset(train_set, range(1400))
 test_images, test_labels = test_set.tensors
 
+print(f"{DATA}: {len(train_set)} training images, {len(test_images)} test images; training on {DEVICE}")
+figures.image_grid(test_images[:20], f"{DATA}: the first test images", columns=10)
 
+# %% [markdown]
+# Three small functions that the cells below use:
+
+
+# %%
 def epochs(count):
     """`count` for MNIST; more for a small data set, whose epochs are short."""
     if len(train_set) > 10_000:
@@ -125,11 +161,35 @@ def epochs(count):
 
 def flat(images):
     """Images in the models' input format: (N, 1, 28, 28) -> (N, 1, 784), on the model's device."""
-    return images.flatten(1).unsqueeze(1).to(DEVICE)
+    return images.reshape(-1, 1, 784).to(DEVICE)
 
 
-print(f"{DATA}: {len(train_set)} training images, {len(test_images)} test images; training on {DEVICE}")
-figures.image_grid(test_images[:20], f"{DATA}: the first test images", columns=10)
+def mean_of_last(losses, count=100):
+    """A single batch is noisy: the final loss is the mean of the last 100 iterations."""
+    last = losses[-count:]
+    return sum(last) / len(last)
+
+
+# %% [markdown]
+# ### Saving and loading a model
+#
+# A model's *state dict* holds its parameters and buffers by name, and nothing else: no code, no class. To
+# load one, build the model as before and fill it. `weights_only=True` makes `torch.load` accept plain data
+# alone. Without it, a file can run any program on your machine, so use it for every file, even your own.
+# `map_location` puts the numbers on the device that you have now, wherever they were saved.
+
+
+# %%
+def trained(model, file, train):
+    """Train a model and save it with its losses; or, with REUSE, load both from the file if it exists."""
+    if REUSE and Path(file).is_file():
+        saved = torch.load(file, map_location=DEVICE, weights_only=True)
+        model.load_state_dict(saved["model"])
+        return saved["losses"]
+    losses = train()
+    torch.save({"model": model.state_dict(), "losses": losses}, file)
+    return losses
+
 
 # %% [markdown]
 # ## 1. The auto-encoder
@@ -138,11 +198,27 @@ figures.image_grid(test_images[:20], f"{DATA}: the first test images", columns=1
 # **decoder** $g$ maps the code back to an image $\hat x = g(z)$. The code is a bottleneck: 32 numbers cannot
 # store 784 arbitrary pixels, so the two networks have to learn what digits have in common. Nothing specifies
 # what a code should mean. The only objective is that $\hat x$ looks like $x$.
+
+# %%
+import diagrams
+
+diagrams.autoencoder()
+
+# %% [markdown]
+# ### Which loss?
 #
-# To train the networks, we need to measure "looks like". A pixel is black (0), white (1) or something in
-# between; interpret the reconstructed value $\hat x_i$ as the probability that pixel $i$ is white. The
-# **binary cross-entropy** is the cost of the true pixel under that prediction, averaged over all $D = 784$
-# pixels and over the batch:
+# To train the networks, we need to measure "looks like". A loss is an assumption about the outputs: it is the
+# negative logarithm of the probability that the model gives to the true pixel.
+#
+# * **Squared error** belongs to a normal distribution of fixed width around the output $\hat x_i$. The pixel
+#   may be any real number, and an error of 0.1 costs the same at 0.5 as at 0.01.
+# * **Binary cross-entropy** belongs to a coin: the output $\hat x_i$ is the probability that the pixel is
+#   white. It needs outputs between 0 and 1, which the sigmoid guarantees, and it punishes confident errors
+#   without limit.
+#
+# MNIST's pixels are almost all black or white, so the coin is the better description, and its gradient does
+# not vanish where the sigmoid is flat. For the photographs of Problem 2, with all their shades, we shall use
+# the squared error. The cross-entropy, averaged over all $D = 784$ pixels and over the batch, is
 #
 # $$\ell(\hat x, x) = -\frac{1}{D} \sum_{i=1}^{D} \big[\, x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i) \,\big].$$
 #
@@ -157,40 +233,85 @@ figures.image_grid(test_images[:20], f"{DATA}: the first test images", columns=1
 #
 # The two arguments are not interchangeable: the prediction is inside the logarithm, the target outside. If
 # they are swapped, the loss is infinite wherever a true pixel is exactly 0 or 1, and most pixels are.
-#
+
+# %% [markdown]
 # ### Questions 1-1 and 1-2 (6 + 6 points)
 #
 # In `autoencoder.py`, write `Encoder`, `Decoder` and `make_data_loader` (1-1), then `reconstruction_loss`
 # and `train_autoencoder` (1-2). Their docstrings are the specification: shapes, units, examples.
+#
+# Look at the shapes before you look for anything else: most errors in a network are errors of shape. The next
+# cell prints what leaves every layer. If one stops, run a part of the network on its own: an `nn.Sequential`
+# can be sliced, so `encoder.net[:2](x)` runs the first two layers alone.
 
 # %%
 import autoencoder
 
+
+# %%
+@torch.no_grad()
+def print_shapes(network, x):
+    """Run a network once and print the shape after every layer."""
+
+    def show(layer, inputs, output):
+        print(f"{type(layer).__name__:>10} -> {tuple(output.shape)}")
+
+    layers = [layer for layer in network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(show) for layer in layers]
+    print(f"{'input':>10}    {tuple(x.shape)}")
+    y = network(x)
+    for hook in hooks:
+        hook.remove()
+    print(f"{'output':>10}    {tuple(y.shape)}\n")
+
+
+print_shapes(autoencoder.Encoder(NZ, 784), torch.rand(5, 1, 784))
+print_shapes(autoencoder.Decoder(NZ, 784), torch.randn(5, NZ))
+
+# %%
 grader.check("q1_1")
 
 # %%
 grader.check("q1_2")
 
 # %% [markdown]
-# Now train it: 10 epochs, which take less than a minute on a CPU. On MNIST, the first loss is about 0.69 and
-# the last losses are about 0.09.
+# Now train it: 10 epochs, about a minute on a CPU. On MNIST, the first loss is about 0.69 and the last losses
+# are about 0.09. The last line of the output says whether your loss ends where ours does. It is for you: no
+# points depend on it.
 
 # %%
 torch.manual_seed(SEED)
 ae = autoencoder.AutoEncoder(NZ).to(DEVICE)
 loader = autoencoder.make_data_loader(train_set)
 watched = data.Watched(loader, epochs(10), "auto-encoder")
-ae_losses = autoencoder.train_autoencoder(ae, watched, epochs(10), LEARNING_RATE, device=DEVICE)
-last = ae_losses[-100:]
-print(f"first loss {ae_losses[0]:.3f}, mean of the last {len(last)}: {sum(last) / len(last):.4f}")
+ae_losses = trained(
+    ae,
+    "ae.pt",
+    lambda: autoencoder.train_autoencoder(ae, watched, epochs(10), LEARNING_RATE, device=DEVICE),
+)
 figures.loss_curves({"reconstruction": ae_losses}, f"Auto-encoder on {DATA}")
+
+# %%
+final = {"first": ae_losses[0], "rec": mean_of_last(ae_losses)}
+print(f"first loss {final['first']:.3f}, mean of the last 100: {final['rec']:.4f}")
+print(expected.compare("auto-encoder", DATA, final, QUICK))
 
 # %% [markdown]
 # The model could have memorised the training images. These are test images, which it has never seen:
 
 # %%
 x = test_images[:10]
-figures.reconstructions(x, ae.reconstruct(flat(x)), f"Auto-encoder, {DATA}", "test")
+rows = {
+    "original": x,
+    "yours": ae.reconstruct(flat(x)),
+    "the reference": expected.rebuilt("auto-encoder", DATA),
+}
+figures.image_rows(rows, f"Auto-encoder, {DATA}: test images and their reconstructions")
+
+# %% [markdown]
+# **Stop here until your row looks like the reference's.** (Not in quick mode, which is too short for it.)
+# Everything below is built on this model's parts: the VAE uses your encoder, your decoder and your loss. If
+# your digits are grey clouds, all the same, or noise, the training does not work yet, and nothing below will.
 
 # %% [markdown]
 # ### Question 1-3 (2 points): can it generate digits?
@@ -254,6 +375,13 @@ grader.check("q1_3w")
 # %% [markdown]
 # ## 2. The variational auto-encoder
 #
+# The encoder now returns a small cloud in place of a point, and the code is drawn from that cloud. A second
+# term in the loss asks the clouds of all images to lie where the prior lies.
+
+# %%
+diagrams.vae()
+
+# %% [markdown]
 # ### Deriving the bound
 #
 # We *choose* the distribution of the codes, $p(z) = \mathcal{N}(0, I)$, and want a decoder under which real
@@ -279,7 +407,8 @@ grader.check("q1_3w")
 # are expectations of log-probabilities, the KL divergence is *subtracted*, and the bound is *maximised*. The
 # gap is known exactly: $\log p(x) - \mathrm{ELBO}(x) = \mathrm{KL}[q(z|x)\,\|\,p(z|x)]$, so the bound is
 # tight when the encoder returns the true posterior.
-#
+
+# %% [markdown]
 # ### The two terms
 #
 # For each of the $n_z$ dimensions, the encoder returns a mean $\mu$ and $\log \sigma$, the logarithm of the
@@ -304,7 +433,8 @@ grader.check("q1_3w")
 # its own $\varepsilon$.
 #
 # Sampling is for training. To *show* a reconstruction, decode the mean $\mu$, without sampling.
-#
+
+# %% [markdown]
 # ### What beta means here
 #
 # The loss that you write is
@@ -312,20 +442,17 @@ grader.check("q1_3w")
 # $$\mathcal{L} = \mathrm{rec} + \beta \cdot \mathrm{kl},$$
 #
 # where, as everywhere in this assignment, both terms are **means over all elements**: $\mathrm{rec}$ over
-# the $D = 784$ pixels, $\mathrm{kl}$ over the $n_z = 32$ dimensions of the code. The bound needs *sums*:
-#
-# $$-\mathrm{ELBO} = D \cdot \mathrm{rec} + n_z \cdot \mathrm{kl}
-# = D \left( \mathrm{rec} + \frac{n_z}{D}\, \mathrm{kl} \right).$$
-#
-# So the loss equals the negative bound divided by 784 exactly when $\beta = n_z / D = 32/784 = 0.041$. A
-# $\beta$ of 1 in a paper that uses sums (as Higgins et al. 2017 do) corresponds to 0.041 here, and our
-# $\beta = 10$ is 245 times the weight in the bound. Whenever you read about "the right $\beta$", first check
-# how the terms were reduced.
+# the $D = 784$ pixels, $\mathrm{kl}$ over the $n_z = 32$ dimensions of the code. The bound adds up all pixels
+# and all dimensions; it knows no means. So a $\beta$ of 1 here is not the $\beta$ of 1 in a paper that uses
+# sums (as Higgins et al. 2017 do). Before you go on, work out on paper which $\beta$ makes this loss
+# proportional to $-\mathrm{ELBO}$: you will need it in question 1-6. Whenever you read about "the right
+# $\beta$", first check how the terms were reduced.
 #
 # (Fine print: cross-entropy is a likelihood for pixels that are 0 or 1. With grey pixels it is a common
 # relaxation, so the "ELBO" in the tables below compares models with each other, but is not the logarithm of a
 # true density.)
-#
+
+# %% [markdown]
 # ### Questions 1-4 and 1-5 (7 + 4 points)
 #
 # In `vae.py`, write the class `VAE` (1-4) and `train_vae` (1-5).
@@ -333,6 +460,14 @@ grader.check("q1_3w")
 # %%
 import vae
 
+# %%
+small = vae.VAE(NZ)
+x = torch.rand(5, 1, 784)
+for name, value in small(x).items():
+    print(f"forward: {name:>4} {tuple(value.shape)}")
+print(f"reconstruct:  {tuple(small.reconstruct(x).shape)}")
+
+# %%
 grader.check("q1_4")
 
 # %%
@@ -341,59 +476,92 @@ grader.check("q1_5")
 # %% [markdown]
 # ## 3. How much weight for the prior?
 #
-# The next cell trains one VAE for each of several values of $\beta$. Two are extremes: with 0 the prior has
-# no effect at all, and with 10 it dominates the loss. Once you have chosen `BETA` (question 1-6, below), rerun
-# the cell to include your value in the table.
-#
-# The numbers are for the *test* set. "mean decoded" reconstructs from $\mu$; "sampled" reconstructs from a
-# random $z \sim q(z|x)$, as in training.
+# The next cell defines two functions. One trains a VAE with a given $\beta$, always from the same seed: only
+# $\beta$ differs. The other measures a model on the *test* set: `sampled` reconstructs from a random
+# $z \sim q(z|x)$, as in training, and `mean` from $\mu$.
 
 
 # %%
 def train_one(beta, count):
-    """A VAE trained for `count` epochs, and its losses. All runs use the same seed: only beta differs."""
+    """A VAE trained for `count` epochs, and its losses."""
     torch.manual_seed(SEED)
     model = vae.VAE(NZ, beta=beta).to(DEVICE)
-    loader = data.Watched(autoencoder.make_data_loader(train_set), epochs(count), f"VAE, beta {beta:g}")
-    return model, vae.train_vae(model, loader, epochs(count), LEARNING_RATE, device=DEVICE)
+    watched = data.Watched(autoencoder.make_data_loader(train_set), epochs(count), f"VAE, beta {beta:g}")
+    history = trained(
+        model,
+        f"vae-{beta:g}-{count}.pt",
+        lambda: vae.train_vae(model, watched, epochs(count), LEARNING_RATE, device=DEVICE),
+    )
+    return model, history
 
 
 @torch.no_grad()
-def on_test_images(model):
-    """rec (sampled), rec (mean decoded), kl: means over the test set."""
+def on_test_images(model, *labels):
+    """rec (sampled), rec (mean decoded) and kl over the test set, and -ELBO in nats per image."""
     x = flat(test_images)
-    _, parts = model.loss(x, model(x))
-    decoded_mean = autoencoder.reconstruction_loss(model.reconstruct(x).reshape(x.shape), x)
-    return float(parts["rec_loss"]), float(decoded_mean), float(parts["kl_loss"])
+    _, parts = model.loss(x, model(x, *labels))
+    rec, kl = float(parts["rec_loss"]), float(parts["kl_loss"])
+    mean = autoencoder.reconstruction_loss(model.reconstruct(x, *labels).reshape(x.shape), x)
+    return rec, float(mean), kl, x.shape[-1] * rec + NZ * kl
 
-
-betas = {0.0, 10.0} if QUICK else {0.0, 0.01, 0.1, 1.0, 10.0}
-if vae.BETA is None:
-    print("BETA is not set yet (question 1-6): the comparison omits it.")
-else:
-    betas.add(float(vae.BETA))
-
-studied = {beta: train_one(beta, 5) for beta in sorted(betas)}
-
-# %%
-print(" beta     rec, sampled   rec, mean decoded   kl per dimension   -ELBO in nats per image")
-rows = {}
-for beta, (model, _) in studied.items():
-    sampled, decoded_mean, kl = on_test_images(model)
-    print(f"{beta:6g} {sampled:14.4f} {decoded_mean:19.4f} {kl:18.4f} {784 * sampled + NZ * kl:24.1f}")
-    name = f"beta {beta:g}\nrec {decoded_mean:.3f}, kl {kl:.3g}"
-    rows[name] = (
-        model.reconstruct(flat(test_images[:7])),
-        autoencoder.sample_images(model, 7, NZ, device=DEVICE),
-    )
-figures.beta_study(test_images[:7], rows, f"VAE on {DATA}, {epochs(5)} epochs, by beta")
 
 # %% [markdown]
-# These are the training curves of the two extremes:
+# ### First, beta = 0: does it work at all?
+#
+# Start where you know what to expect. After 5 epochs of MNIST, rec ends at about 0.09. The other term has no
+# weight, but it is printed: it ends somewhere between 20 and 35. If this run fails, the fault is in your code,
+# not in the choice of $\beta$.
 
 # %%
-for beta in (0.0, 10.0):
-    display(figures.loss_curves(studied[beta][1], f"VAE on {DATA}, beta {beta:g}"))
+without, without_history = train_one(0.0, 5)
+figures.loss_curves(without_history, f"VAE on {DATA}, beta 0")
+
+# %%
+final = {name.removesuffix("_loss"): mean_of_last(losses) for name, losses in without_history.items()}
+print(expected.compare("VAE, beta 0", DATA, final, QUICK))
+
+# %%
+x = test_images[:10]
+rows = {
+    "original": x,
+    "yours": without.reconstruct(flat(x)),
+    "the reference": expected.rebuilt("VAE, beta 0", DATA),
+}
+figures.image_rows(rows, f"VAE, beta 0, {DATA}: test images and their reconstructions")
+
+# %% [markdown]
+# **Stop here until your row looks like the reference's.** (Not in quick mode.)
+
+# %% [markdown]
+# ### Then beta = 10
+#
+# Now the other extreme. On MNIST, expect rec to end at 0.26 and kl below 0.00001.
+
+# %%
+strong, strong_history = train_one(10.0, 5)
+figures.loss_curves(strong_history, f"VAE on {DATA}, beta 10")
+
+# %%
+final = {name.removesuffix("_loss"): mean_of_last(losses) for name, losses in strong_history.items()}
+print(expected.compare("VAE, beta 10", DATA, final, QUICK))
+
+# %%
+studied = {0.0: without, 10.0: strong}
+
+
+def compared():
+    """The figure of all models trained so far: reconstructions on the left, samples on the right."""
+    rows = {
+        f"beta {beta:g}": (
+            model.reconstruct(flat(test_images[:7])),
+            autoencoder.sample_images(model, 7, NZ, device=DEVICE),
+        )
+        for beta, model in sorted(studied.items())
+    }
+    return figures.beta_study(test_images[:7], rows, f"VAE on {DATA}, by beta")
+
+
+compared()
 
 # %% [markdown]
 # <!-- BEGIN QUESTION -->
@@ -426,30 +594,57 @@ for beta in (0.0, 10.0):
 grader.check("q1_6w_a")
 
 # %% [markdown]
+# ### Before you tune: write down what you expect
+#
+# Between the extremes lies a model that is good at both. What do you expect of it? Double-click this cell and
+# note it below, before you train anything: a prediction that you can compare with the result teaches more
+# than a result alone. (No points; it is not handed in as an answer.)
+#
+# * its reconstructions, compared with the auto-encoder's: ...
+# * its samples, compared with the auto-encoder's: ...
+# * its rec and its kl, compared with those of the two extremes: ...
+
+# %% [markdown]
 # ### Question 1-6 (2 points): your beta
 #
-# Choose `BETA` in `vae.py`: the weight that gives good reconstructions *and* good samples. You can add values
-# to the comparison above. Then train the VAE with your value for 10 epochs.
-
-# %%
-grader.check("q1_6")
+# Choose `BETA` in `vae.py`: the weight that gives good reconstructions *and* good samples. Set a value, save
+# the file, and run the next three cells; then change the value and run them again. Every value that you have
+# tried stays in the table.
+#
+# * $\beta$ acts by factors, not by differences: go in steps of ten first, and refine between the best two.
+# * Train for 20 epochs, about two minutes on a CPU: after 5, you compare models that are not finished.
+# * Look at three things. Can you recognise every reconstruction? Can you read most of the samples? And is
+#   $-\mathrm{ELBO}$, in the last column, near the smallest that any of your values gives?
+# * If you worked out the value that makes the loss proportional to the bound, try it as well.
 
 # %%
 if vae.BETA is None:
     raise NotImplementedError("1-6: choose BETA in vae.py, save it, and run this cell again")
-tuned, tuned_history = train_one(float(vae.BETA), 10)
-sampled, decoded_mean, kl = on_test_images(tuned)
-print(f"test images: rec {sampled:.4f} sampled, {decoded_mean:.4f} mean decoded, kl {kl:.4f} per dimension")
-print(f"-ELBO = 784 * {sampled:.4f} + {NZ} * {kl:.4f} = {784 * sampled + NZ * kl:.1f} nats per image")
+tuned, tuned_history = train_one(float(vae.BETA), 20)
+studied[float(vae.BETA)] = tuned
 figures.loss_curves(tuned_history, f"VAE on {DATA}, beta {vae.BETA:g}")
 
+# %%
+print(" beta     rec, sampled   rec, mean   kl per dimension   -ELBO in nats per image")
+for beta, model in sorted(studied.items()):
+    sampled, mean, kl, nats = on_test_images(model)
+    print(f"{beta:6g} {sampled:14.4f} {mean:11.4f} {kl:18.4f} {nats:25.1f}")
+print("(0 and 10: 5 epochs)\n")
+print(expected.compare("tuned VAE", DATA, {"-ELBO": on_test_images(tuned)[3]}, QUICK))
+
+# %%
+compared()
+
+# %%
+grader.check("q1_6")
+
 # %% [markdown]
-# For comparison, on MNIST after 10 epochs, we measured rec 0.115 (sampled), kl 0.56 and 108 nats with
-# $\beta = 0.041$; with 0.105, we measured rec 0.136, kl 0.33 and 117 nats.
+# Look at your choice more closely: its reconstructions, and more samples.
 
 # %%
 x = test_images[:10]
-figures.reconstructions(x, tuned.reconstruct(flat(x)), f"VAE, beta {vae.BETA:g}, {DATA}", "test")
+rows = {"original": x, "auto-encoder": ae.reconstruct(flat(x)), "VAE": tuned.reconstruct(flat(x))}
+figures.image_rows(rows, f"Reconstructions of test images, {DATA}, beta {vae.BETA:g}")
 
 # %%
 torch.manual_seed(SEED)
@@ -465,7 +660,8 @@ figures.image_grid(
 # ### Question 1-6w-b (3 points, at most 200 words)
 #
 # What do the reconstructions and the samples of your well-tuned VAE look like? Compare both with the plain
-# auto-encoder's. Explain what is better, what is worse, and why there is a trade-off between the two.
+# auto-encoder's. Explain what is better, what is worse, and why there is a trade-off between the two. If
+# something is not as you expected, say what.
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
@@ -492,36 +688,79 @@ figures.image_grid(
 # %%
 grader.check("q1_6w_b")
 
+# %% [markdown] tags=["solution"]
+# ### The solution of question 1-6 (students do not get this cell)
+#
+# The bound needs sums, the loss has means:
+#
+# $$-\mathrm{ELBO} = D \cdot \mathrm{rec} + n_z \cdot \mathrm{kl}
+# = D \left( \mathrm{rec} + \frac{n_z}{D}\, \mathrm{kl} \right).$$
+#
+# So the loss equals the negative bound divided by 784 exactly when $\beta = n_z / D = 32/784 = 0.041$. A
+# $\beta$ of 1 in a paper that uses sums corresponds to 0.041 here, and our $\beta = 10$ is 245 times the
+# weight in the bound.
+#
+# The sweep on MNIST (10 epochs, test images, means over three seeds):
+#
+# | beta | rec, sampled | kl | -ELBO, nats | clear samples |
+# |---|---|---|---|---|
+# | 0.001 | 0.085 | 3.2 | 169 | 16% |
+# | 0.01 | 0.095 | 1.19 | 112 | 35% |
+# | 0.0316 | 0.109 | 0.66 | 107 | 46% |
+# | 0.1 | 0.136 | 0.33 | 117 | 58% |
+# | 0.316 | 0.182 | 0.13 | 147 | 54% |
+# | 1 | 0.257 | 0.005 | 202 | 4% |
+#
+# A sample is clear when a small classifier is at least 90% sure of its digit. The bound is best near 0.03;
+# samples are best near 0.2, where reconstructions have become soft. Accepted are values from 0.02 to 0.2: at
+# most 20% more nats than the best, and at least two thirds of the largest share of clear samples.
+
 # %% [markdown]
 # ## 4. Interpolating in the latent space
 #
 # Encode two images, move from one code to the other on a straight line, and decode along the way:
 # $z_t = (1 - t)\, z_0 + t\, z_1$ with $t$ from exactly 0 to exactly 1. The two ends of a strip are therefore
 # ordinary reconstructions; the originals are shown next to them.
-#
+
+# %% [markdown]
 # ### Question 1-7 (1 point)
 #
 # Choose `INTERPOLATIONS` in `vae.py`: two pairs of different digits whose interpolation is interesting to
-# look at. (The interpolation is between two test images, the first one of each label.)
+# look at.
 
 # %%
 grader.check("q1_7")
 
+# %% [markdown]
+# Which pictures? These are the first ten test images of each of your labels; the numbers are above them.
+
 # %%
 if vae.INTERPOLATIONS is None:
     raise NotImplementedError("1-7: choose INTERPOLATIONS in vae.py, save it, and run this cell again")
+chosen = sorted({label for pair in vae.INTERPOLATIONS for label in pair})
+candidates = {label: test_images[test_labels == label][:10] for label in chosen}
+figures.image_grid(
+    torch.cat(list(candidates.values())),
+    f"{DATA}: test images to choose from",
+    columns=10,
+    captions=[str(i) for images in candidates.values() for i in range(len(images))],
+)
 
+# %% [markdown]
+# Choose several of each: one strip proves little. Every pair (i, j) in `PICTURES` interpolates from picture i
+# of the first label to picture j of the second. Change the numbers, and the labels in `vae.py`, as you like.
 
-def first_of(label):
-    return test_images[test_labels == label][0]
-
+# %%
+PICTURES = [(0, 0), (1, 2), (3, 5)]
 
 strips, ends = {}, {}
 for start, end in vae.INTERPOLATIONS:
-    for name, model in (("AE", ae), ("VAE", tuned)):
-        row = f"{name}, {start} to {end}"
-        strips[row] = vae.interpolate(model, first_of(start), first_of(end), NZ, steps=10)
-        ends[row] = first_of(start), first_of(end)
+    for i, j in PICTURES:
+        x_start, x_end = candidates[start][i], candidates[end][j]
+        for name, model in (("AE", ae), ("VAE", tuned)):
+            row = f"{name}, {start} to {end} ({i}, {j})"
+            strips[row] = vae.interpolate(model, x_start, x_end, NZ, steps=10)
+            ends[row] = x_start, x_end
 figures.interpolations(strips, f"{DATA}: interpolations between test images", ends)
 
 # %% [markdown]
@@ -573,7 +812,11 @@ grader.check("q1_7w")
 # The prior does not depend on $c$. The label costs nothing, so a good code does not repeat it: the code only
 # has to contain the *style*, and any style can be combined with any label. This is how the model can generate
 # a requested digit: choose $c$, sample $z$, decode.
-#
+
+# %%
+diagrams.vae(conditional=True)
+
+# %% [markdown]
 # ### Questions 1-8 and 1-9 (5 + 6 points)
 #
 # In `cvae.py`, write `idx2onehot`, `CVAEEncoder`, `CVAEDecoder`, `CVAE` and `train_cvae` (1-8), then
@@ -591,13 +834,21 @@ if vae.BETA is None:
 torch.manual_seed(SEED)
 conditional = cvae.CVAE(NZ, beta=float(vae.BETA), conditional=True, num_labels=10).to(DEVICE)
 watched = data.Watched(autoencoder.make_data_loader(train_set), epochs(5), "CVAE")
-cvae_history = cvae.train_cvae(conditional, watched, epochs(5), LEARNING_RATE, device=DEVICE)
+cvae_history = trained(
+    conditional,
+    f"cvae-{vae.BETA:g}.pt",
+    lambda: cvae.train_cvae(conditional, watched, epochs(5), LEARNING_RATE, device=DEVICE),
+)
 figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {vae.BETA:g}")
 
 # %% [markdown]
-# With $\beta = 0.105$ and 5 epochs of MNIST, we measured rec 0.140 (sampled), kl 0.22 and 116.7 nats in total:
-# as good as the VAE with the same $\beta$ after twice as many epochs, with a third less information in the
-# code. The label now provides part of that information.
+# Compare the numbers with your VAE's. The conditional model needs fewer nats in the code, because the label
+# now provides part of the information; after a quarter of the epochs, it is about as good.
+
+# %%
+sampled, mean, kl, nats = on_test_images(conditional, test_labels.to(DEVICE))
+print(f"test images: rec {sampled:.4f} sampled, {mean:.4f} mean, kl {kl:.4f} per dimension, {nats:.1f} nats")
+print(expected.compare("CVAE", DATA, {"-ELBO": nats}, QUICK))
 
 # %%
 x, c = test_images[:10], test_labels[:10]
@@ -608,7 +859,8 @@ figures.reconstructions(x, rebuilt, f"CVAE, beta {vae.BETA:g}, {DATA}", "test")
 grader.check("q1_9")
 
 # %% [markdown]
-# This is one sample of each digit, followed by four more rows of samples:
+# This is one sample of each digit, followed by four more rows of samples. Every image has a code of its own, so
+# every digit is in another handwriting:
 
 # %%
 torch.manual_seed(SEED)
@@ -627,9 +879,27 @@ figures.conditional_samples(
 # Not every sample matches its label. The label costs nothing, but nothing prevents the code from containing
 # information about the digit as well, and with a small $\beta$ that is cheap: a random code then sometimes
 # contradicts its label. Try a larger `BETA` and compare.
+
+# %% [markdown]
+# ### One handwriting, ten digits
 #
-# Finally, look at the style without the digit: each row takes the code of one test image (on the left) and
-# decodes it with all ten labels.
+# Now keep the code and change only the label: each row is one random $z$, decoded with all ten labels. If the
+# code holds the style and the label the digit, then a row is written by one hand: as slanted, as thick, as
+# round from 0 to 9.
+
+# %%
+torch.manual_seed(SEED)
+zeros = torch.zeros(5, NZ, device=DEVICE)
+hands = tuned.reparameterize(zeros, zeros)  # from the prior: mean 0, log sigma 0
+with torch.no_grad():
+    written = {
+        f"code {i}": conditional.decoder(hand.repeat(10, 1), digits.to(DEVICE)).reshape(10, 28, 28)
+        for i, hand in enumerate(hands)
+    }
+figures.image_rows(written, f"CVAE, {DATA}: one random code per row, all labels")
+
+# %% [markdown]
+# The same with the handwriting of a real image: each row takes the code of one test image (on the left).
 
 # %%
 x, c = test_images[:5], test_labels[:5]
@@ -654,11 +924,31 @@ grader.check_all()
 grader.export()
 
 # %% [markdown]
-# ## Sources
+# ## Sources and further reading
 #
-# * D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", 2014: the bound, the reparameterisation,
-#   the closed form.
-# * I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework",
-#   2017: the weight.
-# * K. Sohn, H. Lee and X. Yan, "Learning Structured Output Representation using Deep Conditional Generative
-#   Models", 2015: the labels.
+# The papers that the text cites:
+#
+# * D. P. Kingma and M. Welling, [Auto-Encoding Variational Bayes](https://arxiv.org/abs/1312.6114), 2014: the
+#   bound, the reparameterisation, the closed form.
+# * I. Higgins et al., [beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
+#   Framework](https://openreview.net/forum?id=Sy2fzU9gl), 2017: the weight.
+# * K. Sohn, H. Lee and X. Yan, [Learning Structured Output Representation using Deep Conditional Generative
+#   Models](https://papers.nips.cc/paper/2015/hash/8d55a249e6baa5c06772297520da2051-Abstract.html), 2015: the
+#   labels.
+#
+# To read more slowly:
+#
+# * C. Doersch, [Tutorial on Variational Autoencoders](https://arxiv.org/abs/1606.05908), 2016: the same
+#   derivation with more pictures and more words.
+# * D. P. Kingma and J. Ba, [Adam: A Method for Stochastic Optimization](https://arxiv.org/abs/1412.6980),
+#   2015.
+#
+# PyTorch's own pages:
+#
+# * [torch.utils.data](https://docs.pytorch.org/docs/stable/data.html), for `DataLoader`;
+# * [torch.optim](https://docs.pytorch.org/docs/stable/optim.html) and its
+#   [Adam](https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html);
+# * [binary_cross_entropy](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html);
+# * [saving and loading models](https://docs.pytorch.org/tutorials/beginner/saving_loading_models.html).
+#
+# The data: [MNIST](https://yann.lecun.com/exdb/mnist/), by Y. LeCun, C. Cortes and C. J. C. Burges.
