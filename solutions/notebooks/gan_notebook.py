@@ -366,12 +366,17 @@ figures.gan_losses(history.dis_loss, history.gen_loss, title=f"DCGAN on {DATA}: 
 # nothing but such plain data; without it, a file can run any program on your machine. `dcgan.pt` is yours to
 # keep: download it before a Colab session ends.
 
+
 # %%
-last = len(history.dis_loss) // EPOCHS  # iterations of the last epoch
-dis_loss, gen_loss = (sum(losses[-last:]) / last for losses in (history.dis_loss, history.gen_loss))
-final = {"discriminator's loss": dis_loss, "generator's loss": gen_loss}
-print(f"means over the last epoch: discriminator {dis_loss:.3f}, generator {gen_loss:.3f}")
-print(expected.compare("DCGAN", DATA, final, QUICK))
+def last_epoch(history):
+    """The mean of each loss over the last epoch."""
+    count = len(history.dis_loss) // EPOCHS  # iterations
+    losses = {"discriminator's loss": history.dis_loss, "generator's loss": history.gen_loss}
+    return {name: sum(values[-count:]) / count for name, values in losses.items()}
+
+
+print({name: round(value, 3) for name, value in last_epoch(history).items()})
+print(expected.compare("DCGAN", DATA, last_epoch(history), QUICK))
 
 # %%
 stages = {"epoch 0": first_samples[:10]}
@@ -542,6 +547,10 @@ figures.compared_gan_losses(
         f"{DATA}, with spectral norm": (spectral_history.dis_loss, spectral_history.gen_loss),
     }
 )
+
+# %%
+print({name: round(value, 3) for name, value in last_epoch(spectral_history).items()})
+print(expected.compare("DCGAN, spectral norm", DATA, last_epoch(spectral_history), QUICK))
 
 # %%
 figures.image_rows(

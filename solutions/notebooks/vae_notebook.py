@@ -509,7 +509,7 @@ def on_test_images(model, *labels):
 # ### First, beta = 0: does it work at all?
 #
 # Start where you know what to expect. After 5 epochs of MNIST, rec ends at about 0.09. The other term has no
-# weight, but it is printed: it ends somewhere between 20 and 35. If this run fails, the fault is in your code,
+# weight, but it is printed: it ends somewhere between 20 and 32. If this run fails, the fault is in your code,
 # not in the choice of $\beta$.
 
 # %%
@@ -732,7 +732,7 @@ grader.check("q1_6w_b")
 grader.check("q1_7")
 
 # %% [markdown]
-# Which pictures? These are the first ten test images of each of your labels; the numbers are above them.
+# Which pictures? These are the first ten test images of each of your labels, with the label and a number.
 
 # %%
 if vae.INTERPOLATIONS is None:
@@ -743,7 +743,7 @@ figures.image_grid(
     torch.cat(list(candidates.values())),
     f"{DATA}: test images to choose from",
     columns=10,
-    captions=[str(i) for images in candidates.values() for i in range(len(images))],
+    captions=[f"{label} ({i})" for label, images in candidates.items() for i in range(len(images))],
 )
 
 # %% [markdown]

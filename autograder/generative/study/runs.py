@@ -25,7 +25,7 @@ BATCH = 64
 SEED = 42
 LABELS = 10
 LONGER = 20  # times as many epochs on the embedded digits, which are few
-STUDIED = (0.0, 0.01, 0.1, 1.0, 10.0)  # the betas of the notebook's study
+STUDIED = (0.0, 0.01, 0.1, 1.0, 10.0)  # the betas of the study's figure
 LAST = 100  # iterations whose mean is a final loss
 
 # Called with the run's name, its number of iterations, and the iterations done since the last call.

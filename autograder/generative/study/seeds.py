@@ -27,22 +27,16 @@ from .sources import Digits, digits
 from .training import flushing_denormals
 
 SEEDS = (42, 43, 44, 45, 46)
-GOOD_BETAS = (0.02, 0.04, 0.2)  # across the interval that question 1-6 accepts
+# The notebook's trainings whose beta is fixed and whose pictures are shown; the sweep has the losses by beta.
 SHOWN = {"auto-encoder": Plan("AE", "ae", 10), "VAE, beta 0": Plan("VAE, beta 0", "vae", 5, 0.0)}
 COUNT = 10  # test images
 KEPT = ("first", "train rec_loss", "train kl_loss", "test rec", "test kl", "nats")
 
-# The notebook's trainings of a fixed beta with every seed; the CVAE, whose beta the student chooses, with one. (The sweep has the
-# VAEs of all betas.)
-PLANS = [
-    *((Plan("AE", "ae", 10), seed) for seed in SEEDS),
-    *((Plan(f"VAE, beta {beta:g}", "vae", 5, beta), seed) for beta in (0.0, 10.0) for seed in SEEDS),
-    *((Plan(f"CVAE, beta {beta:g}", "cvae", 5, beta), SEEDS[0]) for beta in GOOD_BETAS),
-]
+PLANS = [(plan, seed) for plan in SHOWN.values() for seed in SEEDS]
 
 
 def band(values: list[float]) -> tuple[float, float]:
-    """The mean, four standard deviations to either side: where one more seed ends all but once in 46 times (Student's t)."""
+    """The mean, four standard deviations to either side: which one more seed than five leaves once in 46 times."""
     return fmean(values) - 4 * stdev(values), fmean(values) + 4 * stdev(values)
 
 
