@@ -61,6 +61,60 @@ def test_the_solution_gets_full_marks(graded: Grade) -> None:
     assert [v.visibility for v in result.of("1")] == ["public", "hidden"]
 
 
+def with_points(assignment: Assignment, question: str, points: float) -> Assignment:
+    """The assignment with other points for a question in its rubric; its checks stay as they are."""
+    questions = tuple(
+        replace(q, points=points) if q.id == question else q for q in assignment.rubric.questions
+    )
+    return replace(assignment, rubric=replace(assignment.rubric, questions=questions))
+
+
+@pytest.mark.parametrize(
+    ("points", "shares"), [(8, [2, 6]), (1, [0.25, 0.75]), (0.5, [0.125, 0.375]), (0, [0, 0])]
+)
+def test_the_rubric_decides_what_a_question_is_worth(
+    graded: Grade, points: float, shares: list[float]
+) -> None:
+    """The numbers of its checks, 1 and 3, are weights."""
+    graded.assignment = with_points(graded.assignment, "1", points)
+    result = graded()
+    assert [v.max_score for v in result.of("1")] == [v.score for v in result.of("1")] == shares
+    assert (dict(result.points)["1"], result.score) == (points, points + 2)
+
+
+def test_shares_that_are_no_round_numbers_add_up_exactly(boxes: Launcher, tmp_path: Path) -> None:
+    assignment = make_assignment(tmp_path)
+    checks = assignment.checks / "hidden" / "test_first.py"
+    text = checks.read_text()
+    again = text[text.index("@check") :].replace("points=3", "points=0.1")
+    more = [again.replace("test_any_shape", f"test_any_shape_{i}") for i in range(5)]
+    checks.write_text("\n\n".join([text, *more]))
+    result = Grade(with_points(assignment, "1", 10), boxes, tmp_path)()
+    assert [v.max_score for v in result.of("1")][:3] == [2.222222, 6.666667, 0.222222]
+    assert (len(result.of("1")), result.score_of("1"), result.score, result.max_score) == (7, 10, 12, 12)
+    assert Result.from_json(json.loads(json.dumps(result.to_json()))).score == 12
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ("0", "question 2 has 2 points in the rubric, but no check of it has any"),
+        ("-1", "points=-1 is not a number from 0 up"),
+        ("'2'", "points='2' is not a number from 0 up"),
+    ],
+)
+def test_weights_that_make_no_sense_are_refused_in_one_line(
+    boxes: Launcher, tmp_path: Path, weight: str, message: str
+) -> None:
+    assignment = make_assignment(tmp_path)
+    checks = assignment.checks / "public" / "test_second.py"
+    checks.write_text(checks.read_text().replace("points=2", f"points={weight}"))
+    with pytest.raises(RuntimeError) as raised:
+        Grade(assignment, boxes, tmp_path)()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_feedback_on_a_wrong_value_has_what_was_asked_expected_and_seen(graded: Grade) -> None:
     text = verdict(graded(first="def double(x):\n    return x * 2.5\n"), "1:twice").feedback.text()
     assert "Asked: double(x): 2 x." in text

@@ -75,6 +75,8 @@ def test_an_unknown_question_is_refused_with_the_known_ones(rubric: Rubric) -> N
         (('id = "1-2"', 'id = "1-1"'), "the same id"),
         (('id = "1-2"', 'id = "1:2"'), "ids are letters"),
         (("points = 6", "points = "), "not valid TOML"),
+        (("points = 6", "points = -6"), "points is -6; it must be a number from 0 up"),
+        (("points = 6", 'points = "6"'), "points is '6'; it must be"),
         (('asks = "sample_images"', 'akss = "sample_images"'), "not a rubric"),
     ],
 )

@@ -98,7 +98,7 @@ def files_of(subject: Assignment) -> dict[str, bytes]:
         **assignment_files(subject, [HIDDEN]),
         **{f"assignment/{name}": data for name, data in given.items()},
         **{name: (ROOT / name).read_bytes() for name in COPIED},
-        f"{home(subject)}/{FILE}": _for_students(rubrics.table(subject.folder / FILE)).encode(),
+        f"{home(subject)}/{FILE}": _for_students(_with_weights(subject)).encode(),
         f"{home(subject)}/{MANIFEST}": describe(given).to_json().encode(),
     }
     values = _values(subject, given)
@@ -112,6 +112,21 @@ def files_of(subject: Assignment) -> dict[str, bytes]:
 
 def _unix(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n")
+
+
+def _with_weights(subject: Assignment) -> dict[str, Any]:
+    """The assignment.toml, with the weights of all checks where these are not the rubric's points: a release lacks some checks."""
+    from autograder.grading.grader import weights_of
+
+    weights = weights_of(subject)
+    table = dict(rubrics.table(subject.folder / FILE))
+    table["question"] = [
+        {**row, "weight": weights[row["id"]]}
+        if weights.get(row["id"], row["points"]) != row["points"]
+        else row
+        for row in table["question"]
+    ]
+    return table
 
 
 def _for_students(table: Mapping[str, Any]) -> str:
@@ -188,6 +203,7 @@ def make(out: Path, subject: Assignment | None = None) -> Release:
     Raises:
         ReleaseError: a file is missing, the release would leak something, or `out` cannot be used. Nothing is written.
         ValueError: a solution's marks are malformed, or there are no solutions.
+        RuntimeError: the checks cannot be collected.
     """
     subject = subject or assignment()
     files = files_of(subject)

@@ -1,17 +1,19 @@
-"""Collecting an assignment's checks with pytest: their marks, and the pytest run itself."""
+"""Collecting an assignment's checks with pytest: their marks, their points, and the pytest run itself."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, get_args
 
 import pytest
 
 from autograder.model.assignment import Assignment
+from autograder.model.rubric import Question
 from autograder.model.verdicts import Verdict, Visibility, tidy
 from autograder.support import interrupts
 
@@ -48,6 +50,9 @@ def read_check(item: pytest.Function, assignment: Assignment) -> Check:
     if mark is None:
         raise pytest.UsageError(f"{item.nodeid} is not a check: decorate it with @check(...)")
     content = mark.kwargs
+    weight = content["points"]
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+        raise pytest.UsageError(f"{item.nodeid}: points={weight!r} is not a number from 0 up")
     if content["question"] not in {q.id for q in assignment.rubric.auto}:
         raise pytest.UsageError(
             f"{item.nodeid}: the rubric has no auto-graded question {content['question']}"
@@ -58,11 +63,33 @@ def read_check(item: pytest.Function, assignment: Assignment) -> Check:
         question=content["question"],
         title=content["title"],
         asks=content["asks"],
-        points=content["points"],
+        points=weight,
         visibility="hidden" if hidden else "public",
         rubric=content["rubric"],
         item=item,
     )
+
+
+def weight_of(checks: Sequence[Check]) -> float:
+    """The sum of the weights of checks that are not scaled yet."""
+    return math.fsum(c.points for c in checks)
+
+
+def scaled(question: Question, checks: Sequence[Check]) -> list[Check]:
+    """The checks of a question with their share of its points in the rubric.
+
+    The numbers of their marks are weights; where these add up to the question's points, as they should, they are the shares.
+    Shares have at most six decimals, and those of all checks add up to the question's points exactly.
+    """
+    whole = question.weight or weight_of(checks)
+    if not whole or whole == question.points:
+        return list(checks)
+    shares: list[Check] = []
+    for count, check in enumerate(checks, 1):
+        below = sum(c.points for c in shares)
+        upto = round(question.points * weight_of(checks[:count]) / whole, 6)
+        shares.append(replace(check, points=tidy(upto - below)))
+    return shares
 
 
 class Plugin(Protocol):
@@ -71,12 +98,12 @@ class Plugin(Protocol):
     errors: list[str]
 
 
-def run_pytest(plugin: Plugin, assignment: Assignment, visibilities: Sequence[Visibility]) -> None:
-    """Has pytest collect and run the checks with `plugin`.
+def run_pytest(plugin: Plugin, assignment: Assignment) -> None:
+    """Has pytest collect all checks, and run those that `plugin` keeps.
 
     Raises RuntimeError when they cannot be collected, and KeyboardInterrupt on Ctrl-C.
     """
-    folders = [assignment.checks / v for v in visibilities]
+    folders = [assignment.checks / visibility for visibility in get_args(Visibility)]
     arguments = [
         *[str(folder) for folder in folders if folder.is_dir()],
         f"--rootdir={assignment.checks}",
@@ -99,6 +126,8 @@ def run_pytest(plugin: Plugin, assignment: Assignment, visibilities: Sequence[Vi
     if not plugin.errors and status == pytest.ExitCode.INTERRUPTED:  # pytest turns Ctrl-C into a status
         raise KeyboardInterrupt
     if plugin.errors or status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if status == pytest.ExitCode.USAGE_ERROR and not plugin.errors:  # one of our own, in one line
+            raise RuntimeError(output.getvalue().strip().removeprefix("ERROR: "))
         details = "\n".join(plugin.errors) or output.getvalue() or f"pytest ended with {status!r}"
         raise RuntimeError(f"the checks under {assignment.checks} cannot be run:\n{details}")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from autograder.grading import once
-from autograder.grading.collecting import Check, read_check, run_pytest
+from autograder.grading.collecting import Check, read_check, run_pytest, scaled, weight_of
 from autograder.grading.sandboxed import SandboxedSubmission
 from autograder.judging.draw import Draw, seed_from
 from autograder.judging.outcome import Fault, NoAnswer
@@ -98,13 +98,14 @@ class Grader:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         order = {q.id: i for i, q in enumerate(self._assignment.rubric.auto)}
         checks = [read_check(i, self._assignment) for i in items if isinstance(i, pytest.Function)]
+        checks.sort(key=lambda c: (order[c.question], c.visibility != "public", not c.points))
         wanted = [
-            c
-            for c in checks
-            if c.visibility in self._options.visibilities
-            and (self._options.questions is None or c.question in self._options.questions)
+            check
+            for question in self._assignment.rubric.auto
+            if self._options.questions is None or question.id in self._options.questions
+            for check in self._with_points(question, [c for c in checks if c.question == question.id])
+            if check.visibility in self._options.visibilities
         ]
-        wanted.sort(key=lambda c: (order[c.question], c.visibility != "public", not c.points))
         names = [c.id for c in wanted]
         if len(set(names)) != len(names):
             raise pytest.UsageError(
@@ -112,6 +113,15 @@ class Grader:
             )
         self._checks = wanted
         items[:] = [c.item for c in wanted]
+
+    def _with_points(self, question: Question, checks: Sequence[Check]) -> list[Check]:
+        """The checks with their points. Raises pytest.UsageError when a grade could not reach the rubric's points."""
+        if question.points and "hidden" in self._options.visibilities and not any(c.points for c in checks):
+            raise pytest.UsageError(
+                f"question {question.id} has {question.points:g} points in the rubric, but no check of it has any; "
+                "give one `points=`, or the question 0 points"
+            )
+        return scaled(question, checks)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if self.errors:
@@ -230,7 +240,7 @@ class Grader:
             for c in self._checks
         )
         points = tuple(
-            (q.id, sum(c.points for c in self._checks if c.question == q.id))
+            (q.id, tidy(sum(c.points for c in self._checks if c.question == q.id)))
             for q in self._assignment.rubric.auto
             if any(c.question == q.id for c in self._checks)
         )
@@ -280,12 +290,20 @@ def grade(
     torch.set_num_threads(1)
     assignment.make_importable()
     grader = Grader(submission, assignment, launcher, options, progress)
-    run_pytest(grader, assignment, options.visibilities)
+    run_pytest(grader, assignment)
     return grader.result()
 
 
 class _Lister(Grader):
-    """Collects checks without running them."""
+    """Collects checks without running them. weights: the sum of the weights of each question's checks."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        super().__init__(empty("", ""), assignment, _NoLauncher(), JudgeOptions(""), lambda result: None)
+        self.weights: dict[str, float] = {}
+
+    def _with_points(self, question: Question, checks: Sequence[Check]) -> list[Check]:
+        self.weights[question.id] = weight_of(checks)
+        return super()._with_points(question, checks)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         return True
@@ -305,13 +323,21 @@ class _NoLauncher:
         pass
 
 
+def weights_of(assignment: Assignment) -> dict[str, float]:
+    """The sum of the weights of all checks, by question. Raises RuntimeError when they cannot be collected."""
+    return _list(assignment).weights
+
+
 def checks_of(assignment: Assignment) -> tuple[Verdict, ...]:
     """All checks of an assignment in their order, as verdicts of an ungraded submission.
 
     Raises RuntimeError when the check files cannot be collected.
     """
-    options = JudgeOptions("")
-    lister = _Lister(empty("", ""), assignment, _NoLauncher(), options, lambda result: None)
+    return _list(assignment).result().checks
+
+
+def _list(assignment: Assignment) -> _Lister:
+    lister = _Lister(assignment)
     assignment.make_importable()
-    run_pytest(lister, assignment, options.visibilities)
-    return lister.result().checks
+    run_pytest(lister, assignment)
+    return lister

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ class Question:
     stand_ins: the modules that stand-ins replace while this question is graded.
     seconds: the wall time for all checks of the question together.
     words: the limit of a written answer.
+    weight: in a release, which lacks the hidden checks: the sum of the weights of all checks; elsewhere 0.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Question:
     stand_ins: tuple[str, ...] = ()
     seconds: float = 60.0
     words: int = 0
+    weight: float = 0.0
 
     @property
     def auto(self) -> bool:
@@ -104,6 +107,11 @@ def read(path: Path) -> Rubric:
     for question in questions:
         if not isinstance(question.id, str) or not re.fullmatch(r"[\w.-]+", question.id):
             raise ValueError(f"{path}: question {question.id!r}: ids are letters, digits, '.', '_' and '-'")
+        points = question.points
+        if isinstance(points, bool) or not isinstance(points, (int, float)) or not 0 <= points < math.inf:
+            raise ValueError(
+                f"{path}: question {question.id}: points is {points!r}; it must be a number from 0 up"
+            )
         if question.graded not in ("auto", "written"):
             raise ValueError(
                 f"{path}: question {question.id}: graded is {question.graded!r}; it can be auto or written"

@@ -270,7 +270,7 @@ def graded(grader: Grader) -> Result:
     torch.set_num_threads(1)
     subject = assignment()
     subject.make_importable()
-    run_pytest(grader, subject, ("public", "hidden"))
+    run_pytest(grader, subject)
     return grader.result()
 
 
