@@ -48,6 +48,10 @@ def autograder(*args: object, **environment: str) -> subprocess.CompletedProcess
     )
 
 
+def results_in(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.json") if path.name != "manifest.json"]
+
+
 def load(path: Path) -> dict[str, Any]:
     table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return table
@@ -64,7 +68,7 @@ def test_grade_gives_the_bundled_submissions_their_points(
 ) -> None:
     done, out = bundled
     assert done.returncode == 0, done.stderr
-    scores = {p.stem: load(p)["score"] for p in out.glob("*.json")}
+    scores = {p.stem: load(p)["score"] for p in results_in(out)}
     assert scores == {"solutions": 75, "assignment": 0, "problem-1-done": 39}
     for text in ("75/75", "0/75", "39/75"):
         assert text in done.stdout
@@ -73,7 +77,7 @@ def test_grade_gives_the_bundled_submissions_their_points(
 
 def test_each_json_file_keeps_to_the_contract(bundled: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, out = bundled
-    for path in out.glob("*.json"):
+    for path in results_in(out):
         result = load(path)
         assert result["submission"] == path.stem
         assert result["max_score"] == 75
@@ -174,7 +178,7 @@ def test_bad_input_costs_its_own_questions_and_is_explained(tmp_path: Path) -> N
     assert done.returncode == 2
     assert f"{tmp_path / 'nowhere'}: there is no such file or folder" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    results = {p.stem: load(p) for p in out.glob("*.json")}
+    results = {p.stem: load(p) for p in results_in(out)}
     scores = {name: {q: v["score"] for q, v in r["questions"].items()} for name, r in results.items()}
     full = {"1-3": 2, "1-7": 1, "1-9": 6}
     broken = {"1-3": 2, "1-7": 0, "1-9": 6}
@@ -233,7 +237,7 @@ def test_submissions_whose_names_collide_are_all_graded(tmp_path: Path) -> None:
     shutil.make_archive(str(tmp_path / "in" / "ana"), "zip", BUNDLED[2])
     done = autograder("grade", tmp_path / "in", "--out", tmp_path / "out", "-q", "1-7")
     assert done.returncode == 0
-    assert len(list((tmp_path / "out").glob("*.json"))) == 3
+    assert len(results_in(tmp_path / "out")) == 3
     assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 4
 
 
@@ -251,7 +255,7 @@ def test_grade_says_which_isolation_it_ran_under(
     bundled: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     done, out = bundled
-    levels = {json.loads(path.read_text())["isolation"] for path in out.glob("*.json")}
+    levels = {json.loads(path.read_text())["isolation"] for path in results_in(out)}
     assert len(levels) == 1
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("Isolation: ")]
     assert line.startswith(f"Isolation: {levels.pop()}")
@@ -326,7 +330,7 @@ def test_a_second_run_grades_only_what_is_new_or_changed(tmp_path: Path) -> None
     assert "1 of 2 were finished by an earlier run" in run()
     assert json.loads((out / "ana.json").read_text())["score"] == 1
     assert "earlier run" not in run("--force")
-    assert "earlier run" not in run(AUTOGRADER_SECRET="another")
+    assert "earlier run" not in run("--force", AUTOGRADER_SECRET="another")
 
 
 def test_help_shows_the_assignments_title_and_the_available_commands(tmp_path: Path) -> None:

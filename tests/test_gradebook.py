@@ -98,9 +98,11 @@ def test_unfinished_results_and_faults_of_the_grader_give_no_grade() -> None:
         "graded": faulty,
     }
     for status, one in cases.items():
-        (row,) = gradebook.rows_of(ENTRIES[:1], {"Ana Müller": one}, RUBRIC)
+        (row,) = gradebook.rows_of(ENTRIES[:1], {"Ana Müller": one}, RUBRIC, questions=["1-7"])
         assert row.status == status
         assert (gradebook.total_of(row, ()) == "") == (status in ("fault in the grader", "not finished"))
+    (row,) = gradebook.rows_of(ENTRIES[:1], {"Ana Müller": faulty}, RUBRIC, questions=ASKED)
+    assert row.status == "partly graded" and gradebook.total_of(row, ()) == ""
     (row,) = gradebook.rows_of(ENTRIES[:1], {}, RUBRIC)
     assert row.status == "not graded yet" and gradebook.total_of(row, ()) == ""
 
@@ -176,7 +178,7 @@ def test_merged_points_stay_after_another_merge_and_another_run(out: Path) -> No
             "is already in line 2",
         ),
         (
-            {"Ana Müller": {"submission": "", "student": "", "id": "", "email": ""}},
+            {"Ana Müller": dict.fromkeys(gradebook.KEY, "")},
             "line 2: no name is not a row",
         ),
     ],

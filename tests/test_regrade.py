@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from autograder.classroom import regrade
+from autograder.classroom import folder, regrade
 from autograder.cli.main import main
 from autograder.model.assignment import assignment
 from autograder.support.files import write_result
@@ -84,7 +84,7 @@ def test_a_class_is_graded_with_everyone_in_its_gradebook(
     assert "not on the roster" in rows[3]["notes"]
     late = json.loads((base / "out" / "Ben Bo.json").read_text(encoding="utf-8"))
     assert any("handed in late" in note for note in late["notes"])
-    assert sorted(p.suffix for p in (base / "out").iterdir()) == ["", *[".csv"] * 3, ".html", *[".json"] * 4]
+    assert sorted(p.suffix for p in (base / "out").iterdir()) == ["", *[".csv"] * 3, ".html", *[".json"] * 5]
 
 
 def test_stdout_has_only_the_json_summary_and_stderr_one_line_per_remark(
@@ -183,7 +183,7 @@ def test_unusable_earlier_runs_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "ana.json").write_text('{"submission": "ana"}')
     write_result(tmp_path / "good" / "ana.json", EARLIER["ana"])
-    assert regrade.load(tmp_path / "good") == ({"ana": EARLIER["ana"]}, [])
+    assert folder.results_in(tmp_path / "good") == ({"ana": EARLIER["ana"]}, [])
     for earlier, out, message in (
         ("nowhere", "o", "there is no such folder"),
         ("broken", "o", "holds no results"),

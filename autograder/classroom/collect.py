@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from autograder.classroom.entries import Entry as Entry
 from autograder.classroom.errors import ClassroomError
-from autograder.classroom.roster import Roster
+from autograder.classroom.known import Known
+from autograder.classroom.roster import Roster, identified
 from autograder.grading.options import Job
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
@@ -24,24 +26,7 @@ from autograder.submissions.exports import Upload
 from autograder.submissions.files import one_line
 from autograder.submissions.metadata import time_of
 from autograder.submissions.staging import TempStore
-from autograder.support.files import file_name
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of the gradebook.
-
-    work: the name of the submission that counts, None if there is none; earlier: the names of those that do not count.
-    late: None if unknown. listed: False for someone who is not on the roster.
-    """
-
-    student: Student
-    work: str | None
-    earlier: tuple[str, ...] = ()
-    late: bool | None = None
-    submitted_at: datetime | None = None
-    notes: tuple[str, ...] = ()
-    listed: bool = True
+from autograder.support.files import comparable, file_name
 
 
 @dataclass
@@ -72,10 +57,11 @@ def plan(
     store: TempStore,
     roster: Roster | None,
     due: datetime | None,
+    earlier: Sequence[Entry] = (),
 ) -> Plan:
     """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`.
 
-    store: receives what must be unpacked.
+    store: receives what must be unpacked. earlier: the rows that an earlier run has written there, which stay.
     """
     made = Plan(remarks=list(roster.remarks) if roster else [])
     uploads: list[Upload] = []
@@ -92,11 +78,20 @@ def plan(
             made.layouts.append(
                 f"{path}: {exports.LAYOUTS[found.layout]}, {count} upload{'' if count == 1 else 's'}"
             )
-    owners = _owners(uploads, roster, made)
-    _name(owners, out, due, made)
+    known = Known(earlier)
+    owners = [_recognised(owner, known) for owner in _owners(uploads, roster, made)]
+    known.match([*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)])
+    _name(owners, out, due, made, known)
     if roster:
         _complete(roster, made)
+    made.entries = known.complete(made.entries, roster is not None)
     return made
+
+
+def _recognised(owner: _Owner, known: Known) -> _Owner:
+    """The owner of an upload that has only a name, when an earlier run knew more of them."""
+    students = tuple(known.student(s) for s in owner.students)
+    return replace(owner, students=students, sure=owner.sure or all(map(identified, students)))
 
 
 def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> list[_Owner]:
@@ -136,7 +131,7 @@ def _rank(placed: tuple[int, Upload], timed: bool) -> tuple[float, tuple[int, ..
     return seconds, upload.order, 0.0 if timed or upload.order else upload.modified, place
 
 
-def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan) -> None:
+def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan, known: Known) -> None:
     """Gives every upload a name for its results and every student an entry."""
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
@@ -149,8 +144,11 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
         called = " and ".join(
             s.natural if shared[s.natural] < 2 else f"{s.natural} {s.id}" for s in owner.students
         )
-        name = file_name(called, taken)
-        others = tuple(file_name(f"{called} earlier {i}", taken) for i in range(1, len(earlier) + 1))
+        own, reserved = known.names(owner.students)
+        free = taken | set(map(comparable, reserved))
+        name = own if own and comparable(own) not in taken else file_name(called, free)
+        others = tuple(file_name(f"{called} earlier {i}", free) for i in range(1, len(earlier) + 1))
+        taken |= set(map(comparable, (name, *others)))
         late = _late(latest, due)
         notes = list(latest.notes)
         if late:
@@ -166,9 +164,9 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan)
             made.works.append(Job(upload.path, other, out / f"{other}.json", lines))
         for student in owner.students:
             entry = Entry(student, name, others, late, latest.submitted_at, tuple(notes), owner.listed)
-            if owner.sure and (known := entries.get(student)):
-                entry = _second(known, entry, made)
-                made.entries[made.entries.index(known)] = entry
+            if owner.sure and (twin := entries.get(student)):
+                entry = _second(twin, entry, made)
+                made.entries[made.entries.index(twin)] = entry
             else:
                 made.entries.append(entry)
             if owner.sure:

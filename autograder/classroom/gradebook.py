@@ -21,17 +21,19 @@ from datetime import datetime
 from pathlib import Path
 
 from autograder.classroom import tables
-from autograder.classroom.collect import Entry
+from autograder.classroom.entries import Entry
+from autograder.classroom.tables import as_cell
 from autograder.model.rubric import Question, Rubric
 from autograder.model.student import Student
 from autograder.model.verdicts import Result, tidy
 from autograder.submissions.intake import digest
 from autograder.submissions.metadata import time_of
-from autograder.support.files import cell, write_atomically
+from autograder.support.files import write_atomically
 
 WRITTEN = "written.csv"
 NOTHING = digest({})
 FRONT = ("submission", "student", "id", "email")
+KEY = (*FRONT, "login")  # the columns that identify a row
 END = [
     "late",
     "isolation",
@@ -47,6 +49,7 @@ END = [
 ]
 NO_SUBMISSION = "no submission"
 PENDING = "not graded yet"
+PARTLY = "partly graded"  # a question is missing, has other points, or was graded on an earlier upload
 FINAL = ("graded", "nothing to grade", NO_SUBMISSION)  # the statuses whose points are final
 
 
@@ -84,8 +87,9 @@ class Row:
 
 
 def row_key(work: str, student: Student) -> tuple[str, ...]:
-    """What identifies a row, in the form in which it is read back from grades.csv or a copy of it."""
-    return tuple(tables.bare(_cell(text)) for text in (work, student.name, student.id, student.email))
+    """What identifies a row (see KEY), in the form in which it is read back from grades.csv or a copy of it."""
+    facts = (work, student.name, student.id, student.email, student.login)
+    return tuple(tables.bare(as_cell(text)) for text in facts)
 
 
 def rows_of(
@@ -97,12 +101,13 @@ def rows_of(
 ) -> list[Row]:
     """The rows of a run so far. results: by name of submission; questions: those that are graded (None: all)."""
     asked = [q for q in rubric.auto if questions is None or q.id in questions]
+    ids = {q.id for q in rubric.auto}
     rows = []
     for entry in entries:
-        points = dict((written or {}).get(row_key(entry.work or "", entry.student), {}))
+        points = counting((written or {}).get(row_key(entry.work or "", entry.student), {}), rubric)
         result = results.get(entry.work) if entry.work else None
         if result is not None:
-            auto = {id: result.score_of(id) for id, _ in result.points}
+            auto = {id: result.score_of(id) for id, _ in result.points if id in ids}
             earlier = tuple(
                 f"{name}: {results[name].score:g}/{results[name].max_score:g}" if name in results else name
                 for name in entry.earlier
@@ -112,8 +117,8 @@ def rows_of(
                 auto,
                 result.max_score,
                 result.isolation,
-                _status(result),
-                (*entry.notes, *(f"earlier: {text}" for text in earlier)),
+                _status(result, asked),
+                _notes(entry, result, [] if entry.kept else [f"earlier: {text}" for text in earlier]),
                 result.sha256,
                 points,
             )
@@ -127,11 +132,27 @@ def rows_of(
     return rows
 
 
-def _status(result: Result) -> str:
+def counting(points: Mapping[str, float], rubric: Rubric) -> dict[str, float]:
+    """Those of a row's written points that are for questions of the rubric."""
+    return {q.id: points[q.id] for q in rubric.written if q.id in points}
+
+
+def _notes(entry: Entry, result: Result, more: Iterable[str]) -> tuple[str, ...]:
+    old = [id for id, _ in result.points if result.origin(id).sha256 != result.sha256]
+    more = [*more, *([f"graded on an earlier upload: {', '.join(old)}"] if old else [])]
+    return tuple(dict.fromkeys((*entry.notes, *more)))
+
+
+def _status(result: Result, asked: Sequence[Question]) -> str:
+    """asked: the questions that a grade consists of."""
     if not result.complete:
         return "not finished"
     if result.grader_faults:
         return "fault in the grader"
+    points = dict(result.points)
+    mixed = any(origin.sha256 != result.sha256 for origin in result.kept.values())
+    if mixed or any(points.get(q.id) != q.points for q in asked):
+        return PARTLY
     return "nothing to grade" if result.sha256 == NOTHING else "graded"
 
 
@@ -160,7 +181,7 @@ def write_grades(path: Path, rows: Iterable[Row], rubric: Rubric) -> None:
         pending = row.status == PENDING
         table.append(
             [
-                *(_cell(text) for text in (entry.work or "", student.name, student.id, student.email)),
+                *(as_cell(text) for text in (entry.work or "", student.name, student.id, student.email)),
                 "" if pending else _points(row.score),
                 _points(row.max_auto),
                 *(_points(points[q.id]) if q.id in points else "" for q in rubric.questions),
@@ -170,9 +191,9 @@ def write_grades(path: Path, rows: Iterable[Row], rubric: Rubric) -> None:
                 row.status,
                 "yes" if row.final else "no",
                 _time(entry.submitted_at),
-                _cell("; ".join(entry.earlier)),
-                _cell("; ".join(row.notes)),
-                *(_cell(text) for text in (student.login, student.section, student.canvas)),
+                as_cell("; ".join(entry.earlier)),
+                as_cell("; ".join(row.notes)),
+                *(as_cell(text) for text in (student.login, student.section, student.canvas)),
                 row.sha256,
             ]
         )
@@ -180,35 +201,41 @@ def write_grades(path: Path, rows: Iterable[Row], rubric: Rubric) -> None:
 
 
 def read(path: Path, rubric: Rubric) -> list[Row]:
-    """The rows of a run's grades.csv. Raises tables.TableError if it is not one, or not in the format that we write."""
+    """The rows of a run's grades.csv. Columns that it lacks count as empty: it may be of another version, or another rubric.
+
+    Raises tables.TableError if it is no gradebook.
+    """
     table = tables.read(path, tuple(map(tables.header_key, FRONT)))
     columns = header(rubric)
-    if list(table.header) != columns:
+    if not set(FRONT) <= set(table.header):
         raise tables.TableError(
-            f"{path}: not in the format that grade writes; grade again into this folder, then continue"
+            f"{path}: not a gradebook that grade wrote (it needs the columns {', '.join(FRONT)}); "
+            "move it away and grade again into this folder"
         )
     rows = []
     for number, cells in zip(table.numbers, table.rows, strict=True):
-        facts = dict(zip(columns, cells, strict=True))
+        facts = {**dict.fromkeys(columns, ""), **dict(zip(table.header, cells, strict=True))}
         try:
             auto = {q.id: float(facts[q.id]) for q in rubric.auto if facts[q.id]}
             written = {q.id: float(facts[q.id]) for q in rubric.written if facts[q.id]}
-            most = float(facts["max_score"])
+            most = float(facts["max_score"] or 0)
         except ValueError:
             raise tables.TableError(
-                f"{path}: line {number}: points that are not a number; grade again into this folder"
+                f"{path}: line {number}: points that are not a number; correct them, or move the file away and grade "
+                "again into this folder"
             ) from None
         student = Student(
             facts["student"], facts["id"], facts["email"], facts["login"], facts["section"], facts["canvas"]
         )
+        notes = tuple(filter(None, facts["notes"].split("; ")))
         entry = Entry(
             student,
             facts["submission"] or None,
             tuple(filter(None, facts["duplicates"].split("; "))),
             {"yes": True, "no": False}.get(facts["late"]),
             time_of(facts["submitted"]),
+            notes,
         )
-        notes = tuple(filter(None, facts["notes"].split("; ")))
         row = Row(entry, auto, most, facts["isolation"], facts["status"], notes, facts["sha256"], written)
         rows.append(row)
     return rows
@@ -235,14 +262,14 @@ def total_of(row: Row, written: Sequence[Question]) -> str:
 
 def _canvas(rows: Sequence[Row], rubric: Rubric, title: str) -> str:
     written = counted(rows, rubric)
-    table = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", _cell(title)]]
+    table = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", as_cell(title)]]
     table.append(["    Points Possible", "", "", "", "", _points(_possible(rows, written))])
     for row in rows:
         student = row.entry.student
         first, last = student.split()
         name = student.name if "," in student.name or not (first and last) else f"{last}, {first}"
         facts = (name or student.shown, student.canvas, student.id, student.login, student.section)
-        table.append([*(_cell(text) for text in facts), total_of(row, written)])
+        table.append([*(as_cell(text) for text in facts), total_of(row, written)])
     return _csv(table)
 
 
@@ -250,7 +277,7 @@ def _gradescope(rows: Sequence[Row], rubric: Rubric) -> str:
     written = counted(rows, rubric)
     questions = [*rubric.auto, *written]
     front = "First Name,Last Name,SID,Email,Sections,Total Score,Max Points,Status,Submission ID,Submission Time,Lateness (H:M:S)"
-    table = [[*front.split(","), *(_cell(f"{q.id}: {q.title} ({float(q.points)} pts)") for q in questions)]]
+    table = [[*front.split(","), *(as_cell(f"{q.id}: {q.title} ({float(q.points)} pts)") for q in questions)]]
     for row in rows:
         entry, student = row.entry, row.entry.student
         total = total_of(row, written)
@@ -258,11 +285,11 @@ def _gradescope(rows: Sequence[Row], rubric: Rubric) -> str:
         points = {**row.auto, **row.written} if status != "Missing" else {}
         table.append(
             [
-                *(_cell(text) for text in (*student.split(), student.id, student.email, student.section)),
+                *(as_cell(text) for text in (*student.split(), student.id, student.email, student.section)),
                 total if status != "Missing" else "",
                 _points(_possible(rows, written)),
                 status,
-                _cell(entry.work or ""),
+                as_cell(entry.work or ""),
                 _time(entry.submitted_at),
                 "",
                 *(_points(points[q.id]) if q.id in points else "" for q in questions),
@@ -285,11 +312,6 @@ def _late(late: bool | None) -> str:
 
 def _time(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S %z}" if when else ""
-
-
-def _cell(text: str) -> str:
-    """A text from outside as one line that no spreadsheet reads as a formula."""
-    return cell("".join(c if c.isprintable() else "?" for c in text.strip()))
 
 
 def _csv(table: Iterable[Iterable[str]]) -> str:

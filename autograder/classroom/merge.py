@@ -11,13 +11,17 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.classroom import tables
-from autograder.classroom.gradebook import FRONT, WRITTEN
+from autograder.classroom.entries import Entry
+from autograder.classroom.gradebook import FRONT, KEY, WRITTEN, row_key
+from autograder.classroom.roster import Roster
 from autograder.model.rubric import Rubric
+from autograder.model.student import Student
 from autograder.model.verdicts import tidy
 from autograder.support.files import cell, write_atomically
 
@@ -52,15 +56,59 @@ def load(out: Path, rubric: Rubric) -> Written:
 
 
 def store(out: Path, points: Written, rubric: Rubric) -> None:
-    """Stores the written points with the results."""
+    """Stores the written points with the results; those for questions that are not in the rubric too."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FRONT, *(q.id for q in rubric.written)])
+    columns = [*(q.id for q in rubric.written), *uncounted(points, rubric)]
+    writer.writerow([*KEY, *columns])
     for key, row in sorted(points.items()):
         writer.writerow(
-            [*(cell(part) for part in key), *(tidy(row[q.id]) if q.id in row else "" for q in rubric.written)]
+            [*(cell(part) for part in key), *(tidy(row[id]) if id in row else "" for id in columns)]
         )
     write_atomically(out / WRITTEN, text.getvalue())
+
+
+def uncounted(points: Written, rubric: Rubric) -> dict[str, int]:
+    """How many rows have points for each question that is not a written one of the rubric."""
+    ids = {q.id for q in rubric.written}
+    return dict(Counter(id for row in points.values() for id in row if id not in ids))
+
+
+def match(points: Written, entries: Iterable[Entry]) -> tuple[Written, Written]:
+    """The points by the rows that they belong to now, and those that belong to no row, or that contradict the row's own.
+
+    A row is found by its whole key, else by id, login, email or name (see `Roster.recognise`).
+    """
+    rows = {row_key(e.work or "", e.student): e.student for e in entries}
+    people = Roster(tuple(dict.fromkeys(rows.values())))
+    found: Written = {key: dict(row) for key, row in points.items() if key in rows}
+    left: Written = {}
+    for key, row in points.items():
+        if key in rows:
+            continue
+        work, name, id, email, login = key
+        student = people.recognise(Student(name, id, email, login))
+        keys = [k for k, other in rows.items() if student == other]
+        keys = keys if len(keys) == 1 else [k for k in keys if k[0] == work]
+        own = found.get(keys[0], {}) if len(keys) == 1 else {}
+        if len(keys) == 1 and all(own.get(id, value) == value for id, value in row.items()):
+            found[keys[0]] = {**row, **own}
+        else:
+            left[key] = row
+    return found, left
+
+
+def remarks(points: Written, left: Written, rubric: Rubric) -> list[str]:
+    """What to report about written points that count for nobody, one line each."""
+    lines = [
+        f"{WRITTEN}: {id} is not a written question of the rubric; the points of {count} row{'' if count == 1 else 's'} "
+        "stay there and do not count (rename its column to count them for another question)"
+        for id, count in uncounted(points, rubric).items()
+    ]
+    return lines + [
+        f"{key[1] or key[0]}: has written points that match no row of the gradebook; they stay in {WRITTEN}"
+        for key in left
+    ]
 
 
 def take(filled: Path, keys: Sequence[tuple[str, ...]], before: Written, rubric: Rubric) -> Merge:
@@ -74,12 +122,15 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
     columns = {
         q.id: places[tables.header_key(q.id)] for q in rubric.written if tables.header_key(q.id) in places
     }
-    fronts = [places.get(tables.header_key(name)) for name in FRONT]
+    fronts = [places.get(tables.header_key(name)) for name in KEY]
+    if keys is None:  # written.csv, which also keeps what the rubric has no question for
+        named = {*map(tables.header_key, KEY), *map(tables.header_key, columns), ""}
+        columns |= {name: p for p, name in enumerate(table.header) if tables.header_key(name) not in named}
     if not columns:
         raise tables.TableError(
             f"{path}: has no column of a written question ({', '.join(q.id for q in rubric.written)}); fill in a copy of grades.csv"
         )
-    if all(place is None for place in fronts):
+    if all(place is None for place in fronts[: len(FRONT)]):
         raise tables.TableError(
             f"{path}: has no column submission, student, id or email; fill in a copy of grades.csv"
         )
@@ -101,11 +152,10 @@ def _points(path: Path, rubric: Rubric, keys: Sequence[tuple[str, ...]] | None, 
         for id, place in columns.items():
             if not row[place]:
                 continue
-            value = _number(row[place])
-            if value is None or not 0 <= value <= most[id]:
-                merge.problems.append(
-                    f"{where}: {name}, {id}: {row[place][:40]!r} is not a number from 0 to {most[id]:g}"
-                )
+            value, top = _number(row[place]), most.get(id, math.inf)
+            if value is None or not 0 <= value <= top:
+                limits = f"from 0 to {top:g}" if id in most else "from 0 up"
+                merge.problems.append(f"{where}: {name}, {id}: {row[place][:40]!r} is not a number {limits}")
                 continue
             points = merge.points.setdefault(key, {})
             merge.changed += points.get(id) != value

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autograder.classroom import folder, gradebook
+from autograder.grading.options import course_secret
+from autograder.model.assignment import Assignment
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result, Verdict, tidy
 from autograder.support.files import cell, write_atomically
@@ -52,18 +54,34 @@ class Change:
         return tidy((self.now or 0) - (self.earlier or 0))
 
 
-def load(folder: Path) -> tuple[dict[str, Result], list[str]]:
-    """The results in an earlier run's folder, by name of submission, and one line for each file that is not a result."""
-    results: dict[str, Result] = {}
-    remarks: list[str] = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            result = Result.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError):
-            remarks.append(f"{path}: not a grading result; it is left out")
-            continue
-        results[result.submission] = result
-    return results, remarks
+def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
+    """Copies the earlier run's results, rows and written points into `out`, so that what is not graded again stays.
+
+    Nothing in `out` is replaced. Results of another assignment, rubric or course secret are only compared; a line says so.
+    Raises OSError when `out` cannot be written.
+    """
+    held = folder.read(earlier, subject)
+    differences = held.manifest.differences(subject, course_secret()) if held.manifest else []
+    out.mkdir(parents=True, exist_ok=True)
+    names = [gradebook.WRITTEN]
+    if not differences and not folder.results_in(out)[0]:
+        names += [*(f"{name}.json" for name in held.results), folder.GRADES]
+    for name in names:
+        if (earlier / name).is_file() and not (out / name).exists():
+            write_atomically(out / name, (earlier / name).read_text(encoding="utf-8"))
+    if not differences:
+        return []
+    return [f"{earlier}: {'; '.join(differences)}; its results are compared, not taken over"]
+
+
+def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change]:
+    """The written points of an earlier run that belong to no row now."""
+    why = f"these written points match no row; they stay in {gradebook.WRITTEN}"
+    return [
+        Change(key[0] or key[1], id, "written points", points, None, why)
+        for key, row in unplaced.items()
+        for id, points in row.items()
+    ]
 
 
 def compare(earlier: Mapping[str, Result], now: Mapping[str, Result], rubric: Rubric) -> list[Change]:

@@ -88,6 +88,19 @@ class Roster:
             found += [s for s in self._by[key].get(value, []) if s not in found]
         return self._one(found or self._named(text))
 
+    def recognise(self, known: Student) -> Student | None:
+        """The student whom facts from another run identify: by id, else by login, else by email, else by name.
+
+        A fact counts only where it fits one student, and no stronger one of id, Canvas's number and login is different.
+        """
+        keys = ("id", "canvas", "login", "email")
+        for place, key in enumerate(keys):
+            value = plain(getattr(known, key))
+            fitting = [s for s in self._by[key].get(value, []) if not _differ(s, known, keys[:place])]
+            if value and len(fitting) == 1:
+                return fitting[0]
+        return self._one([s for s in self._named(known.name) if not _differ(s, known, keys[:3])]).student
+
     def _named(self, name: str) -> list[Student]:
         found: list[Student] = []
         for form in name_forms(name):
@@ -99,6 +112,17 @@ class Roster:
         if len(found) == 1:
             return Match(found[0])
         return Match(None, f"matches {_shown(found)}" if found else "is not on the roster")
+
+
+def _differ(one: Student, other: Student, keys: Iterable[str]) -> bool:
+    """Whether both have a fact of these kinds, and it is not the same."""
+    facts = ((plain(getattr(one, key)), plain(getattr(other, key))) for key in keys)
+    return any(a and b and a != b for a, b in facts)
+
+
+def identified(student: Student) -> bool:
+    """Whether more than a name is known of a student."""
+    return bool(student.id or student.email or student.login or student.canvas)
 
 
 def _shown(students: Iterable[Student]) -> str:

@@ -1,6 +1,7 @@
 """One grading run of a class, as `grade` and `regrade` share it: uploads are found, graded and written.
 
 A run may end at any moment: every result is on disk as soon as it exists, and the gradebook with it; the next run continues.
+What the folder holds already stays: a run adds its students and questions, or updates them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,11 +28,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.classroom import collect, gradebook, merge, roster
+from autograder.classroom import collect, folder, gradebook, manifest, merge, roster
 from autograder.classroom.errors import ClassroomError
-from autograder.classroom.gradebook import Row
+from autograder.classroom.gradebook import NO_SUBMISSION, Row
+from autograder.classroom.known import orphans
 from autograder.grading import batch
-from autograder.grading.options import GradingOptions, Job
+from autograder.grading.options import GradingOptions, Job, course_secret
 from autograder.model.assignment import assignment
 from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Rubric
@@ -62,7 +64,7 @@ class ClassOptions:
     jobs: judges that work at the same time; None for one per core.
     questions: ids of the questions to grade; empty for all.
     roster: a CSV file of the class. due: the due time as written. column: the assignment's column in canvas.csv.
-    force: whether submissions that an earlier run finished are graded again.
+    force: whether submissions that an earlier run finished are graded again, and a folder of another run is used.
     report: whether report.html and the students' pages are written.
     hidden_feedback: what students' pages say of hidden checks; see reports.hidden.
     cluster, device, isolation: see `GradingOptions`.
@@ -93,23 +95,37 @@ class ClassOptions:
 
 @dataclass
 class Run:
-    """A run of a class: its plan, its results by name, and the number that an earlier run had finished (`known`)."""
+    """A run of a class: its plan, and the results in its folder by name.
+
+    questions: the automatic questions that a grade consists of. done: the names of the submissions that this run has graded, or
+    found graded; known: how many of them it found. written: points by row; unplaced: those that belong to no row.
+    """
 
     out: Path
     plan: collect.Plan
     results: dict[str, Result] = field(default_factory=dict)
+    questions: Sequence[str] = ()
+    written: merge.Written = field(default_factory=dict)
+    unplaced: merge.Written = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
     known: int = 0
     reported: bool = False
 
     def ordered(self) -> list[Result]:
-        return [self.results[work.name] for work in self.plan.works if work.name in self.results]
+        """This run's results, in the plan's order."""
+        return [self.results[work.name] for work in self.plan.works if work.name in self.done]
+
+    def everything(self) -> list[Result]:
+        """All results in the folder: this run's first, in the plan's order."""
+        names = dict.fromkeys([*(work.name for work in self.plan.works), *sorted(self.results)])
+        return [self.results[name] for name in names if name in self.results]
 
     def summary(self) -> dict[str, Any]:
         """The run as JSON: stable keys, scores as numbers."""
         return {
             "out": str(self.out),
-            "submissions": len(self.results),
+            "submissions": len(self.done),
             "reused": self.known,
             "isolation": sorted({r.isolation for r in self.results.values()}),
             "problems": self.plan.problems,
@@ -147,21 +163,36 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
 
     Every remark goes to stderr as one line, so that no upload is left out silently. The report and the students' pages are
     written at the end, or when the run is stopped.
-    Raises ClassroomError if there is nothing to grade, or the roster, the due time or `out` cannot be used.
+    Raises ClassroomError if there is nothing to grade, or the roster, the due time or `out` cannot be used, or `out` holds
+    results of another assignment, rubric or course secret.
     """
     out, console = options.out, options.verbosity.console()
     people, until = roster.read(options.roster) if options.roster else None, read_due(options.due)
+    held = folder.read(out, assignment())
+    remarks = [*folder.require_same(out, held, assignment(), options.force), *held.remarks]
+    now = manifest.of(
+        assignment(),
+        course_secret(),
+        options.questions or None,
+        options.roster.name if options.roster else "",
+        held.manifest,
+    )
     # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
     store = TempStore(out / UPLOADS)
     _clear(store.root)
     try:
         try:
-            run = Run(out, collect.plan(options.paths, out, rubric, store, people, until))
+            planned = collect.plan(options.paths, out, rubric, store, people, until, held.entries)
         except OSError as error:
             raise ClassroomError(
                 f"{out}: uploads cannot be unpacked there ({error.strerror}); choose another --out"
             ) from None
-        lines = [_printable(line) for line in (*run.plan.problems, *run.plan.remarks)]
+        planned.entries += orphans(planned.entries, list(held.results))
+        written = merge.load(out, rubric)
+        placed, left = merge.match(written, planned.entries)
+        planned.remarks += [*remarks, *merge.remarks(written, left, rubric)]
+        run = Run(out, planned, dict(held.results), now.questions, placed, left)
+        lines = [printable(line) for line in (*run.plan.problems, *run.plan.remarks)]
         if not run.plan.works and not (people and not run.plan.problems):
             raise ClassroomError("; ".join(lines) or "there is nothing to grade")
         for line in lines:
@@ -169,27 +200,21 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         try:
             out.mkdir(parents=True, exist_ok=True)
             remove_leftovers(out)
+            manifest.write(out, now)
         except OSError as error:
             raise ClassroomError(
                 f"{out}: no folder can be created there ({error.strerror}); choose another --out"
             ) from None
-        written = merge.load(out, rubric)
         for line in run.plan.layouts:
-            console.print(Text(_printable(line)), soft_wrap=True)
+            console.print(Text(printable(line)), soft_wrap=True)
         try:
-            _grade(run, options, console, rubric, written)
+            _grade(run, options, console, rubric)
         finally:  # even if the run is stopped, finished results are reported
-            if options.report and run.results:
+            if options.report and run.rows:
                 run.reported = _report(run, rubric, options.hidden_feedback)
         gradebook.write_all(out, run.rows, rubric, options.column)
-        present = {row.key for row in run.rows}
-        for key in written:
-            if key not in present:
-                name = _printable(key[1] or key[0])
-                click.echo(
-                    f"autograder: {name}: has written points but no longer a row; they stay in {gradebook.WRITTEN}",
-                    err=True,
-                )
+        if written != {**placed, **left}:
+            merge.store(out, {**placed, **left}, rubric)
         return run
     finally:
         _clear(store.root)
@@ -200,7 +225,6 @@ def _grade(
     options: ClassOptions,
     console: Console,
     rubric: Rubric,
-    written: merge.Written,
 ) -> None:
     works = run.plan.works
     before = {work.name: written_at(work) for work in works}
@@ -214,9 +238,7 @@ def _grade(
     )
 
     def book() -> None:
-        run.rows = gradebook.rows_of(
-            run.plan.entries, run.results, rubric, written, options.questions or None
-        )
+        run.rows = gradebook.rows_of(run.plan.entries, run.results, rubric, run.written, run.questions)
         gradebook.write_grades(run.out / "grades.csv", run.rows, rubric)
 
     # Closed here, so that Ctrl-C ends the judges too, before anything waits for them.
@@ -228,6 +250,7 @@ def _grade(
         began = time.monotonic()
         for count, (work, result) in enumerate(graded, 1):
             run.results[work.name] = result
+            run.done.add(work.name)
             book()
             shown = f"{result.submission}: {result.score:g}/{result.max_score:g}"
             progress.update(task, advance=1, description=shown)
@@ -241,8 +264,12 @@ def _grade(
 
 def _report(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
     """Writes the class report and the students' pages for what is graded so far; prints one line if it cannot."""
-    missing = len(run.plan.works) - len(run.results)
+    waiting = [work.name for work in run.plan.works if work.name not in run.done]
+    missing = sum(name not in run.results for name in waiting)
     stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
+    if missing < len(waiting):
+        stopped += f" {len(waiting) - missing} are as an earlier run left them."
+    absent = [row.entry.student.shown for row in run.rows if row.status == NO_SUBMISSION]
     try:
         from autograder.judging.catalogue import all_mistakes
         from autograder.reports.hidden import Teaching
@@ -252,7 +279,8 @@ def _report(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
         when = time.strftime("%Y-%m-%d %H:%M %Z").strip()
         catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
         teaching = Teaching(choice, catalogue)
-        write_reports(run.out, run.ordered(), rubric, when, stopped if missing else "", teaching)
+        note = stopped if waiting else ""
+        write_reports(run.out, run.everything(), rubric, when, note, teaching, absent)
     except ModuleNotFoundError as error:
         reason = f"the package {error.name} is not installed (`pip install jinja2`)"
     except OSError as error:
@@ -283,22 +311,6 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text from outside as one line for the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def highlights(rows: Iterable[Row]) -> list[str]:
-    """What an instructor must know about the rows, in a few lines: who submitted nothing, late, or more than once."""
-    rows = list(rows)
-    lines = []
-    for what, some in (
-        ("No submission", [r for r in rows if r.entry.work is None]),
-        ("Late", [r for r in rows if r.entry.late]),
-        ("More than one upload", [r for r in rows if r.entry.earlier]),
-        ("Not on the roster", [r for r in rows if not r.entry.listed]),
-    ):
-        if some:
-            names = ", ".join(r.entry.student.shown or r.entry.work or "" for r in some[:8])
-            more = f" and {len(some) - 8} more" if len(some) > 8 else ""
-            lines.append(_printable(f"{what}: {len(some)} ({names}{more})."))
-    return lines

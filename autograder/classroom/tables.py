@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.classroom.errors import ClassroomError
-from autograder.support.files import FORMULA_STARTS
+from autograder.support.files import FORMULA_STARTS, cell
 
 MAX_BYTES = 16 << 20
 MAX_ROWS = 100_000
@@ -89,6 +89,11 @@ def bare(field: str) -> str:
     """A cell's text, without the apostrophe that keeps it from being a formula (see `support.files.cell`)."""
     text = field.strip()
     return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text
+
+
+def as_cell(text: str) -> str:
+    """A text from outside as one line that no spreadsheet reads as a formula."""
+    return cell("".join(c if c.isprintable() else "?" for c in text.strip()))
 
 
 def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from autograder.classroom import gradebook, session
+from autograder.classroom import folder, gradebook, manifest, session
 from autograder.classroom import merge as written_points
 from autograder.classroom import regrade as comparison
 from autograder.classroom.session import ClassOptions, Verbosity
@@ -55,7 +55,11 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
             help="The due time (2026-03-01T23:59): later uploads are marked late.",
         ),
         COLUMN,
-        click.option("--force", is_flag=True, help="Also grade what an earlier run has finished."),
+        click.option(
+            "--force",
+            is_flag=True,
+            help="Also grade what an earlier run has finished, and mix with the results of another rubric or secret.",
+        ),
         click.option(
             "--cluster",
             metavar="ADDRESS",
@@ -155,14 +159,25 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
         fail(f"{earlier}: there is no such folder; give the folder that an earlier run of grade has written")
     if out.resolve() == earlier.resolve():
         fail(f"{out}: this is the earlier run's folder; choose another --out, so that both can be compared")
-    before, remarks = comparison.load(earlier)
+    before, remarks = folder.results_in(earlier)
+    if not before:
+        remarks.append(
+            f"{earlier}: holds no results; give the folder that an earlier run of grade has written"
+        )
     for line in remarks:
         click.echo(f"autograder: {line}", err=True)
     if not before:
-        fail(f"{earlier}: holds no results; give the folder that an earlier run of grade has written")
-    _copy_written(earlier, out)
-    run = session.grade_class(options, rubric)
-    changes = comparison.compare(before, {r.submission: r for r in run.ordered()}, rubric)
+        sys.exit(UNUSABLE)
+    fresh = not folder.results_in(out)[0]
+    try:
+        for line in comparison.begin(earlier, out, assignment()):
+            click.echo(f"autograder: {line}", err=True)
+    except OSError as error:
+        fail(f"{out}: cannot be written ({error.strerror}); choose another --out")
+    # What is copied is graded again; a regrading that was stopped continues.
+    run = session.grade_class(replace(options, force=options.force or fresh), rubric)
+    now = {r.submission: r for r in run.everything()}
+    changes = [*comparison.compare(before, now, rubric), *comparison.lost(run.unplaced)]
     comparison.write(out / "changes.csv", changes)
     if options.verbosity.as_json:
         shown = [{**vars(change), "change": change.difference} for change in changes]
@@ -171,17 +186,6 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
         printing.print_run(run, options, rubric)
         printing.print_changes(changes, options)
     sys.exit(UNUSABLE if run.plan.problems else 0)
-
-
-def _copy_written(earlier: Path, out: Path) -> None:
-    """Copies the points of written answers: they belong to the answers, not to a run of the grader."""
-    source, target = earlier / gradebook.WRITTEN, out / gradebook.WRITTEN
-    if source.is_file() and not target.exists():
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-        except OSError as error:
-            fail(f"{out}: cannot be written ({error.strerror}); choose another --out")
 
 
 @click.command()
@@ -199,17 +203,25 @@ def merge(filled: Path, out: Path, column: str | None, quiet: bool) -> None:
     changed); 2 when a file is missing or is not a gradebook.
     """
     rubric = assignment().rubric
+    made = manifest.read(out)
+    if made and (differences := made.differences(assignment())):
+        fail(f"{out}: holds results of another run: {'; '.join(differences)}; grade again into another --out")
     rows = gradebook.read(out / "grades.csv", rubric)
-    before = written_points.load(out, rubric)
+    before, left = written_points.match(written_points.load(out, rubric), [row.entry for row in rows])
     merged = written_points.take(filled, [row.key for row in rows], before, rubric)
+    for line in written_points.remarks({**before, **left}, left, rubric):
+        click.echo(f"autograder: {line}", err=True)
     for line in merged.problems:
         click.echo(f"autograder: {line}", err=True)
     if merged.problems:
         click.echo("autograder: nothing is merged; fix these and merge again", err=True)
         sys.exit(1)
-    rows = [gradebook.with_written(row, merged.points.get(row.key, {})) for row in rows]
+    rows = [
+        gradebook.with_written(row, gradebook.counting(merged.points.get(row.key, {}), rubric))
+        for row in rows
+    ]
     try:
-        written_points.store(out, merged.points, rubric)
+        written_points.store(out, {**merged.points, **left}, rubric)
         gradebook.write_all(out, rows, rubric, column)
     except OSError as error:
         fail(f"{out}: cannot be written ({error.strerror})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -32,7 +32,7 @@ def print_run(run: Run, options: ClassOptions, rubric: Rubric) -> None:
     console = options.verbosity.console()
     results = run.ordered()
     print_grades(console, results, rubric)
-    for line in session.highlights(run.rows):
+    for line in highlights(run.rows):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if run.known:
         console.print(
@@ -53,6 +53,25 @@ def print_run(run: Run, options: ClassOptions, rubric: Rubric) -> None:
         console.print(
             f"Report: {run.out}/report.html; {run.out}/feedback/ has a page for each student.", soft_wrap=True
         )
+
+
+def highlights(rows: Iterable[gradebook.Row]) -> list[str]:
+    """What an instructor must know about the rows, in a few lines: who submitted nothing, late, or more than once."""
+    rows = list(rows)
+    lines = []
+    for what, some in (
+        ("No submission", [r for r in rows if r.entry.work is None]),
+        ("Rows of an earlier run, kept", [r for r in rows if r.entry.kept]),
+        ("Partly graded", [r for r in rows if r.status == gradebook.PARTLY]),
+        ("Late", [r for r in rows if r.entry.late]),
+        ("More than one upload", [r for r in rows if r.entry.earlier]),
+        ("Not on the roster", [r for r in rows if not r.entry.listed]),
+    ):
+        if some:
+            names = ", ".join(r.entry.student.shown or r.entry.work or "" for r in some[:8])
+            more = f" and {len(some) - 8} more" if len(some) > 8 else ""
+            lines.append(session.printable(f"{what}: {len(some)} ({names}{more})."))
+    return lines
 
 
 def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from typing import Any
 
-from autograder.grading.judge import grade_submission, read_job, save, ungraded
+from autograder.grading.judge import Work, grade_submission, known_result, read_job, save, ungraded
 from autograder.grading.options import GradingOptions, Job, course_secret, grader_digest
 from autograder.model.verdicts import Result
 from autograder.submissions import intake
@@ -49,23 +49,25 @@ def run(queue: Sequence[Job], address: str, options: GradingOptions) -> Iterator
 def _run(queue: Sequence[Job], client: Any, options: GradingOptions) -> Iterator[tuple[Job, Result]]:
     executor = client.get_executor(retries=TRIES, pure=False)
     most = AHEAD * max(1, sum(client.nthreads().values()))
-    waiting: dict[Future[Result], Job] = {}
+    waiting: dict[Future[Result], tuple[Job, Work]] = {}
     left = list(queue)
     while left or waiting:
         while left and len(waiting) < most:
             job = left.pop(0)
-            submission, known = read_job(job, options)
-            if known is not None:
+            work = read_job(job, options)
+            if (known := known_result(work, job)) is not None:
                 yield job, known
                 continue
-            waiting[executor.submit(grade_on_worker, submission, options, course_secret())] = job
+            asked = replace(options, questions=work.questions)
+            future = executor.submit(grade_on_worker, work.submission, asked, course_secret())
+            waiting[future] = job, work
         if not waiting:
             continue
         done, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in done:
-            job = waiting.pop(future)
+            job, work = waiting.pop(future)
             try:
-                result = replace(future.result(), grader=options.digest())
+                result = work.finished(replace(future.result(), grader=options.digest()))
             except Exception as error:  # every worker that had the job is gone
                 log.error("%s: no worker could grade it (%s: %s)", job.path, type(error).__name__, error)
                 result = ungraded(job)

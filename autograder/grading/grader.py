@@ -21,7 +21,7 @@ from autograder.judging.outcome import Fault, NoAnswer
 from autograder.model.assignment import Assignment
 from autograder.model.feedback import LONGEST, Feedback
 from autograder.model.rubric import Question
-from autograder.model.verdicts import GRADER_FAULT, Result, Verdict, Visibility, tidy
+from autograder.model.verdicts import GRADER_FAULT, NOT_RUN, Result, Verdict, Visibility, tidy
 from autograder.sandbox.box import Box
 from autograder.sandbox.launch import Isolation, Launcher, Limits
 from autograder.submissions.intake import Submission, empty
@@ -29,8 +29,6 @@ from autograder.support import interrupts
 from autograder.support.text import plain
 
 log = logging.getLogger("autograder")
-
-NOT_RUN = Feedback(note="This check has not run yet.")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Grader:
         assignment: Assignment,
         launcher: Launcher,
         options: JudgeOptions,
-        progress: Callable[[Result], None],
+        progress: Callable[[Result], object],
     ) -> None:
         self._submission, self._assignment, self._options = submission, assignment, options
         self._sandboxed = SandboxedSubmission(
@@ -279,7 +277,7 @@ def grade(
     assignment: Assignment,
     launcher: Launcher,
     options: JudgeOptions,
-    progress: Callable[[Result], None] = lambda result: None,
+    progress: Callable[[Result], object] = lambda result: None,
 ) -> Result:
     """Grades one submission; `progress` receives the result so far, before the first question and after each.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from autograder.grading.options import GradingOptions, Job, course_secret
 from autograder.model.assignment import assignment
-from autograder.model.verdicts import Result, Visibility
+from autograder.model.verdicts import Origin, Result, Visibility, tidy
 from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.submissions import intake
 from autograder.support.files import write_result
@@ -56,10 +56,12 @@ def grade_submission(
     output: Path | None = None,
     options: GradingOptions | None = None,
     secret: str | None = None,
+    earlier: Result | None = None,
 ) -> Result:
     """Grades a submission that is already read, with all checks, in this process.
 
     output: the JSON file that is written at first and after each question.
+    earlier: a result whose other questions stay, and whose verdicts stay until there are new ones.
     """
     options = options or GradingOptions()
     job = Job(Path(submission.name), submission.name, output)
@@ -67,30 +69,73 @@ def grade_submission(
     if options.device != "cpu":
         settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
     boxes = _launcher(None, options.isolation, options.device)
-    return _grade(submission, job, secret or course_secret(), boxes, options.digest(), settings)
+    return _grade(submission, job, secret or course_secret(), boxes, options.digest(), settings, earlier)
 
 
-def read_job(job: Job, options: GradingOptions) -> tuple[intake.Submission, Result | None]:
-    """A job's submission, and the finished result of an earlier run when it can be kept (`GradingOptions.reuse`).
+@dataclass(frozen=True)
+class Work:
+    """What a job comes to: its submission, the ids of the questions to grade now, and what its file holds already, if anything."""
 
-    Never raises: an upload that cannot be read becomes an empty submission, with a note that gives the reason.
+    submission: intake.Submission
+    questions: tuple[str, ...]
+    earlier: Result | None
+
+    def finished(self, result: Result) -> Result:
+        """The result of grading these questions, with those of the earlier result that stay."""
+        return result.updating(self.earlier, (q.id for q in assignment().rubric.auto))
+
+
+def read_job(job: Job, options: GradingOptions) -> Work:
+    """Reads a job's submission, and finds out which of its questions are to be graded (see `GradingOptions.reuse`).
+
+    Never raises: an upload that cannot be read becomes an empty submission, with a note that gives the reason. Where an
+    earlier upload is graded, its result stays, with that note.
     """
+    earlier = _earlier(job)
+    wanted = options.questions or tuple(q.id for q in assignment().rubric.auto)
     try:
         submission = intake.read(job.path, assignment().rubric, job.name)
-    except intake.UnusableSubmission as error:
-        return intake.empty(job.name, str(error), job.notes), None
     except Exception as error:
-        log.exception("%s: reading it failed", job.path)
         note = f"{job.path.name}: cannot be read ({type(error).__name__}); submit it again"
-        return intake.empty(job.name, note, job.notes), None
+        if isinstance(error, intake.UnusableSubmission):
+            note = str(error)
+        else:
+            log.exception("%s: reading it failed", job.path)
+        submission = intake.empty(job.name, note, job.notes)
+        if earlier is None or earlier.sha256 == submission.sha256:
+            return Work(submission, wanted, earlier)
+        notes = (*submission.notes, "the result is that of an earlier upload")
+        return Work(replace(submission, notes=notes, sha256=earlier.sha256), (), earlier)
     submission = replace(submission, notes=(*job.notes, *submission.notes))
-    return submission, _known(job, submission, options.digest()) if options.reuse else None
+    if earlier is None or not options.reuse:
+        return Work(submission, wanted, earlier)
+    origin = Origin(submission.sha256, options.digest())
+    faulty = {v.question for v in earlier.checks if v.grader_fault}
+    known = {id for id, _ in earlier.points if earlier.origin(id) == origin} - earlier.unfinished - faulty
+    return Work(submission, tuple(id for id in wanted if id not in known), earlier)
+
+
+def known_result(work: Work, job: Job) -> Result | None:
+    """The job's result, saved, when no question of it is to be graded; else None."""
+    if work.questions or work.earlier is None:
+        return None
+    complete = not work.earlier.unfinished
+    result = replace(
+        work.earlier, notes=work.submission.notes, complete=complete
+    )  # perhaps packed differently
+    if result != work.earlier:
+        save(job, result)
+    return result
 
 
 def grade_job(job: Job, options: GradingOptions) -> Result:
     """Grades one job. Every submission gets a result, whatever it contains."""
-    submission, known = read_job(job, options)
-    return known or grade_submission(submission, job.output, options)
+    work = read_job(job, options)
+    if (known := known_result(work, job)) is not None:
+        return known
+    return grade_submission(
+        work.submission, job.output, replace(options, questions=work.questions), earlier=work.earlier
+    )
 
 
 def _grade(
@@ -100,17 +145,17 @@ def _grade(
     boxes: Launcher,
     grader: str,
     settings: dict[str, Any],
+    earlier: Result | None = None,
 ) -> Result:
     # Imported here, after the fork server's process has been started, so that both load torch at the same time.
     from autograder.grading.grader import JudgeOptions, grade
 
-    def progress(result: Result) -> None:
-        save(job, replace(result, grader=grader))
+    def saved(result: Result) -> Result:
+        result = Work(submission, (), earlier).finished(replace(result, grader=grader))
+        save(job, result)
+        return result
 
-    result = grade(submission, assignment(), boxes, JudgeOptions(secret, **settings), progress)
-    result = replace(result, grader=grader)
-    save(job, result)
-    return result
+    return saved(grade(submission, assignment(), boxes, JudgeOptions(secret, **settings), saved))
 
 
 def save(job: Job, result: Result) -> None:
@@ -119,21 +164,19 @@ def save(job: Job, result: Result) -> None:
         write_result(job.output, result)
 
 
-def _known(job: Job, submission: intake.Submission, grader: str) -> Result | None:
-    """The finished result of an earlier run when the same grader has graded the same content; else None."""
+def _earlier(job: Job) -> Result | None:
+    """What the job's file holds: the questions of the rubric, with the rubric's points, that an earlier run has graded."""
     if job.output is None:
         return None
     try:
         result = Result.from_json(json.loads(job.output.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    same = (result.submission, result.sha256, result.grader) == (job.name, submission.sha256, grader)
-    if not same or not result.complete or result.grader_faults:
-        return None
-    if result.notes != submission.notes:  # the same modules, packed differently
-        result = replace(result, notes=submission.notes)
-        save(job, result)
-    return result
+    points = {q.id: tidy(q.points) for q in assignment().rubric.auto}
+    fitting = tuple((id, most) for id, most in result.points if points.get(id) == most)
+    ids = {id for id, _ in fitting}
+    checks = tuple(v for v in result.checks if v.question in ids)
+    return replace(result, points=fitting, checks=checks) if ids and result.submission == job.name else None
 
 
 _launchers: dict[tuple[str | None, str | None, str], Launcher] = {}
@@ -156,7 +199,8 @@ def warm_up(isolation: str | None = None, device: str = "cpu") -> None:
 
 
 def ungraded(job: Job) -> Result:
-    """The result, saved, of a submission that no judge could finish."""
-    result = Result(job.name, "", "process", 0.0, (), (), complete=False, notes=(NOT_GRADED,))
+    """The result, saved, of a submission that no judge could finish; what an earlier run has graded stays in it."""
+    nothing = Result(job.name, "", "process", 0.0, (), (), complete=False)
+    result = replace(_earlier(job) or nothing, complete=False, notes=(NOT_GRADED,))
     save(job, result)
     return result

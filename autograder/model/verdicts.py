@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from autograder.model.feedback import Feedback
@@ -15,6 +15,7 @@ GRADER_FAULT = Feedback(
     note="This check could not run because of a fault in the grader, not in your code.",
     hint="tell your instructor the check's name; the other checks are not affected.",
 )
+NOT_RUN = Feedback(note="This check has not run yet.")
 STATUSES: tuple[Status, ...] = ("passed", "failed", "error", "timeout", "missing")
 
 
@@ -75,6 +76,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a question's verdicts came from: the digests of the submission's content and of the grader."""
+
+    sha256: str
+    grader: str
+
+
+@dataclass(frozen=True)
 class Result:
     """The grading of one submission, complete or so far.
 
@@ -82,6 +91,7 @@ class Result:
     notes: one line for each thing about the upload that its author should know.
     printed: what the student's code printed during public checks, by question (bounded).
     grader: a digest of everything else the verdicts depend on (see grading.options).
+    kept: the origin of each question that an earlier run graded, where it is not (sha256, grader).
     """
 
     submission: str
@@ -94,6 +104,7 @@ class Result:
     notes: tuple[str, ...] = ()
     printed: dict[str, str] = field(default_factory=dict)
     grader: str = ""
+    kept: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -107,6 +118,40 @@ class Result:
     def grader_faults(self) -> int:
         """How many checks could not run because of a fault in the grader."""
         return sum(v.grader_fault for v in self.checks)
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The questions with a check that has not run."""
+        return {v.question for v in self.checks if v.feedback == NOT_RUN}
+
+    def origin(self, question: str) -> Origin:
+        return self.kept.get(question, Origin(self.sha256, self.grader))
+
+    def updating(self, earlier: Result | None, order: Iterable[str]) -> Result:
+        """This result, completed by the questions of an earlier one that it lacks or has not finished.
+
+        order: the ids of the questions that may be in it, in their order.
+        """
+        if earlier is None:
+            return self
+        mine, theirs = dict(self.points), dict(earlier.points)
+        source = {
+            id: earlier if id in theirs and (id not in mine or id in self.unfinished) else self
+            for id in order
+            if id in mine or id in theirs
+        }
+        old = [id for id, result in source.items() if result is earlier]
+        origins = {id: earlier.origin(id) for id in old}
+        levels = [self.isolation, *([earlier.isolation] if old else [])]
+        made = replace(
+            self,
+            isolation=max(levels, key=_WEAKER.index),
+            checks=tuple(v for id, result in source.items() for v in result.of(id)),
+            points=tuple((id, dict(result.points)[id]) for id, result in source.items()),
+            printed={id: r.printed[id] for id, r in source.items() if id in r.printed},
+            kept={id: o for id, o in origins.items() if o != Origin(self.sha256, self.grader)},
+        )
+        return replace(made, complete=bool(made.checks) and not made.unfinished)
 
     def of(self, question: str) -> list[Verdict]:
         return [v for v in self.checks if v.question == question]
@@ -131,6 +176,7 @@ class Result:
             "checks": [v.to_json() for v in self.checks],
             "printed": dict(self.printed),
             "grader": self.grader,
+            "kept": {id: asdict(origin) for id, origin in self.kept.items()},
         }
 
     @classmethod
@@ -150,14 +196,18 @@ class Result:
                 notes=tuple(table["notes"]),
                 printed=dict(table["printed"]),
                 grader=table["grader"],
+                kept={id: Origin(**row) for id, row in table.get("kept", {}).items()},
             )
             older = any("parts" not in row for row in table["checks"])  # written by an older grader
-            consistent = older or result.to_json() == table
+            consistent = older or result.to_json() == {"kept": {}, **table}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a result: {error}") from None
         if not consistent:
             raise ValueError("not a result: its parts contradict each other")
         return result
+
+
+_WEAKER = ("full", "user", "process")  # levels of isolation, each weaker than the one before
 
 
 def tidy(points: float) -> float:

@@ -36,15 +36,17 @@ def write_reports(
     graded: str = "",
     note: str = "",
     teaching: Teaching = Teaching(),  # noqa: B008 (it is immutable)
+    absent: Sequence[str] = (),
 ) -> None:
     """Writes `out`/report.html, and a page for each student into `out`/feedback/, in place of earlier ones.
 
     graded: the time of grading, as text. note: shown at the top of the report. teaching: what students' pages say of hidden checks.
+    absent: the names of students who submitted nothing.
     """
     files = feedback_files(results)
     for result, file in zip(results, files, strict=True):
         write_atomically(out / FEEDBACK / file, feedback_page(result, rubric, teaching))
-    write_atomically(out / REPORT, report_page(results, rubric, graded, note, files))
+    write_atomically(out / REPORT, report_page(results, rubric, graded, note, files, absent))
 
 
 def feedback_files(results: Sequence[Result]) -> list[str]:
@@ -59,10 +61,12 @@ def report_page(
     graded: str = "",
     note: str = "",
     files: Sequence[str] | None = None,
+    absent: Sequence[str] = (),
 ) -> str:
     """The class report, for instructors. The same arguments give the same text.
 
     files: the names of the students' pages in the folder `feedback` next to the report; None if there are none.
+    absent: the names of students who submitted nothing; they are listed, and left out of the statistics.
     """
     analysis = analyse(results)
     names = files or [""] * len(results)
@@ -85,6 +89,7 @@ def report_page(
         blank=sum(r.complete and views.is_blank(r) for r in results),
         graded=graded,
         note=note,
+        absent=absent,
     )
 
 

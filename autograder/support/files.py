@@ -12,7 +12,15 @@ from pathlib import Path
 from autograder.model.verdicts import Result
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-RESERVED = ("grades", "report", "con", "nul", "aux", "prn")  # files of our own, and devices of Windows
+RESERVED = (
+    "grades",
+    "report",
+    "manifest",
+    "con",
+    "nul",
+    "aux",
+    "prn",
+)  # files of our own, and devices of Windows
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -58,8 +66,13 @@ def file_name(name: str, taken: set[str], suffix: str = "") -> str:
     if base.startswith("-") or (not suffix and base.lower() in RESERVED):
         base = f"_{base}"
     candidate, number = f"{base}{suffix}", 1
-    while unicodedata.normalize("NFKC", candidate).casefold() in taken:
+    while comparable(candidate) in taken:
         number += 1
         candidate = f"{base}-{number}{suffix}"
-    taken.add(unicodedata.normalize("NFKC", candidate).casefold())
+    taken.add(comparable(candidate))
     return candidate
+
+
+def comparable(name: str) -> str:
+    """A file name as `file_name` compares it: names that differ only in case or Unicode form are the same on some systems."""
+    return unicodedata.normalize("NFKC", name).casefold()

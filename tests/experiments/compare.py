@@ -16,7 +16,8 @@ from typing import Any
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
     """The results (`grade`'s JSON files) in a folder, by file name."""
-    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    paths = sorted(set(folder.glob("*.json")) - {folder / "manifest.json"})
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:

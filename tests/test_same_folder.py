@@ -1,0 +1,406 @@
+"""Grading into a folder that holds results already: nothing of it changes without being asked for."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Done
+
+from autograder.classroom import folder, manifest
+from autograder.cli.main import main
+from autograder.grading import judge, options
+from autograder.model.assignment import VARIABLE, assignment
+from autograder.model.verdicts import Result
+from tests.classes import pack
+from tests.tiny import SOLUTION, make_assignment, write
+
+ROSTER = "Name,ID,Email,Login\nAna Bo,007,ana@example.edu,ana\nBen Cho,008,ben@example.edu,ben\nZoe Zed,010,zoe@example.edu,zoe\n"
+WRONG = {"first.py": "def double(x):\n    return x + 2\n"}  # no points for question 1
+SECRET = "a secret of the course"
+
+
+class Desk:
+    """An instructor's desk: the tiny assignment, a roster of three, uploads of two of them, and their grades in g."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.out, self.uploads = base, base / "g", base / "uploads"
+        self.toml = make_assignment(base).folder / "assignment.toml"
+        self.roster(ROSTER)
+        self.upload("ana")
+        self.upload("ben", WRONG)
+
+    def roster(self, text: str) -> None:
+        (self.base / "roster.csv").write_text(text, encoding="utf-8")
+
+    def upload(self, name: str, files: dict[str, str] | None = None) -> Path:
+        return write(self.uploads / name, {**SOLUTION, **(files or {})})
+
+    def rubric(self, old: str, new: str) -> None:
+        """Changes the assignment.toml."""
+        text = self.toml.read_text(encoding="utf-8")
+        assert old in text
+        self.toml.write_text(text.replace(old, new), encoding="utf-8")
+        assignment.cache_clear()
+        options.grader_digest.cache_clear()
+
+    def run(self, *arguments: object) -> Done:
+        return CliRunner().invoke(main, [str(a) for a in arguments])
+
+    def grade(self, *arguments: object, roster: bool = True) -> Done:
+        listed = ["--roster", self.base / "roster.csv"] if roster else []
+        return self.run("grade", *arguments, *listed, "--out", self.out, "--jobs", "1")
+
+    def graded(self) -> Desk:
+        done = self.grade(self.uploads)
+        assert done.exit_code == 0, done.output
+        return self
+
+    def rows(self, name: str = "grades.csv", out: Path | None = None) -> list[dict[str, str]]:
+        with ((out or self.out) / name).open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def points(self, *columns: str, out: Path | None = None) -> dict[str, tuple[str, ...]]:
+        return {row["student"]: tuple(row[c] for c in columns) for row in self.rows(out=out)}
+
+    def canvas(self) -> list[str]:
+        lines = (self.out / "canvas.csv").read_text(encoding="utf-8").splitlines()
+        return [line.rpartition(",")[2] for line in lines[1:]]
+
+    def result(self, name: str) -> dict[str, Any]:
+        table: dict[str, Any] = json.loads((self.out / f"{name}.json").read_text(encoding="utf-8"))
+        Result.from_json(table)
+        return table
+
+    def files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.out.glob("*.*") if path.is_file()}
+
+    def merged(self, **points: str) -> Desk:
+        """Merges written points by login."""
+        filled = self.rows()
+        for row in filled:
+            row["2w"] = points.get(row["login"], "")
+        with (self.base / "filled.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(filled[0]))
+            writer.writeheader()
+            writer.writerows(filled)
+        done = self.run("merge", self.base / "filled.csv", "--out", self.out)
+        assert done.exit_code == 0, done.output
+        return self
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(made.toml.parent))
+    monkeypatch.setenv("AUTOGRADER_SECRET", SECRET)
+    assignment.cache_clear()
+    options.grader_digest.cache_clear()
+    yield made
+    assignment.cache_clear()
+    options.grader_digest.cache_clear()
+
+
+# --- A part of the questions ---------------------------------------------------------------------------
+
+
+def test_a_part_of_the_questions_updates_those_questions_only(desk: Desk) -> None:
+    desk.graded()
+    before = desk.result("Ana Bo")
+    done = desk.grade(desk.uploads, "-q", "1", "--force")
+    assert done.exit_code == 0, done.output
+    after = desk.result("Ana Bo")
+    assert (after["score"], after["max_score"], after["complete"], after["kept"]) == (6, 6, True, {})
+    assert [c for c in after["checks"] if c["question"] == "2"] == [
+        c for c in before["checks"] if c["question"] == "2"
+    ]
+    assert desk.points("score", "max_score", "status") == {
+        "Ana Bo": ("6", "6", "graded"),
+        "Ben Cho": ("2", "6", "graded"),
+        "Zoe Zed": ("0", "6", "no submission"),
+    }
+    assert desk.canvas() == ["6", "6", "2", "0"]
+
+
+def test_the_rest_of_the_questions_is_graded_later_and_nothing_twice(desk: Desk) -> None:
+    assert desk.grade(desk.uploads, "-q", "2").exit_code == 0
+    first = desk.result("Ben Cho")
+    assert (first["score"], first["max_score"], desk.canvas()[0]) == (2, 2, "2")
+    assert desk.graded().points("score", "max_score")["Ben Cho"] == ("2", "6")
+    kept = desk.files()
+    assert "2 of 2 were finished by an earlier run" in desk.graded().grade(desk.uploads).output
+    assert desk.files() == kept
+
+
+def test_a_question_of_another_upload_is_not_mixed_in_silently(desk: Desk) -> None:
+    desk.graded()
+    desk.upload("ana", WRONG)
+    done = desk.grade(desk.uploads, "-q", "1")
+    assert "Partly graded: 1 (Ana Bo)" in done.output
+    (ana, *_) = desk.rows()
+    assert (ana["score"], ana["max_score"], ana["status"]) == ("2", "6", "partly graded")
+    assert "graded on an earlier upload: 2" in ana["notes"]
+    assert list(desk.result("Ana Bo")["kept"]) == ["2"]
+    assert desk.canvas() == ["6", "", "2", "0"]
+    assert desk.graded().points("score", "status")["Ana Bo"] == ("2", "graded")
+
+
+# --- More uploads, and fewer ------------------------------------------------------------------------------
+
+
+def test_one_more_student_joins_the_class(desk: Desk) -> None:
+    desk.graded()
+    before = desk.points("id", "email", "score", "submission")
+    one = pack(desk.base / "dan.zip", {name: text.encode() for name, text in SOLUTION.items()})
+    done = desk.grade(one, roster=False)
+    assert done.exit_code == 0, done.output
+    assert desk.points("id", "email", "score", "submission") == {**before, "dan": ("", "", "6", "dan")}
+    assert desk.canvas() == ["6", "6", "2", "0", "6"]
+    assert len(desk.rows("gradescope.csv")) == 4
+    report = (desk.out / "report.html").read_text(encoding="utf-8")
+    assert all(name in report for name in ("Ana Bo", "Ben Cho", "dan"))
+    assert sorted(p.name for p in (desk.out / "feedback").iterdir()) == [
+        "Ana Bo.html",
+        "Ben Cho.html",
+        "dan.html",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "roster"), [("ben", False), ("008", False), ("Cho, Ben", False), ("ben", True)]
+)
+def test_a_new_upload_updates_its_student_and_no_other(desk: Desk, name: str, roster: bool) -> None:
+    desk.graded()
+    others = {name: data for name, data in desk.files().items() if name == "Ana Bo.json"}
+    one = pack(desk.base / "late" / f"{name}.zip", {n: text.encode() for n, text in SOLUTION.items()})
+    assert desk.grade(one, roster=roster).exit_code == 0
+    assert desk.points("id", "score", "submission", "status") == {
+        "Ana Bo": ("007", "6", "Ana Bo", "graded"),
+        "Ben Cho": ("008", "6", "Ben Cho", "graded"),
+        "Zoe Zed": ("010", "0", "", "no submission"),
+    }
+    assert others.items() <= desk.files().items()
+    assert "Zoe Zed" in (desk.out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_class_without_ids_is_graded_twice_with_the_same_rows(desk: Desk) -> None:
+    """Two folders with names that differ only in case, and a student who hands in for the first time."""
+    for place in ("in", "late"):
+        for name in ("ana", "Ana"):
+            write(desk.base / place / name, {**SOLUTION, **(WRONG if name == "Ana" else {})})
+    assert desk.grade(desk.base / "in", roster=False).exit_code == 0
+    first = desk.rows()
+    assert [row["submission"] for row in first] == ["Ana", "ana-2"]
+    again = desk.grade(desk.base / "in", roster=False)
+    assert "2 of 2 were finished by an earlier run" in again.output
+    assert desk.rows() == first
+    write(desk.base / "late" / "eve", SOLUTION)
+    assert desk.grade(desk.base / "late", roster=False).exit_code == 0
+    assert [row["submission"] for row in desk.rows()] == ["Ana", "ana-2", "eve"]
+
+
+def test_a_namesake_with_another_id_replaces_nobody(desk: Desk) -> None:
+    desk.graded()
+    desk.roster(ROSTER + "Ana Bo,011,bo@example.edu,bo\n")
+    desk.upload("bo", WRONG)
+    assert desk.grade(desk.uploads / "bo").exit_code == 0
+    found = {(row["id"], row["score"]): row["submission"] for row in desk.rows()}
+    assert found[("007", "6")] == "Ana Bo" and found[("011", "2")] not in ("", "Ana Bo")
+    assert desk.result("Ana Bo")["score"] == 6
+
+
+def test_an_upload_that_cannot_be_read_does_not_replace_a_result(desk: Desk) -> None:
+    desk.graded()
+    broken = desk.base / "late" / "ana.zip"
+    broken.parent.mkdir()
+    broken.write_bytes(b"no zip")
+    assert desk.grade(broken).exit_code == 0
+    assert desk.points("score", "status")["Ana Bo"] == ("6", "graded")
+    assert "not a zip archive" in desk.result("Ana Bo")["notes"][0]
+    judge.ungraded(
+        options.Job(broken, "Ana Bo", desk.out / "Ana Bo.json")
+    )  # as after a judge that was killed
+    assert (desk.result("Ana Bo")["score"], desk.result("Ana Bo")["complete"]) == (6, False)
+    assert desk.graded().points("score", "status")["Ana Bo"] == ("6", "graded")
+
+
+def test_who_handed_in_nothing_is_in_the_report(desk: Desk) -> None:
+    desk.graded()
+    report = " ".join((desk.out / "report.html").read_text(encoding="utf-8").split())
+    assert (
+        '<b>1 student submitted nothing</b>, left out of the statistics: <span class="words">Zoe Zed</span>.'
+        in report
+    )
+
+
+# --- Another rubric, assignment or secret ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("points = 2", "points = 5"), "question 2 has 2 points there, 5 here"),
+        (('id = "2w"', 'id = "2x"'), "question 2w is not in this rubric; question 2x is new in this rubric"),
+        (('title = "Tiny"', 'title = "Tiny"\nname = "other"'), "the assignment is tiny there, other here"),
+    ],
+)
+def test_another_rubric_or_assignment_is_refused_in_one_line(
+    desk: Desk, change: tuple[str, str], message: str
+) -> None:
+    desk.graded()
+    desk.rubric(*change)
+    before = desk.files()
+    for done in (desk.grade(desk.uploads), desk.run("merge", desk.out / "grades.csv", "--out", desk.out)):
+        assert done.exit_code == 2
+        assert done.output.startswith(f"autograder: {desk.out}: holds results of another run: {message}; ")
+        assert len(done.output.splitlines()) == 1 and "another --out" in done.output
+    assert desk.files() == before
+
+
+def test_another_secret_is_refused_and_can_be_forced(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.graded()
+    before = desk.files()
+    assert SECRET.encode() not in b"".join(before.values())
+    monkeypatch.setenv("AUTOGRADER_SECRET", "another")
+    done = desk.grade(desk.uploads)
+    assert done.exit_code == 2
+    assert (
+        done.output.count("\n") == 1 and "the course secret (AUTOGRADER_SECRET) is another one" in done.output
+    )
+    assert "another --out, or --force" in done.output
+    assert desk.files() == before
+    assert desk.grade(desk.uploads, "--force").exit_code == 0
+    assert desk.graded().points("score")["Ana Bo"] == ("6",)
+
+
+def test_forcing_another_rubric_makes_no_total_of_the_old_one_final(desk: Desk) -> None:
+    desk.graded()
+    desk.rubric("points = 2", "points = 5")
+    assert desk.grade(desk.uploads / "ana", "--force").exit_code == 0
+    assert desk.points("score", "max_score", "status") == {
+        "Ana Bo": ("9", "9", "graded"),
+        "Ben Cho": ("2", "6", "partly graded"),
+        "Zoe Zed": ("0", "9", "no submission"),
+    }
+    assert desk.canvas() == ["9", "9", "", "0"]
+
+
+def test_a_folder_without_a_manifest_is_adopted_when_its_results_fit(desk: Desk) -> None:
+    desk.graded()
+    held = manifest.read(desk.out)
+    assert held is not None and (held.assignment, held.roster) == ("tiny", "roster.csv")
+    (desk.out / manifest.NAME).unlink()
+    assert "2 of 2 were finished by an earlier run" in desk.grade(desk.uploads).output
+    (desk.out / manifest.NAME).unlink()
+    desk.rubric("points = 2", "points = 5")
+    done = desk.grade(desk.uploads)
+    assert done.exit_code == 2 and "question 2 has 2 points there, 5 here" in done.output
+    assert not (desk.out / manifest.NAME).exists()
+
+
+def test_a_damaged_manifest_is_reported_in_one_line(desk: Desk) -> None:
+    for text in ("", "[]", "{}", '{"assignment": 1, "rubric": {}, "secret": {}, "questions": []}'):
+        write(desk.out, {manifest.NAME: text})
+        done = desk.grade(desk.uploads)
+        assert done.exit_code == 2
+        assert len(done.output.splitlines()) == 1 and f"{manifest.NAME}: cannot be read" in done.output
+
+
+# --- Written points ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("ana@example.edu", "a.bo@example.edu"),
+        ("Ana Bo,007,ana@example.edu", "Anna Bo-Lee,007,a@example.edu"),
+        ("007", ""),
+        (",ana\n", ",abo\n"),
+    ],
+)
+def test_written_points_follow_their_student_through_a_changed_roster(
+    desk: Desk, change: tuple[str, str]
+) -> None:
+    desk.graded().merged(ana="1", ben="0.5")
+    desk.roster(ROSTER.replace(*change))
+    assert desk.grade(desk.uploads).exit_code == 0
+    assert [(row["2w"], row["total"]) for row in desk.rows()] == [("1", "7"), ("0.5", "2.5"), ("", "0")]
+    again = desk.base / "again"
+    done = desk.run("regrade", desk.out, desk.uploads, "--roster", desk.base / "roster.csv", "--out", again)
+    assert done.exit_code == 0, done.output
+    assert [(row["2w"], row["total"]) for row in desk.rows(out=again)] == [
+        ("1", "7"),
+        ("0.5", "2.5"),
+        ("", "0"),
+    ]
+    assert desk.rows("changes.csv", again) == []
+    assert desk.merged(ana="", ben="1").rows()[0]["2w"] == "1"
+
+
+def test_written_points_that_match_nobody_are_kept_and_reported(desk: Desk) -> None:
+    desk.graded().merged(ana="1", ben="0.5", zoe="1")
+    desk.roster(ROSTER[: ROSTER.index("Zoe")])
+    again = desk.base / "again"
+    done = desk.run("regrade", desk.out, desk.uploads, "--roster", desk.base / "roster.csv", "--out", again)
+    assert done.exit_code == 0, done.output
+    assert "Zoe Zed: has written points that match no row" in done.output
+    (change,) = desk.rows("changes.csv", again)
+    assert (change["submission"], change["question"], change["earlier"], change["now"]) == (
+        "Zoe Zed",
+        "2w",
+        "1",
+        "",
+    )
+    assert sorted(row["2w"] for row in desk.rows("written.csv", again)) == ["0.5", "1", "1"]
+
+
+def test_points_of_a_renamed_written_question_are_kept_and_reported(desk: Desk) -> None:
+    desk.graded().merged(ana="1", ben="0.5")
+    desk.rubric('id = "2w"', 'id = "2x"')
+    again = desk.base / "again"
+    done = desk.run("regrade", desk.out, desk.uploads, "--roster", desk.base / "roster.csv", "--out", again)
+    assert done.exit_code == 0, done.output
+    assert (
+        "written.csv: 2w is not a written question of the rubric; the points of 2 rows stay there"
+        in done.output
+    )
+    assert [row["2w"] for row in desk.rows("written.csv", again)] == ["1", "0.5"]
+    assert [row["total"] for row in desk.rows(out=again)] == ["6", "2", "0"]
+    desk.rubric('id = "2x"', 'id = "2w"')
+    done = desk.run("merge", desk.out / "grades.csv", "--out", desk.out)
+    assert (done.exit_code, desk.points("2w")["Ana Bo"]) == (0, ("1",))
+
+
+# --- Regrading -----------------------------------------------------------------------------------------
+
+
+def test_one_question_is_regraded_without_the_others(desk: Desk) -> None:
+    desk.graded()
+    check = desk.toml.parent / "checks" / "public" / "test_first.py"
+    check.write_text(check.read_text().replace("2 * x, what", "x + 2, what"))
+    options.grader_digest.cache_clear()
+    again = desk.base / "again"
+    listed = ("--roster", desk.base / "roster.csv")
+    done = desk.run("regrade", desk.out, desk.uploads, *listed, "-q", "1", "--out", again, "--jobs", "2")
+    assert done.exit_code == 0, done.output
+    assert desk.points("score", "max_score", out=again) == {
+        "Ana Bo": ("5", "6"),
+        "Ben Cho": ("3", "6"),
+        "Zoe Zed": ("0", "6"),
+    }
+    changes = desk.rows("changes.csv", again)
+    assert [(c["submission"], c["question"], c["change"]) for c in changes] == [
+        ("Ana Bo", "", "-1"),
+        ("Ana Bo", "1", "-1"),
+        ("Ben Cho", "", "1"),
+        ("Ben Cho", "1", "1"),
+    ]
+    assert all(c["why"].startswith("another grader") for c in changes)
+    before, after = (folder.results_in(out)[0]["Ana Bo"] for out in (desk.out, again))
+    assert after.of("2") == before.of("2")
+    assert after.kept["2"].grader == before.grader != after.grader
