@@ -85,27 +85,33 @@ def grade_all(
     Args:
         paths: submissions, or folders of submissions.
         out: the folder for one JSON file per submission. A result that is finished there, with the same content and
-            grader, is yielded unchanged (unless `force`).
+            grader, is yielded unchanged (unless `force`); questions that are not asked for stay as they are.
         jobs: judges that work at the same time; None for one per core.
 
     Raises:
         FileNotFoundError: a path does not exist. Nothing is graded then.
         KeyError: there is no such question.
+        ValueError: `out` holds results of another assignment, rubric or course secret (unless `force`).
     """
-    from autograder.classroom import collect
+    from autograder.classroom import collect, manifest
+    from autograder.classroom import folder as folders
     from autograder.grading import batch
-    from autograder.grading.options import GradingOptions, known_questions
+    from autograder.grading.options import GradingOptions, course_secret, known_questions
     from autograder.model.assignment import assignment
     from autograder.submissions.staging import TempStore
 
-    folder = Path(out)
+    folder, subject = Path(out), assignment()
+    held = folders.read(folder, subject)
+    folders.require_same(folder, held, subject, force)
     options = GradingOptions(known_questions(questions), isolation=isolation, reuse=not force)
     store = TempStore(folder / ".uploads")  # zips of a class are unpacked there; it is removed at the end
     try:
-        plan = collect.plan([Path(path) for path in paths], folder, assignment().rubric, store, None, None)
+        uploads = [Path(path) for path in paths]
+        plan = collect.plan(uploads, folder, subject.rubric, store, None, None, held.entries)
         if plan.problems:
             raise FileNotFoundError("; ".join(plan.problems))
         folder.mkdir(parents=True, exist_ok=True)
+        manifest.write(folder, manifest.of(subject, course_secret(), options.questions, "", held.manifest))
         with contextlib.closing(batch.run(plan.works, jobs or batch.default_jobs(), options)) as graded:
             for _, result in graded:
                 yield result

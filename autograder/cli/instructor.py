@@ -124,8 +124,9 @@ def grade(options: ClassOptions) -> None:
 
     Writes DIR/<submission>.json as soon as a submission is graded, and DIR/grades.csv, canvas.csv and gradescope.csv; at the end
     DIR/report.html about the class, and DIR/feedback/<submission>.html for each student. A run that was stopped continues where
-    it was: a submission that is finished in DIR, with the same content and grader, is not graded again. Set AUTOGRADER_SECRET to
-    your course's secret, so that students cannot guess the inputs of checks.
+    it was: a submission that is finished in DIR, with the same content and grader, is not graded again. What DIR holds already
+    stays: other students' results, and with -q the other questions'. Results of another rubric or course secret are refused.
+    Set AUTOGRADER_SECRET to your course's secret, so that students cannot guess the inputs of checks.
 
     \b
     python -m autograder grade submissions/                      a folder of submissions
@@ -150,7 +151,8 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     """Grades each PATH into DIR as `grade` does, and reports what differs from EARLIER_DIR, the folder of an earlier run.
 
     DIR/changes.csv lists whose points change, by how much, on which question and check, and why: other content, another grader
-    (its checks, the secret, the settings), or another verdict. Written points of the earlier run are kept.
+    (its checks, the secret, the settings), or another verdict. DIR starts as a copy of EARLIER_DIR: students without
+    a PATH, questions that -q leaves out, and written points stay.
 
     Exit status: 0 when every submission was graded, whatever changed; 2 when a PATH, EARLIER_DIR or an option cannot be used.
     """
