@@ -162,14 +162,10 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     if out.resolve() == earlier.resolve():
         fail(f"{out}: this is the earlier run's folder; choose another --out, so that both can be compared")
     before, remarks = folder.results_in(earlier)
-    if not before:
-        remarks.append(
-            f"{earlier}: holds no results; give the folder that an earlier run of grade has written"
-        )
     for line in remarks:
         click.echo(f"autograder: {line}", err=True)
     if not before:
-        sys.exit(UNUSABLE)
+        fail(f"{earlier}: holds no results; give the folder that an earlier run of grade has written")
     fresh = not folder.results_in(out)[0]
     try:
         for line in comparison.begin(earlier, out, assignment()):
