@@ -9,11 +9,12 @@ time; it never costs points.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from autograder.classroom import worksheets
 from autograder.classroom.entries import Entry as Entry
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.known import Known
@@ -58,26 +59,40 @@ def plan(
     roster: Roster | None,
     due: datetime | None,
     earlier: Sequence[Entry] = (),
+    mapped: Mapping[str, str] | None = None,
 ) -> Plan:
     """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`.
 
     store: receives what must be unpacked. earlier: the rows that an earlier run has written there, which stay.
+    mapped: by file inside the paths, its student; None if the layout shows them.
     """
     made = Plan(remarks=list(roster.remarks) if roster else [])
     uploads: list[Upload] = []
+    used: set[str] = set()
+
+    def is_student(text: str) -> bool:
+        return roster is not None and roster.find_text(text).student is not None
+
     for path in paths:
         try:
-            found = exports.find(path, rubric, store)
+            if mapped is None:
+                found = exports.find(path, rubric, store, is_student)
+            else:
+                found = exports.find_mapped(path, mapped, rubric, store)
+                used |= found.mapped
         except intake.UnusableSubmission as error:
             made.problems.append(str(error))
             continue
-        uploads += found.uploads
+        uploads += worksheets.named(found.uploads, found.tables)
         made.remarks += found.remarks
         if found.layout != "one":
             count = len(found.uploads)
             made.layouts.append(
                 f"{path}: {exports.LAYOUTS[found.layout]}, {count} upload{'' if count == 1 else 's'}"
             )
+    for name, student in (mapped or {}).items():
+        if name not in used:
+            made.remarks.append(f"{name}, which the table gives to {student}, is in none of the paths")
     known = Known(earlier)
     owners = [_recognised(owner, known) for owner in _owners(uploads, roster, made)]
     known.match([*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)])
@@ -105,6 +120,9 @@ def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> lis
                 students.append(claimed)
                 continue
             match = roster.find(claimed) if upload.students else roster.find_text(upload.label)
+            for name in upload.also if len(upload.students) < 2 else ():
+                if match.student is None and (other := roster.find_text(name)).student:
+                    match = other
             if match.student is not None:
                 students.append(match.student)
             else:

@@ -5,6 +5,7 @@ Header names that are recognised (case, spaces and punctuation do not matter):
 - Canvas's gradebook export: Student ("Last, First"), ID (Canvas's own number), SIS User ID, SIS Login ID, Section, with a row
   "Points Possible" and perhaps "Student, Test", which are not students. (Canvas: `lib/gradebook_importer.rb`.)
 - Moodle's participants: First name, Surname (or Last name), ID number, Email address, Username.
+- GitHub Username, in a column beside any of these.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ COLUMNS = {
     "id": "sid sisuserid id idnumber studentid studentnumber studentno matriculationnumber orgdefinedid universityid",
     "email": "email emailaddress mail studentemail",
     "login": "sisloginid loginid login username user netid",
+    "github": "github githubusername githubaccount githublogin",
     "section": "section sections",
     "role": "role roles",
 }
@@ -50,9 +52,9 @@ class Roster:
     _by: dict[str, dict[str, list[Student]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._by = {key: {} for key in ("canvas", "id", "email", "login", "mailbox", "name")}
+        self._by = {key: {} for key in ("canvas", "id", "email", "login", "github", "mailbox", "name")}
         for student in self.students:
-            for key in ("canvas", "id", "email", "login"):
+            for key in ("canvas", "id", "email", "login", "github"):
                 self._add(key, plain(getattr(student, key)), student)
             self._add("mailbox", plain(student.email.partition("@")[0]), student)
             for form in name_forms(student.name):
@@ -66,7 +68,7 @@ class Roster:
         """The student whom an export's facts identify: by id, email and login, and by name only if none of those is known."""
         strong = {
             key: self._by[key].get(plain(getattr(claimed, key)), [])
-            for key in ("canvas", "id", "email", "login")
+            for key in ("canvas", "id", "email", "login", "github")
         }
         named = [found for key, found in strong.items() if getattr(claimed, key) and found]
         if named:
@@ -84,7 +86,7 @@ class Roster:
         """The student whom the name of a folder or file identifies: the whole name is an id, an email, a login, or a name."""
         value = plain(text)
         found: list[Student] = []
-        for key in ("id", "email", "login", "mailbox"):
+        for key in ("id", "email", "login", "github", "mailbox"):
             found += [s for s in self._by[key].get(value, []) if s not in found]
         return self._one(found or self._named(text))
 
@@ -189,7 +191,7 @@ def read(path: Path) -> Roster:
         if student in students:
             remarks.append(f"{path}: line {number}: {student.shown} is there twice; one row counts")
             continue
-        for key in ("id", "email", "login", "canvas"):
+        for key in ("id", "email", "login", "canvas", "github"):
             if value := plain(getattr(student, key)):
                 other = keys.setdefault((key, value), student)
                 if other is not student:

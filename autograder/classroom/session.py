@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.classroom import collect, folder, gradebook, manifest, merge, roster
+from autograder.classroom import collect, folder, gradebook, manifest, merge, roster, worksheets
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.gradebook import NO_SUBMISSION, Row
 from autograder.classroom.known import orphans
@@ -63,7 +63,8 @@ class ClassOptions:
     paths: submissions, folders or zips of submissions, exports of a class. out: the folder for the results.
     jobs: judges that work at the same time; None for one per core.
     questions: ids of the questions to grade; empty for all.
-    roster: a CSV file of the class. due: the due time as written. column: the assignment's column in canvas.csv.
+    roster: a CSV file of the class. mapped: a CSV file of files and their students.
+    due: the due time as written. column: the assignment's column in canvas.csv.
     force: whether submissions that an earlier run finished are graded again, and a folder of another run is used.
     report: whether report.html and the students' pages are written.
     hidden_feedback: what students' pages say of hidden checks; see reports.hidden.
@@ -75,6 +76,7 @@ class ClassOptions:
     jobs: int | None = None
     questions: tuple[str, ...] = ()
     roster: Path | None = None
+    mapped: Path | None = None
     due: str | None = None
     column: str | None = None
     force: bool = False
@@ -177,12 +179,13 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         options.roster.name if options.roster else "",
         held.manifest,
     )
+    mapped = worksheets.read_map(options.mapped) if options.mapped else None
     # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
     store = TempStore(out / UPLOADS)
     _clear(store.root)
     try:
         try:
-            planned = collect.plan(options.paths, out, rubric, store, people, until, held.entries)
+            planned = collect.plan(options.paths, out, rubric, store, people, until, held.entries, mapped)
         except OSError as error:
             raise ClassroomError(
                 f"{out}: uploads cannot be unpacked there ({error.strerror}); choose another --out"

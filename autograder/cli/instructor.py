@@ -50,6 +50,13 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
             help="A CSV file of the class: from Canvas, Gradescope or Moodle, or your own with a header row.",
         ),
         click.option(
+            "--map",
+            "mapped",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A CSV file with the columns file and student, for uploads whose names do not show the student.",
+        ),
+        click.option(
             "--due",
             metavar="TIME",
             help="The due time (2026-03-01T23:59): later uploads are marked late.",
@@ -89,6 +96,7 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
         "jobs",
         "questions",
         "roster",
+        "mapped",
         "due",
         "column",
         "force",
@@ -119,7 +127,8 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
 def grade(options: ClassOptions) -> None:
     """Runs all checks on each PATH: a submission (folder or zip), a folder or zip of submissions, or an export of a class.
 
-    Exports from Gradescope, Canvas and Moodle are read as they are downloaded. With a roster, every student gets a row,
+    Exports from Gradescope, Canvas, Moodle, Blackboard, Brightspace, Google Classroom and GitHub Classroom are read as they are
+    downloaded; for any other, --map says whose each file is. With a roster, every student gets a row,
     including students who submitted nothing; of several uploads the latest counts, and the others are listed.
 
     Writes DIR/<submission>.json as soon as a submission is graded, and DIR/grades.csv, canvas.csv and gradescope.csv; at the end

@@ -94,19 +94,14 @@ def read_job(job: Job, options: GradingOptions) -> Work:
     earlier = _earlier(job)
     wanted = options.questions or tuple(q.id for q in assignment().rubric.auto)
     try:
-        submission = intake.read(job.path, assignment().rubric, job.name)
+        submission = intake.read_upload(job.path, assignment().rubric, job.name, job.notes)
     except Exception as error:
         note = f"{job.path.name}: cannot be read ({type(error).__name__}); submit it again"
-        if isinstance(error, intake.UnusableSubmission):
-            note = str(error)
-        else:
-            log.exception("%s: reading it failed", job.path)
+        log.exception("%s: reading it failed", job.path)
         submission = intake.empty(job.name, note, job.notes)
-        if earlier is None or earlier.sha256 == submission.sha256:
-            return Work(submission, wanted, earlier)
+    if not submission.files and earlier is not None and earlier.sha256 != submission.sha256:
         notes = (*submission.notes, "the result is that of an earlier upload")
         return Work(replace(submission, notes=notes, sha256=earlier.sha256), (), earlier)
-    submission = replace(submission, notes=(*job.notes, *submission.notes))
     if earlier is None or not options.reuse:
         return Work(submission, wanted, earlier)
     origin = Origin(submission.sha256, options.digest())

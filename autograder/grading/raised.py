@@ -74,6 +74,11 @@ def while_running(raised: Mapping[str, Any]) -> NoAnswer:
     )
 
 
+def not_text(name: str, fault: str) -> NoAnswer:
+    """The reason when Python cannot read a module's file. fault: what it is (see `submissions.modules.text_fault`)."""
+    return NoAnswer("error", f"{name} is {fault}, which Python cannot read", "Save it as UTF-8 text.")
+
+
 def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
     """The reason when the question's module raised while it was imported."""
     name = f"{question.module}.py"

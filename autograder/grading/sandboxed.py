@@ -23,6 +23,7 @@ from autograder.model.rubric import Question
 from autograder.sandbox import kit, posing, wire
 from autograder.sandbox.box import Box, Died, TimedOut, Unreadable
 from autograder.sandbox.launch import Launcher, Limits
+from autograder.submissions.modules import text_fault
 from autograder.support.text import plain
 
 IMPORT_SECONDS = 20.0  # to import the student's module; too little for a module that trains at import
@@ -54,6 +55,7 @@ class SandboxedSubmission:
         self._own_files = dict(files)
         given = {f"{n}.py": assignment.given / f"{n}.py" for n in assignment.rubric.given}
         self._files = {**self._own_files, **{n: p.read_bytes() for n, p in given.items() if p.is_file()}}
+        self._faults = {n: fault for n, data in self._own_files.items() if (fault := text_fault(data))}
         self._assignment = assignment
         sources = {**_kit_sources(), **assignment.sandbox_sources()}
         self._code = {name: _compiled(name, text) for name, text in sources.items()}
@@ -141,6 +143,8 @@ class SandboxedSubmission:
             raise NoAnswer(
                 "missing", f"{name} is not in the submission", f"Put {name} next to the other modules."
             )
+        if name in self._faults:
+            raise raised.not_text(name, self._faults[name])
         broken = self._broken.get((question.module, self.mode))
         if broken is not None:
             raise broken.reason
@@ -162,7 +166,7 @@ class SandboxedSubmission:
                 box, {"op": "import", "module": question.module}, IMPORT_SECONDS, importing=True
             )
             if "ok" not in answer:
-                raise raised.at_import(answer["raised"], question)
+                raise self._not_text(answer["raised"]) or raised.at_import(answer["raised"], question)
         except NoAnswer as reason:
             # An import that timed out because little of this question's time was left may succeed in another question.
             if whole or reason.status != "timeout":
@@ -170,6 +174,15 @@ class SandboxedSubmission:
             self._forget(box)
             raise
         return box
+
+    def _not_text(self, report: Mapping[str, Any]) -> NoAnswer | None:
+        """The reason when an import failed because a module that it imports is not text; None if that is not why."""
+        where = raised.location(report)
+        message = str(report.get("message", ""))
+        for name, fault in self._faults.items():
+            if (where and where.file == name) or "null bytes" in message or "codec can't decode" in message:
+                return raised.not_text(name, fault)
+        return None
 
     def _preparation(self, question: Question) -> dict[str, Any]:
         """The request that lays out the submission's files, the probes and the stand-ins in a new process."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Student:
-    """A student, as far as known; every field may be empty. canvas: Canvas's own number for them."""
+    """A student, as far as known; every field may be empty. canvas: Canvas's own number for them; github: their account there."""
 
     name: str = ""
     id: str = ""
@@ -17,11 +17,12 @@ class Student:
     canvas: str = ""
     first: str = ""
     last: str = ""
+    github: str = ""
 
     @property
     def shown(self) -> str:
         """What to call them in a message."""
-        return self.name or self.id or self.email or self.login or self.canvas
+        return self.name or self.id or self.email or self.login or self.canvas or self.github
 
     @property
     def natural(self) -> str:

@@ -1,9 +1,10 @@
-"""A class's submissions as they are downloaded: which layout a folder or zip has, and the uploads in it.
+"""A class's submissions as they are downloaded: which layout a folder or archive has, and the uploads in it.
 
-Layouts, each as a folder or as the zip that was downloaded:
+Layouts, each as a folder or as the archive that was downloaded:
 - Gradescope's "Export Submissions": folders next to `submission_metadata.yml` (see `metadata`);
-- Canvas's and Moodle's bulk downloads, recognised by their file names (see `names`);
-- a folder of folders and zips, one per student.
+- the bulk downloads of other platforms, recognised by their file names (see `names`);
+- a folder of folders and archives, one per student;
+- anything else, with a table of files and students.
 
 Everything found belongs to one upload or is named in a remark; nothing is dropped silently, and nothing is executed.
 """
@@ -11,28 +12,37 @@ Everything found belongs to one upload or is named in a remark; nothing is dropp
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
-from autograder.submissions import files, intake, metadata, names, staging
+from autograder.submissions import archives, files, intake, metadata, names, staging
+from autograder.submissions.layout import Known, Layout, layout, nobody
 from autograder.submissions.names import ParsedName
+from autograder.submissions.spelling import module_of
 from autograder.submissions.staging import Part, TempStore
-from autograder.submissions.unpack import Item, class_prefix, unpack
+from autograder.submissions.unpack import Item, listing, unpack
 
 # Endings of files that a student may have handed in, for files outside every student's folder.
-HANDED_IN = {".py", ".zip", ".ipynb", ".rar", ".7z", ".gz", ".tgz", ".tar", ".xz", ".bz2"}
+HANDED_IN = (".py", ".ipynb", *archives.READ, *archives.UNREAD)
 MAX_DESCENT = 3
 MAX_DATED = 500  # files of an upload whose times are compared
 LAYOUTS = {
     "gradescope": "a Gradescope export",
     "canvas": "a Canvas download",
     "moodle": "a Moodle download",
-    "zip": "a zip of a class",
+    "blackboard": "a Blackboard download",
+    "brightspace": "a Brightspace download",
+    "google": "a Google Classroom folder",
+    "github": "GitHub Classroom's repositories",
+    "map": "files and their students",
+    "zip": "an archive of a class",
     "folder": "a folder of submissions",
     "one": "one submission",
 }
@@ -43,7 +53,8 @@ class Upload:
     """What one student, or one group, handed in once.
 
     students: those the export names; empty if only the label is known.
-    label: the export's own name for it; key: the same for all uploads of one student in this layout.
+    label: the export's own name for it; also: further names that may be the student's, such as a folder's around it.
+    key: the same for all uploads of one student in this layout; number: the platform's number or code of the student.
     submitted_at: None if the export does not state it. late: the export's own mark; None if it has none.
     order: of two uploads of one student, the later has the greater value; modified: the time of the newest file, in seconds.
     """
@@ -58,19 +69,26 @@ class Upload:
     order: tuple[int, ...] = ()
     modified: float = 0.0
     notes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    number: str = ""
 
 
 @dataclass
 class Found:
-    """The uploads of one path, its layout, and one line for each thing that is left out or unusual."""
+    """The uploads of one path, its layout, and one line for each thing that is left out or unusual.
+
+    tables: CSV files beside the uploads, which may name their students. mapped: the rows of a table of files that were used.
+    """
 
     layout: str
     uploads: list[Upload] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+    mapped: set[str] = field(default_factory=set)
 
 
-def find(path: Path, rubric: Rubric, store: TempStore) -> Found:
-    """The uploads that `path` holds; what must be unpacked goes into `store`.
+def find(path: Path, rubric: Rubric, store: TempStore, known: Known = nobody) -> Found:
+    """The uploads that `path` holds; what must be unpacked goes into `store`. known: whether a name is a student's.
 
     Raises intake.UnusableSubmission if the path does not exist or cannot be read.
     """
@@ -78,29 +96,129 @@ def find(path: Path, rubric: Rubric, store: TempStore) -> Found:
         raise intake.UnusableSubmission(
             f"{path}: there is no such file or folder; check the spelling of the path"
         )
-    if not path.is_dir():
-        prefix = class_prefix(path, rubric) if path.is_file() else None
-        if prefix is None:
-            return Found("one", [_single(path)])
-        unpacked = unpack(path, prefix, store.place())
-        found = _Export(path, rubric, store).sort(unpacked.items)
-        found.remarks[:0] = unpacked.remarks
-        return replace(found, layout="zip") if found.layout == "folder" else found
-    if any((path / f"{m}.py").is_file() for m in rubric.modules):
-        return Found("one", [_single(path)])
     try:
-        items = _items_in(path)
-        for _ in range(MAX_DESCENT):  # a download unpacked into a folder of its own
-            if len(items) != 1 or not items[0].folder or _platform(items)[0]:
-                break
-            inner = _items_in(items[0].path)
-            if not _platform(inner)[0]:
-                break
-            items = inner
+        return (
+            _in_folder(path, rubric, store, known) if path.is_dir() else _in_file(path, rubric, store, known)
+        )
     except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(store.root):
+            raise
         raise intake.UnusableSubmission(f"{path}: cannot be opened ({error.strerror})") from None
-    found = _Export(path, rubric, store).sort(items)
+
+
+def _in_file(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Found:
+    outer = intake.name_of(path)
+    inside: list[files.Entry] = []
+    with suppress(intake.UnusableSubmission):  # it is reported where submissions are read
+        if path.is_file():
+            inside = listing(path)
+
+    def peek(parts: tuple[str, ...]) -> set[str]:
+        with suppress(intake.UnusableSubmission), files.opened_zip(path) as archive:
+            found = next(e for e in files.in_zip(archive, []) if e.path.parts == parts)
+            return _modules_in(found, rubric)
+        return set()
+
+    paths = [entry.path.parts for entry in inside]
+    shape = layout(paths, outer, rubric, known, peek, descend=True)
+    if shape.prefix is None:
+        return _one(path, shape, [str(p[-1]) for p in paths if archives.is_archive(p[-1])])
+    top = len(shape.prefix)
+    singles = {p[top] for p in paths if p[:top] == shape.prefix and len(p) == top + 1}
+    tops = {p[top] for p in paths if p[:top] == shape.prefix and len(p) > top}
+    parsed = names.platform(singles, tops - singles, (outer, *shape.prefix)[-1])[1]
+    unpacked = unpack(
+        path, shape.prefix, store.place(), rubric, lambda name: parsed[name].user if name in parsed else name
+    )
+    found = _Export(path, rubric, store, (outer, *shape.prefix)[-1]).sort(unpacked.items)
+    found.remarks[:0] = unpacked.remarks
+    return replace(found, layout="zip") if found.layout == "folder" else found
+
+
+def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Found:
+    outer = intake.name_of(path)
+    inside = [e.path.parts for e in files.in_folder(path, []) if not e.fault]
+
+    def peek(parts: tuple[str, ...]) -> set[str]:
+        return _modules_in(files.file_at(path.joinpath(*parts), path), rubric)
+
+    shape = layout(inside, outer, rubric, known, peek, descend=False)
+    items = _items_in(path)
+    module = any(module_of(i.name, rubric.modules) for i in items if not i.folder)
+    if shape.prefix is None and (module or shape.remark or known(outer)):
+        return _one(path, shape, [i.name for i in items])
+    for _ in range(MAX_DESCENT):  # a download unpacked into a folder of its own
+        if len(items) != 1 or not items[0].folder or _platform(items, outer)[0]:
+            break
+        inner = _items_in(items[0].path)
+        if not _platform(inner, items[0].name)[0]:
+            break
+        items, outer = inner, items[0].name
+    found = _Export(path, rubric, store, outer).sort(items)
+    if len(found.uploads) == 1 and found.layout == "folder":
+        found.uploads = [replace(found.uploads[0], also=(outer,))]
     return found if found.uploads else Found("one", [_single(path)], found.remarks)
+
+
+def _one(path: Path, shape: Layout, inner: Sequence[str]) -> Found:
+    """One submission. inner: names in it that may be the student's."""
+    also = tuple(archives.without_ending(name) for name in inner[:1]) if len(inner) == 1 else ()
+    return Found(
+        "one", [replace(_single(path), also=also)], [f"{path}: {shape.remark}"] if shape.remark else []
+    )
+
+
+def _modules_in(entry: files.Entry, rubric: Rubric) -> set[str]:
+    """The modules in an archive, by its files' names."""
+    with suppress(intake.UnusableSubmission, OSError), ExitStack() as stack:
+        found = archives.opened(entry, intake.wanted(rubric), [], archives.Budget(), stack)
+        return {module for e in found if (module := module_of(e.path.name, rubric.modules))}
+    return set()
+
+
+def find_mapped(path: Path, rows: Mapping[str, str], rubric: Rubric, store: TempStore) -> Found:
+    """The uploads at `path` according to a table. rows: by file or folder, relative to `path`, the student.
+
+    Raises intake.UnusableSubmission if the path does not exist or cannot be read.
+    """
+    if not path.exists():
+        raise intake.UnusableSubmission(
+            f"{path}: there is no such file or folder; check the spelling of the path"
+        )
+    found, paths = Found("map"), dict[tuple[str, ...], Path]()
+    if path.is_dir():
+        entries = [e for e in files.in_folder(path, found.remarks) if not e.fault]
+        paths = {parent.parts: path / parent for e in entries for parent in (e.path, *e.path.parents)}
+    else:
+        unpacked = unpack(path, (), store.place(), rubric)
+        paths, found.remarks = unpacked.paths, unpacked.remarks
+    theirs: dict[str, list[Part]] = {}
+    used: set[tuple[str, ...]] = set()
+    for name, student in rows.items():
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        parts = (
+            parts
+            if parts in paths
+            else parts[1:]
+            if parts[:1] in ((path.name,), (intake.name_of(path),))
+            else ()
+        )
+        if parts in paths and parts:
+            place = paths[parts]
+            theirs.setdefault(student, []).append(Part(parts[-1], place, place.is_dir()))
+            used.add(parts)
+            found.mapped.add(name)
+    for student, some in theirs.items():
+        staged = staging.stage(some, rubric, store)
+        modified = max(_newest(part.path) for part in some)
+        found.uploads.append(
+            Upload("map", student, f"map:{student}", staged.path, modified=modified, notes=staged.notes)
+        )
+    for parts, place in paths.items():
+        covered = any(parts[:n] in used for n in range(1, len(parts) + 1))
+        if not covered and parts and not place.is_dir() and parts[-1].lower().endswith(HANDED_IN):
+            found.remarks.append(f"{path}: {'/'.join(parts)} is not in the table of files; it is left out")
+    return found
 
 
 def _single(path: Path) -> Upload:
@@ -125,23 +243,25 @@ def _newest(path: Path) -> float:
         return 0.0
 
 
-def _platform(items: Sequence[Item]) -> tuple[str, dict[str, ParsedName]]:
-    return names.platform([i.name for i in items if not i.folder], [i.name for i in items if i.folder])
+def _platform(items: Sequence[Item], outer: str) -> tuple[str, dict[str, ParsedName]]:
+    return names.platform([i.name for i in items if not i.folder], [i.name for i in items if i.folder], outer)
 
 
 @dataclass
 class _Export:
-    """A class's folder or zip being sorted into uploads."""
+    """A class's folder or archive being sorted into uploads. outer: the name of the folder that holds them."""
 
     path: Path
     rubric: Rubric
     store: TempStore
+    outer: str
     found: Found = field(default_factory=lambda: Found("folder"))
 
     def sort(self, items: Sequence[Item]) -> Found:
         """The uploads among the entries of the class's folder."""
-        platform, parsed = _platform(items)
+        platform, parsed = _platform(items, self.outer)
         self.found.layout = platform or "folder"
+        self.found.tables = [i.path for i in items if not i.folder and i.name.lower().endswith(".csv")]
         if platform == "gradescope":
             self._by_metadata(items)
         else:
@@ -189,33 +309,43 @@ class _Export:
                 self.found.uploads.append(self._attempt(user, attempt))
 
     def _whole(self, layout: str, key: str, item: Item) -> Upload:
-        """An entry that is an upload by itself; its label is a folder's name, or a zip's without its ending."""
-        label = item.name if item.folder else item.name[: -len(Path(item.name).suffix)] or item.name
-        staged = staging.stage([Part(item.name, item.path, item.folder)], self.rubric, self.store)
-        return Upload(layout, label, key, staged.path, modified=item.modified, notes=staged.notes)
+        """An entry that is an upload by itself; its label is a folder's name, or an archive's without its ending."""
+        label = item.name if item.folder else archives.without_ending(item.name)
+        return Upload(layout, label, key, item.path, modified=item.modified)
 
     def _attempt(self, user: str, attempt: Sequence[tuple[Item, ParsedName]]) -> Upload:
         """One attempt of the student with the platform's number `user`."""
         layout = self.found.layout
-        parts = [Part(name.original, item.path, item.folder) for item, name in attempt]
-        staged = staging.stage(parts, self.rubric, self.store)
         item, last = attempt[-1]
-        known = layout == "canvas" and not last.name.startswith("anon_")
+        # Blackboard's own text is about the upload, not part of it.
+        own = [(i, n) for i, n in attempt if layout != "blackboard" or n.original]
+        parts = [Part(name.original, item.path, item.folder) for item, name in own]
+        staged = staging.stage(parts, self.rubric, self.store)
         more = f" and {len(attempt) - 1} more" if len(attempt) > 1 else ""
+        student = Student(last.name)
+        if layout == "canvas" and not last.name.startswith("anon_"):
+            student = Student(last.name, canvas=user)
+        elif layout == "github":
+            student = Student(github=user)
+        elif layout == "blackboard":
+            student = _in_text([i.path for i, n in attempt if not n.original]) or Student(login=user)
         return Upload(
             layout,
             f"{item.name}{more}",
             f"{layout}:{user}",
             staged.path,
-            (Student(last.name, canvas=user if known else ""),),
+            (student,),
+            last.submitted_at,
             late=_late(name for _, name in attempt),
             order=last.order,
             modified=max(item.modified for item, _ in attempt),
             notes=staged.notes,
+            also=(user,) if layout in ("github", "blackboard") else (),
+            number=user,
         )
 
     def _unclaimed(self, item: Item) -> None:
-        if Path(item.name).suffix.lower() in HANDED_IN:
+        if item.name.lower().endswith(HANDED_IN):
             self._remark(
                 f"{item.name} lies beside the submissions and its name identifies no student; it is left out"
             )
@@ -224,8 +354,18 @@ class _Export:
         self.found.remarks.append(f"{self.path}: {text}")
 
 
+def _in_text(paths: Sequence[Path]) -> Student | None:
+    """The student that Blackboard's text about an attempt names."""
+    for path in paths:
+        with suppress(OSError), path.open("rb") as stream:
+            first = stream.read(2000).decode("utf-8-sig", "replace")
+            if match := re.match(r"Name:\s*(.+?)\s*\(([^()\n]+)\)\s*$", first, re.MULTILINE):
+                return Student(match[1], login=match[2].strip())
+    return None
+
+
 def _gradable(item: Item) -> bool:
-    return item.folder or item.path.suffix.lower() == ".zip"
+    return item.folder or archives.is_archive(item.name) or item.name.lower().endswith((".rar", ".7z"))
 
 
 def _late(parsed: Iterable[ParsedName]) -> bool | None:
@@ -236,6 +376,11 @@ def _late(parsed: Iterable[ParsedName]) -> bool | None:
 
 def _attempts(theirs: Sequence[tuple[Item, ParsedName]]) -> list[list[tuple[Item, ParsedName]]]:
     """A student's files by attempt, first one first: of files with the same name, the last is in the last attempt, and so on."""
+    if theirs[0][1].attempt:
+        by_attempt: dict[str, list[tuple[Item, ParsedName]]] = {}
+        for item, name in sorted(theirs, key=lambda t: (t[1].order, t[0].name)):
+            by_attempt.setdefault(name.attempt, []).append((item, name))
+        return list(by_attempt.values())
     versions: dict[str, list[tuple[Item, ParsedName]]] = {}
     for item, name in sorted(theirs, key=lambda t: (t[1].order, t[0].name)):
         # Folders and Moodle's texts have no name of their own; they all belong to the only attempt there is.

@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-MAX_ENTRIES = 5000  # files of one submission
+MAX_ENTRIES = 5000  # files of one submission that may matter
+MAX_SCANNED = 200_000  # files and folders of one submission
 MAX_DEPTH = 8  # levels of folders
 MAX_CONTENTS = 8 << 20  # bytes of a zip's table of contents: some 100,000 files
 MAX_NESTED = 64 << 20  # bytes of a zip inside a zip, which is held in memory
@@ -73,73 +74,104 @@ def file_at(path: Path, root: Path) -> Entry:
     return Entry(inside, status.st_size, status.st_mtime, lambda: path.open("rb"))
 
 
-def in_folder(root: Path, notes: list[str], depth: int = MAX_DEPTH) -> Iterator[Entry]:
-    """The files under `root`, nearest first.
+def anything(name: str) -> bool:
+    """Every file is wanted."""
+    return True
+
+
+def in_folder(
+    root: Path, notes: list[str], depth: int = MAX_SCANNED, wanted: Callable[[str], bool] = anything
+) -> Iterator[Entry]:
+    """The files under `root` with a wanted name, nearest first. Hidden ones are skipped.
 
     notes: receives a line for each thing that is skipped. depth: how many levels are visited (1: only the folder's own files).
     """
-    count, level = 0, [root]
-    for _ in range(depth):
+    scanned, found, level, visited = 0, 0, [root], 0
+    while level and visited < depth:
+        visited += 1
         below: list[Path] = []
         for folder in level:
             try:
-                found = sorted(os.scandir(folder), key=lambda e: e.name)
+                entries = sorted(os.scandir(folder), key=lambda e: e.name)
             except OSError:
                 notes.append(f"{folder.name} cannot be opened; it is left out")
                 continue
-            for entry in found:
-                count += 1
-                if count > MAX_ENTRIES:
-                    notes.append(_too_many(MAX_ENTRIES))
+            for entry in entries:
+                scanned += 1
+                if scanned > MAX_SCANNED:
+                    notes.append(_too_many(MAX_SCANNED))
                     return
+                if entry.name in SKIPPED or entry.name.startswith("."):
+                    continue
                 path = Path(entry.path)
-                if entry.is_symlink():
+                if entry.is_dir() and not entry.is_symlink():
+                    below.append(path)
+                elif wanted(entry.name):
+                    found += 1
+                    if found > MAX_ENTRIES:
+                        notes.append(_too_many(MAX_ENTRIES))
+                        return
                     inside = PurePosixPath(path.relative_to(root).as_posix())
-                    yield Entry(inside, 0, 0.0, io.BytesIO, LINK)
-                elif entry.is_dir():
-                    if entry.name not in SKIPPED and not entry.name.startswith("."):
-                        below.append(path)
-                elif entry.is_file():
-                    yield file_at(path, root)
+                    if entry.is_symlink() or not entry.is_file():
+                        yield Entry(inside, 0, 0.0, io.BytesIO, LINK)
+                    elif len(inside.parts) > MAX_DEPTH:
+                        yield Entry(inside, 0, 0.0, io.BytesIO, DEEP)
+                    else:
+                        yield file_at(path, root)
         level = below
-    if level and depth == MAX_DEPTH:
-        notes.append(f"folders more than {MAX_DEPTH} deep are skipped")
 
 
 def in_zip(
-    archive: zipfile.ZipFile, notes: list[str], limit: int = MAX_ENTRIES, depth: int = MAX_DEPTH
+    archive: zipfile.ZipFile,
+    notes: list[str],
+    limit: int = MAX_ENTRIES,
+    depth: int = MAX_DEPTH,
+    wanted: Callable[[str], bool] = anything,
 ) -> Iterator[Entry]:
-    """The entries of an archive: its folders, then its files, nearest first. Hidden ones are skipped.
+    """The entries of an archive: its folders, then its files with a wanted name, nearest first. Hidden ones are skipped.
 
     notes: receives a line when there are more than `limit` files. depth: the most parts that a path may have.
     """
     members = sorted(((_name(i), i) for i in archive.infolist()), key=lambda m: m[0].count("/"))
+    members = [m for m in members if m[1].is_dir() or wanted(PurePosixPath(m[0]).name)]
     folders = [m for m in members if m[1].is_dir()]
     regular = [m for m in members if not m[1].is_dir()]
     if len(regular) > limit:
         notes.append(_too_many(limit))
     for name, info in [*folders[:limit], *regular[:limit]]:
         path = PurePosixPath(name)
-        if not path.parts or any(p in SKIPPED or (p.startswith(".") and p != "..") for p in path.parts):
+        if hidden(path):
             continue
         kind = stat.S_IFMT(info.external_attr >> 16)
-        fault = ""
-        if path.is_absolute() or ".." in path.parts or name[1:2] == ":":  # the last: a drive's letter
-            fault = OUTSIDE
-        elif len(path.parts) > depth:
-            fault = DEEP
-        elif kind not in (0, stat.S_IFREG) and not info.is_dir():
+        fault = fault_of(name, depth)
+        if not fault and kind not in (0, stat.S_IFREG) and not info.is_dir():
             fault = LINK
-        elif info.flag_bits & 1:
+        elif not fault and info.flag_bits & 1:
             fault = LOCKED
-        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        elif not fault and info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             fault = UNUSUAL
         yield Entry(path, info.file_size, _modified(info), partial(archive.open, info), fault, info.is_dir())
 
 
+def hidden(path: PurePosixPath) -> bool:
+    """Whether an archive's member, or a folder around it, is one that is never read."""
+    return not path.parts or any(p in SKIPPED or (p.startswith(".") and p != "..") for p in path.parts)
+
+
+def fault_of(name: str, depth: int) -> str:
+    """Why the name of an archive's member must not be used; "" if it may. depth: the most parts that a path may have."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or name[1:2] == ":":  # the last: a drive's letter
+        return OUTSIDE
+    return DEEP if len(path.parts) > depth else ""
+
+
 @contextlib.contextmanager
-def opened_zip(source: Path | Entry) -> Iterator[zipfile.ZipFile]:
-    """Opens the zip at a path, or one found in a folder or zip. Raises UnusableSubmission if it cannot be read."""
+def opened_zip(source: Path | Entry, contents: int = MAX_CONTENTS) -> Iterator[zipfile.ZipFile]:
+    """Opens the zip at a path, or one found in a folder or an archive. Raises UnusableSubmission if it cannot be read.
+
+    contents: the most bytes that its table of contents may have.
+    """
     label = str(source) if isinstance(source, Path) else str(source.path)
     try:
         with contextlib.ExitStack() as stack:
@@ -157,7 +189,7 @@ def opened_zip(source: Path | Entry) -> Iterator[zipfile.ZipFile]:
                 raise UnusableSubmission(
                     f"{label}: not a zip archive (or a damaged one); zip the folder again and send that"
                 )
-            if contents_size(stream) > MAX_CONTENTS:
+            if contents_size(stream) > contents:
                 raise UnusableSubmission(
                     f"{label}: the zip archive lists far too many files; send one with only the modules and notebooks"
                 )

@@ -1,40 +1,30 @@
-"""Reading one submission: a folder or a zip becomes a few named files in memory. Nothing is executed.
+"""Reading one submission: a folder, an archive or a file becomes a few named files in memory. Nothing is executed.
 
-The modules may be in subfolders. If there are no modules, zips inside are opened, and the one with the most modules counts.
+Everyone who reads an upload reads it here: `check`, `grade`, a class's export and the grading host. What is read, and the
+notes about it, do not depend on how often the upload is packed, or on the folders around it. Archives are opened while a
+module is missing outside them.
 """
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import hashlib
-import importlib.util
-import io
-import sys
-import tokenize
-from collections.abc import Iterable, Mapping, Sequence
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from autograder.model.rubric import Rubric
-from autograder.submissions.files import (
-    DEEP,
-    MAX_DEPTH,
-    OUTSIDE,
-    Entry,
-    file_at,
-    first_line,
-    in_folder,
-    in_zip,
-    one_line,
-    opened_zip,
-)
+from autograder.submissions import archives
+from autograder.submissions.files import MAX_SCANNED, Entry, file_at, in_folder, one_line
 from autograder.submissions.files import UnusableSubmission as UnusableSubmission
+from autograder.submissions.hints import hints
+from autograder.submissions.modules import MAX_FILE as MAX_FILE
+from autograder.submissions.modules import Modules
+from autograder.submissions.modules import text_fault as text_fault
+from autograder.submissions.spelling import module_of, resembles
 
-MAX_FILE = 2 << 20  # bytes of one module
-MAX_HELPERS = 20
 MAX_NOTES = 20
-MAX_ZIPS = 20  # zips inside a submission that are opened
-RESERVED = {"autograder", "conftest", "sitecustomize", "usercustomize"}
 
 
 @dataclass(frozen=True)
@@ -55,52 +45,67 @@ class Submission:
 
 
 def name_of(path: Path) -> str:
-    """The submission's name: the folder's, or the zip's without its ending."""
+    """The submission's name: the folder's, or the archive's without its ending."""
     resolved = path.resolve()
-    return resolved.stem if resolved.suffix.lower() == ".zip" and not resolved.is_dir() else resolved.name
+    return resolved.name if resolved.is_dir() else archives.without_ending(resolved.name)
 
 
-def read(path: Path, rubric: Rubric, name: str | None = None, depth: int = MAX_DEPTH) -> Submission:
-    """Reads the submission at `path`: a folder, a zip, or a single module.
+def wanted(rubric: Rubric) -> Callable[[str], bool]:
+    """Whether a file of this name may matter: Python files, notebooks, archives, and what is named after a module."""
 
-    depth: how many levels of a folder are visited (1: only its own files, and no zip in it).
+    def matters(name: str) -> bool:
+        return (
+            name.lower().endswith((".py", ".ipynb", *archives.READ, *archives.UNREAD))
+            or bool(module_of(name, rubric.modules))
+            or bool(resembles(name, rubric.modules))
+        )
+
+    return matters
+
+
+def read(path: Path, rubric: Rubric, name: str | None = None, depth: int = MAX_SCANNED) -> Submission:
+    """Reads the submission at `path`: a folder, an archive, or a single module.
+
+    depth: how many levels of a folder are visited (1: only its own files, and no archive in it).
     Raises UnusableSubmission if there is nothing to read.
     """
-    name = name or name_of(path)
+    found = _read(path, rubric, name or name_of(path), depth)
+    if not found.files and path.is_file() and (first := found.notes[0]).startswith(f"{path.name}:"):
+        raise UnusableSubmission(f"{path.parent / first}")
+    return found
+
+
+def read_upload(path: Path, rubric: Rubric, name: str, notes: Sequence[str] = ()) -> Submission:
+    """The submission at `path`, however broken it is: what cannot be read is empty, with a note. Never raises.
+
+    notes: come first.
+    """
+    try:
+        found = _read(path, rubric, name, MAX_SCANNED)
+        return replace(found, notes=(*notes, *found.notes))
+    except UnusableSubmission as error:
+        return empty(name, str(error), notes)
+    except OSError as error:
+        return empty(name, f"The upload cannot be read ({error.strerror}).", notes)
+
+
+def _read(path: Path, rubric: Rubric, name: str, depth: int) -> Submission:
+    """The submission at `path`; what cannot be read of it is in the notes. Raises UnusableSubmission if the path is neither."""
     notes: list[str] = []
     if not path.exists():
         raise UnusableSubmission(f"{path}: there is no such file or folder; check the spelling of the path")
     if path.is_dir():
-        entries = list(in_folder(path, notes, depth))
-        found = _gather(name, path.resolve().name, entries, rubric, notes)
-        return found if depth == 1 else _or_nested(found, path.resolve().name, entries, rubric)
-    if not path.is_file():
+        entries = list(in_folder(path, notes, depth, wanted(rubric)))
+    elif path.is_file():
+        entries = [file_at(path, path.parent)]
+    else:
         raise UnusableSubmission(
             f"{path}: neither a folder nor a file; give the folder or the zip that holds the modules"
         )
-    if path.suffix.lower() == ".py" and path.stem in rubric.modules:
-        return _gather(name, path.name, [file_at(path, path.parent)], rubric, notes)
-    with opened_zip(path) as archive:
-        entries = list(in_zip(archive, notes))
-        found = _gather(name, path.name, entries, rubric, notes)
-        return _or_nested(found, path.name, entries, rubric)
+    return _gather(name, entries, rubric, notes, nested=depth > 1)
 
 
-def read_upload(folder: Path, rubric: Rubric, name: str) -> Submission:
-    """The submission in a grading host's upload folder. Never raises: an unreadable upload is graded as empty, with a note."""
-    try:
-        found = read(folder, rubric, name)
-        if any(folder.iterdir()):
-            return found
-        note = "The upload is empty; send your modules, or the zip that `make submit` makes."
-        return empty(name, note, found.notes)
-    except UnusableSubmission as error:
-        return empty(name, str(error))
-    except OSError as error:
-        return empty(name, f"The upload cannot be read ({error.strerror}).")
-
-
-def empty(name: str, note: str, notes: tuple[str, ...] = ()) -> Submission:
+def empty(name: str, note: str, notes: Sequence[str] = ()) -> Submission:
     """A submission without files: graded like any other, so that everyone gets a valid result. notes: come before `note`."""
     return Submission(name, {}, digest({}), (*notes, note))
 
@@ -114,132 +119,54 @@ def digest(files: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
-def _or_nested(found: Submission, origin: str, entries: Iterable[Entry], rubric: Rubric) -> Submission:
-    """`found` if it holds a module, else the submission in the zip inside with the most modules (on a tie, the nearest)."""
-    if found.modules(rubric):
-        return found
-    zips = [entry for entry in entries if entry.named(".zip") and not entry.fault][:MAX_ZIPS]
-    problems: list[str] = []
-    best, chosen = found, PurePosixPath()
-    for entry in zips:
-        notes: list[str] = []
-        try:
-            with opened_zip(entry) as archive:
-                inner = _gather(found.name, entry.path.name, in_zip(archive, notes), rubric, notes)
-        except UnusableSubmission as error:
-            problems.append(str(error))
-            continue
-        if inner.modules(rubric) > best.modules(rubric):
-            best, chosen = inner, entry.path
-    if best is not found:
-        others = ", ".join(str(entry.path) for entry in zips if entry.path != chosen)
-        problems = [f"{origin}: {chosen} is graded; ignored: {others}"] if others else []
-    return replace(best, notes=(*best.notes, *map(one_line, problems)))
-
-
-def _gather(name: str, origin: str, found: Iterable[Entry], rubric: Rubric, notes: list[str]) -> Submission:
-    """The submission among the files found. notes: what was skipped; more may be added while `found` is read."""
-    files: dict[str, bytes] = {}
-    entries = _python_files(found, notes)
-    wanted = {f"{m}.py" for m in rubric.modules}
-    for entry in entries:
-        if entry.path.name not in wanted and (lower := entry.path.name.lower()) in wanted:
-            notes.append(f"{entry.path.name} is ignored: its name must be {lower}, in lower case")
-    homes = {e.path.parent for e in entries if e.path.name in wanted}
-    if homes:
-        # The folder with the most modules is the submission; on a tie, the one nearest to the top.
-        count = {h: sum(e.path.parent == h and e.path.name in wanted for e in entries) for h in homes}
-        home = min(homes, key=lambda h: (-count[h], len(h.parts), str(h)))
-        if others := sorted(str(h) for h in homes - {home}):
-            notes.append(f"modules in {', '.join(others[:5])} are ignored; the ones in {home} are graded")
-        beside = [e for e in entries if e.path.parent == home and e.path.suffix == ".py"]
-        files = _read_files(beside, wanted, rubric, notes)
-    else:
-        notes.append(
-            f"holds none of {', '.join(f'{m}.py' for m in rubric.modules)}; give the folder that holds them"
-        )
-    shown = [one_line(f"{origin}: {note}") for note in notes]
+def _gather(
+    name: str, found: Sequence[Entry], rubric: Rubric, notes: list[str], nested: bool = True
+) -> Submission:
+    """The submission among the files found. notes: what was skipped. nested: whether archives among them are opened."""
+    budget, matters = archives.Budget(), wanted(rubric)
+    modules = Modules(rubric, notes)
+    with contextlib.ExitStack() as stack:
+        level, seen = _bare(list(found)), list[Entry]()
+        for depth in range(archives.MAX_LEVELS + 1):
+            modules.add(level)
+            seen += level
+            notes += [archives.unread(e.path) for e in level if archives.is_unread(e.path.name)]
+            packed = [e for e in level if archives.is_archive(e.path.name)]
+            if not depth and len(found) == 1 and not matters(found[0].path.name):
+                packed = level  # a zip under another name
+            if not nested or not packed or not modules.missing:
+                break
+            if depth == archives.MAX_LEVELS:
+                notes.append(f"archives more than {archives.MAX_LEVELS} deep in archives are not opened")
+                break
+            alone = (
+                len(level) == 1 and len(seen) == 1
+            )  # the folders and archives around everything are not named
+            level = []
+            for entry in packed:
+                try:
+                    inner = archives.opened(entry, matters, notes, budget, stack)
+                except UnusableSubmission as error:
+                    notes.append(str(error))
+                    continue
+                level += _bare(inner) if alone else [replace(e, path=entry.path / e.path) for e in inner]
+            if alone and level:
+                seen = []
+        if modules.missing:
+            notes += hints(modules.missing, seen, rubric)
+    modules.report()
+    if len(modules.missing) == len(rubric.modules):
+        names = ", ".join(f"{m}.py" for m in rubric.modules)
+        what = "the upload holds" if found else "The upload is empty: it holds"
+        notes.append(f"{what} none of {names}; send these files, or the zip that `make submit` makes")
+    shown = [one_line(note) for note in dict.fromkeys(notes)]
     more = (f"{len(shown) - MAX_NOTES} more notes of this kind",) if len(shown) > MAX_NOTES else ()
-    return Submission(name, files, digest(files), (*shown[:MAX_NOTES], *more))
+    return Submission(name, modules.files, digest(modules.files), (*shown[:MAX_NOTES], *more))
 
 
-def _python_files(found: Iterable[Entry], notes: list[str]) -> list[Entry]:
-    """The Python files that can be read; the others are reported in `notes`."""
-    entries: list[Entry] = []
-    counts = {OUTSIDE: 0, DEEP: 0}
-    for entry in found:
-        if entry.fault in counts:
-            counts[entry.fault] += not entry.folder
-        elif entry.named(".py"):
-            if entry.fault:
-                notes.append(f"{entry.path.name} {entry.fault}")
-            else:
-                entries.append(entry)
-    if counts[OUTSIDE]:
-        notes.append(f"{counts[OUTSIDE]} files whose names point outside the archive are left out")
-    if counts[DEEP]:
-        notes.append(f"{counts[DEEP]} files more than {MAX_DEPTH} folders deep are left out")
-    return entries
-
-
-def _read_files(
-    entries: Sequence[Entry], wanted: set[str], rubric: Rubric, notes: list[str]
-) -> dict[str, bytes]:
-    """The modules and helper modules of one folder, by name."""
-    files: dict[str, bytes] = {}
-    helpers = 0
-    for entry in entries:
-        name, stem = entry.path.name, entry.path.stem
-        if stem in rubric.given:
-            continue
-        if name in files:
-            notes.append(f"{name} is there twice; the first one is graded")
-            continue
-        if name not in wanted:
-            if not stem.isidentifier() or _taken(stem, rubric.package):
-                notes.append(f"{name} is left out: its name hides a Python package; rename it")
-                continue
-            helpers += 1
-            if helpers > MAX_HELPERS:
-                continue
-        try:
-            data = entry.read(MAX_FILE + 1) if entry.size <= MAX_FILE else None
-        except Exception as error:  # one damaged member of a zip, or a file without read permission
-            notes.append(f"{name} cannot be read ({first_line(error)}); send it again")
-            continue
-        if data is None or len(data) > MAX_FILE:
-            notes.append(f"{name} is left out: it is larger than {MAX_FILE >> 20} MiB")
-            continue
-        if encoding := _not_utf8(data):
-            notes.append(f"{name} is {encoding}; save it as UTF-8 text")
-        files[name] = data
-    if helpers > MAX_HELPERS:
-        notes.append(f"more than {MAX_HELPERS} further Python files; the rest are left out")
-    return files
-
-
-def _not_utf8(data: bytes) -> str:
-    """What a module's bytes look like if Python cannot read them as text; "" if it can."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "UTF-16 text"
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError):
-        return "not UTF-8 text"
-    return "not text: it holds null bytes" if b"\0" in data else ""
-
-
-def _taken(module: str, package: str) -> bool:
-    """Whether a helper module's name would hide an installed package, the standard library, the grader or the assignment.
-
-    package: the assignment's top-level package.
-    """
-    if module in sys.stdlib_module_names or module in RESERVED or module == package:
-        return True
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return True
-    # A file of that name in the working directory is not a package that anything else needs.
-    return spec is not None and "site-packages" in str(spec.origin or spec.submodule_search_locations)
+def _bare(found: list[Entry]) -> list[Entry]:
+    """The entries with their paths relative to the folder that holds them all."""
+    usable = [entry for entry in found if not entry.fault]
+    shared = posixpath.commonpath([e.path.parent for e in usable]) if usable else ""
+    top = PurePosixPath(shared)
+    return [replace(e, path=e.path.relative_to(top)) if e.path.is_relative_to(top) else e for e in found]

@@ -1,4 +1,4 @@
-"""File names as Canvas and Moodle write them when all submissions of an assignment are downloaded.
+"""File names as learning platforms write them when all submissions of an assignment are downloaded.
 
 Canvas (its `lib/content_zipper.rb` and `Attachment.make_unique_filename`): one file per upload, all in one folder, called
 `<student>_[LATE_]<user>_<attachment>_<file name>`. `<student>` is the sortable name ("last, first") in lower case without
@@ -9,6 +9,16 @@ later upload has a higher attachment number. A file handed in again under the sa
 Moodle (its `mod/assign/classes/downloader.php`): `<full name>_<participant>_assignsubmission_<plugin>` is a folder of the
 student's files (in older versions with one more `_` at its end), or `..._<file name>` is a file; the teacher chooses which.
 Underscores in the name become spaces. `<plugin>` is `file` or `onlinetext`. For a team, the name is the team's.
+
+Blackboard: `<assignment>_<login>_attempt_<year-month-day-hour-minute-second>_<file name>`, and the same with `.txt` in place of
+the file name: a text whose first line is `Name: <full name> (<login>)`.
+
+Brightspace: `<number>-<number> - <full name> - <date>` is a folder of files, or `... - <file name>` is a file, one for each
+attempt; the date is written as `Mar 1, 2026 1030 PM`.
+
+Google Classroom: `<full name> - <file name>`, in the assignment's folder on Drive.
+
+GitHub Classroom: `gh classroom clone student-repos` makes `<assignment>-submissions`, with a folder `<assignment>-<account>` each.
 """
 
 from __future__ import annotations
@@ -16,9 +26,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 
-from autograder.submissions import metadata
+from autograder.submissions import archives, metadata
 
 NUMBER = r"\d{1,18}"
 CANVAS = re.compile(
@@ -36,6 +47,16 @@ MOODLE = re.compile(
     rf"(?P<name>[^_]+)_(?P<user>{NUMBER})_assignsubmission_(?P<plugin>[a-z]+)(?:_(?P<original>.*))?",
     re.I | re.S,
 )
+BLACKBOARD = re.compile(
+    r"[^/]+_(?P<user>[^_/]+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:\.txt|_(?P<original>.+))", re.I | re.S
+)
+DATE = r"(?:[^\W\d]{3,9}\.? \d{1,2},? \d{4}|\d{1,2}\.? [^\W\d]{3,9}\.?,? \d{4}),? \d{1,2}:?\d\d(?: ?[AP]M)?"
+BRIGHTSPACE = re.compile(
+    rf"(?P<user>\d+)-\d+ ?- ?(?P<name>.+?) ?- ?(?P<time>{DATE})(?: ?- ?(?P<original>.+))?", re.I | re.S
+)
+GOOGLE = re.compile(r"(?P<name>[^/]*?[^\W\d_][^/]*?) - (?P<original>.+)", re.S)
+GITHUB = "-submissions"  # the ending of the folder that its command line makes
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 VERSION = re.compile(r"(?P<stem>.+)-(?P<version>\d{1,4})", re.S)
 
 
@@ -44,6 +65,7 @@ class ParsedName:
     """What a name states. user: the platform's number (or code) of the student; original: the file's own name.
 
     late: None if the platform does not mark it. order: greater for the later of two files of a student with the same name.
+    attempt: the same for all files of one attempt; "" if the name does not say. submitted_at: None if it does not say.
     """
 
     name: str
@@ -51,16 +73,96 @@ class ParsedName:
     original: str
     late: bool | None = None
     order: tuple[int, ...] = ()
+    attempt: str = ""
+    submitted_at: datetime | None = None
 
 
-def platform(files: Collection[str], folders: Collection[str]) -> tuple[str, dict[str, ParsedName]]:
-    """Which platform wrote the names in a class's folder ("" if none), and the names that identify a student, parsed."""
+def platform(
+    files: Collection[str], folders: Collection[str], outer: str = ""
+) -> tuple[str, dict[str, ParsedName]]:
+    """Which platform wrote the names in a class's folder ("" if none), and the names that identify a student, parsed.
+
+    outer: the name of the class's folder.
+    """
     if metadata.NAME in files:
         return "gradescope", {}
-    if by_moodle := {name: parsed for name in (*files, *folders) if (parsed := moodle(name))}:
-        return "moodle", by_moodle
-    by_canvas = canvas_names(files)
-    return "canvas" if by_canvas else "", by_canvas
+    for layout, parse in (("moodle", moodle), ("blackboard", blackboard), ("brightspace", brightspace)):
+        if found := {name: parsed for name in (*files, *folders) if (parsed := parse(name))}:
+            return layout, found
+    if found := canvas_names(files):
+        return "canvas", found
+    if found := google_names(files, folders):
+        return "google", found
+    found = github_names(folders, outer)
+    return "github" if found else "", found
+
+
+def blackboard(name: str) -> ParsedName | None:
+    """The parts of Blackboard's name for a file; None if it is not one. original: "" for its own text."""
+    match = BLACKBOARD.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        when = datetime.strptime(match["time"], "%Y-%m-%d-%H-%M-%S").astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
+    order = tuple(map(int, match["time"].split("-")))
+    return ParsedName(match["user"], match["user"], match["original"] or "", None, order, match["time"], when)
+
+
+def brightspace(name: str) -> ParsedName | None:
+    """The parts of Brightspace's name for a folder or a file; None if it is not one. original: "" for a folder of files."""
+    match = BRIGHTSPACE.fullmatch(name)
+    when = time_in_words(match["time"]) if match else None
+    if match is None or when is None:
+        return None
+    order = (int(when.timestamp()),)
+    student, original = match["name"].strip(), match["original"] or ""
+    return ParsedName(student, f"{match['user']} {student}", original, None, order, match["time"], when)
+
+
+def google_names(files: Collection[str], folders: Collection[str]) -> dict[str, ParsedName]:
+    """By name, those of `files` that Google Classroom wrote; empty if there are others that a student may have handed in."""
+    handed_in = [n for n in files if n.lower().endswith((".py", ".ipynb", *archives.READ, *archives.UNREAD))]
+    found = {n: match for n in files if (match := GOOGLE.fullmatch(n))}
+    if not handed_in or folders or any(name not in found for name in handed_in):
+        return {}
+    return {n: ParsedName(m["name"].strip(), m["name"].strip(), m["original"]) for n, m in found.items()}
+
+
+def github_names(folders: Collection[str], outer: str) -> dict[str, ParsedName]:
+    """By name, the folders that GitHub Classroom's command line made in the folder `outer`."""
+    slug = outer.removesuffix(GITHUB)
+    if slug == outer or not all(name.startswith(f"{slug}-") for name in folders):
+        return {}
+    accounts = {name: name.removeprefix(f"{slug}-") for name in folders}
+    return {name: ParsedName("", account, "") for name, account in accounts.items() if account}
+
+
+def time_in_words(text: str) -> datetime | None:
+    """A time as people read it ("Sunday, 1 March 2026, 10:30 PM", "Mar 1, 2026 1030 PM"), on this machine's clock."""
+    month = next(
+        (
+            MONTHS.index(w[:3].lower()) + 1
+            for w in re.findall(r"[^\W\d]{3,}", text)
+            if w[:3].lower() in MONTHS
+        ),
+        0,
+    )
+    year, clock = (
+        re.search(r"\b\d{4}\b", text),
+        re.search(r"(\d{1,2}):?(\d\d)(?::\d\d)?\s*([AP]M)?\s*$", text, re.I),
+    )
+    day = re.search(r"(?<!\d)\d{1,2}(?![\d:])", text[: clock.start()] if clock else "")
+    if not (month and year and clock and day):
+        return None
+    hour = int(clock[1])
+    if clock[3]:
+        hour = hour % 12 + 12 * (clock[3].lower() == "pm")
+    try:
+        return datetime(int(year[0]), month, int(day[0]), hour, int(clock[2])).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def canvas(name: str) -> ParsedName | None:
@@ -83,7 +185,10 @@ def moodle(name: str) -> ParsedName | None:
     original = match["original"] or ""
     if match["plugin"].lower() != "file":
         original = f"{match['plugin']}/{original}"
-    return ParsedName(match["name"].strip(), match["user"], original)
+    name = match["name"].strip()
+    if name.casefold() == "participant":  # marked without names
+        name = f"{name} {match['user']}"
+    return ParsedName(name, match["user"], original)
 
 
 def unversioned(original: str) -> tuple[str, int]:

@@ -1,24 +1,30 @@
-"""A zip of a whole class: recognised as one, and unpacked into a private folder under names of our choice.
+"""An archive of a whole class, unpacked into a private folder under names of our choice.
 
-Only modules, zips and Gradescope's metadata keep their contents; anything else becomes an empty file, so that a student who
-handed in nothing else is still listed.
+Only files that may matter keep their contents; anything else becomes an empty file, so that a student who handed in nothing
+else is still listed. Every student has a budget of their own: one upload without end costs no one else anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.model.rubric import Rubric
-from autograder.submissions import files, intake, metadata, names
-from autograder.submissions.files import DEEP, LINK, OUTSIDE, Entry, UnusableSubmission, first_line, one_line
+from autograder.submissions import archives, files, intake, metadata, written
+from autograder.submissions.files import DEEP, LINK, OUTSIDE, Entry, first_line, one_line
 from autograder.support.files import file_name
 
-MAX_MEMBERS = 50_000
-MAX_ZIP = 256 << 20  # bytes of one student's zip
-MAX_TOTAL = 4 << 30  # bytes written for one class
+MAX_MEMBERS = 500_000
+MAX_CONTENTS = 64 << 20  # bytes of a class's table of contents
+MAX_ARCHIVE = 256 << 20  # bytes of one archive of a student
+MAX_STUDENT = 512 << 20  # bytes written for one student
+MAX_TABLE = 16 << 20  # bytes of a platform's own table or text
+MAX_TAR = 16 << 30  # bytes of a class's tar, unpacked
 MAX_PLACEHOLDERS = 5000
 
 
@@ -34,72 +40,67 @@ class Item:
 
 @dataclass
 class Unpacked:
-    """A class's entries by name, and one line for each member that is left out."""
+    """A class's entries by name, all paths by their place in the archive, and one line for each member that is left out."""
 
     items: list[Item] = field(default_factory=list)
+    paths: dict[tuple[str, ...], Path] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
 
-def class_prefix(path: Path, rubric: Rubric) -> tuple[str, ...] | None:
-    """The folder in the zip at `path` that holds a class's submissions; None if it is one student's, or not a zip.
+@contextlib.contextmanager
+def members(path: Path, notes: list[str], depth: int) -> Iterator[Iterator[Entry]]:
+    """The entries of the archive at `path`, each to be read before the next is asked for. Raises UnusableSubmission."""
+    entry = files.file_at(path, path.parent)
+    if archives.is_tar(archives.start_of(entry), path.name):
+        yield archives.in_tar(entry, MAX_TAR, depth)
+        return
+    with files.opened_zip(path, MAX_CONTENTS) as archive:
+        yield files.in_zip(archive, notes, MAX_MEMBERS, depth)
 
-    A class has one of: Gradescope's metadata, names by Canvas or Moodle, two zips, two folders with modules, or only zips.
+
+def listing(path: Path) -> list[Entry]:
+    """The files in the archive at `path`, without those that must not be read. Raises UnusableSubmission."""
+    with members(path, [], files.MAX_DEPTH) as found:
+        return [e for e in found if not e.folder and e.fault not in (OUTSIDE, LINK)]
+
+
+def unpack(
+    path: Path, prefix: tuple[str, ...], into: Path, rubric: Rubric, owner: Callable[[str], str] = str
+) -> Unpacked:
+    """Unpacks the class in the archive at `path` into the new folder `into`. Raises UnusableSubmission.
+
+    owner: the student whom an entry of the class's folder belongs to, for the budget.
     """
-    try:
-        with files.opened_zip(path) as archive:
-            found = [e for e in files.in_zip(archive, [], MAX_MEMBERS) if e.fault not in (OUTSIDE, LINK)]
-    except UnusableSubmission:  # intake reports it, as a submission
-        return None
-    inside = [entry.path.parts for entry in found if not entry.folder]
-    modules = {f"{m}.py" for m in rubric.modules}
-    prefix: tuple[str, ...] = ()
-    enough = 2 if any(parts[-1] in modules for parts in inside) else 1  # zips that make a class
-    while inside:
-        tops = {parts[0] for parts in inside}
-        single = {parts[0] for parts in inside if len(parts) == 1}
-        folders = {p[0] for p in inside if len(p) > 1 and (p[-1] in modules or _is_zip(p[-1]))}
-        if names.platform(single, tops - single)[0]:
-            return prefix
-        if single & modules:
-            return None
-        if len(folders) >= 2 or sum(_is_zip(name) for name in single) >= enough:
-            return prefix
-        if len(tops) > 1 or single:
-            return None
-        prefix += (next(iter(tops)),)
-        inside = [parts[1:] for parts in inside]
-    return None
-
-
-def unpack(path: Path, prefix: tuple[str, ...], into: Path) -> Unpacked:
-    """Unpacks the class in the zip at `path` into the new folder `into`. Raises UnusableSubmission."""
     notes: list[str] = []
-    with files.opened_zip(path) as archive:
+    depth = len(prefix) + files.MAX_DEPTH + 1
+    with members(path, notes, depth) as found:
         into.mkdir(mode=0o700)
-        work = _Unpacking(path.name, into)
-        depth = len(prefix) + files.MAX_DEPTH + 1
-        for entry in files.in_zip(archive, notes, MAX_MEMBERS, depth):
+        work = _Unpacking(path.name, into, intake.wanted(rubric), owner)
+        for entry in found:
             if entry.fault in (OUTSIDE, DEEP, LINK):
-                if entry.named(".py", ".zip"):
+                if work.wanted(entry.path.name):
                     work.remark(entry, entry.fault)
             elif entry.path.parts[: len(prefix)] == prefix and len(entry.path.parts) > len(prefix):
                 work.add(entry, entry.path.parts[len(prefix) :])
     items = [work.items[name] for name in sorted(work.items)]
-    return Unpacked(items, [f"{path.name}: {note}" for note in notes] + work.remarks)
+    return Unpacked(items, work.paths, [f"{path.name}: {note}" for note in notes] + work.remarks)
 
 
 @dataclass
 class _Unpacking:
-    """An unpacking in progress: the folders made so far by their path in the archive, and the file names used in each."""
+    """An unpacking in progress: the paths made so far by their place in the archive, and the file names used in each."""
 
     origin: str
     into: Path
+    wanted: Callable[[str], bool]
+    owner: Callable[[str], str]
     items: dict[str, Item] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    folders: dict[tuple[str, ...], Path] = field(default_factory=dict)
+    paths: dict[tuple[str, ...], Path] = field(default_factory=dict)
     taken: dict[Path, set[str]] = field(default_factory=dict)
-    seen: set[tuple[str, ...]] = field(default_factory=set)
-    total: int = 0
+    size: Counter[str] = field(default_factory=Counter)
+    count: Counter[str] = field(default_factory=Counter)
+    over: set[str] = field(default_factory=set)
     placeholders: int = 0
 
     def remark(self, entry: Entry, text: str) -> None:
@@ -112,58 +113,73 @@ class _Unpacking:
             self._item(parts[0], self._folder(parts[:1]), True, entry.modified)
         if entry.folder:
             return
-        if parts in self.seen:
+        if parts in self.paths:
             self.remark(entry, "is there twice; the first one counts")
             return
-        self.seen.add(parts)
-        data = self._content(entry, _limit(parts))
+        data = self._content(entry, parts)
         if data is None:
             self.placeholders += 1
             if not single or self.placeholders > MAX_PLACEHOLDERS:
                 return
         parent = self._folder(parts[:-1])
-        suffix = Path(parts[-1]).suffix.lower()
-        keep = suffix if suffix in (".py", ".zip", ".yml") else ""
-        stem = parts[-1][: len(parts[-1]) - len(keep)]
-        target = parent / file_name(stem, self.taken.setdefault(parent, set()), keep)
+        target = parent / _name(parts[-1], self.taken.setdefault(parent, set()))
         with target.open("xb") as out:
             out.write(data or b"")
+        self.paths[parts] = target
         with contextlib.suppress(OSError, OverflowError, ValueError):
             os.utime(target, (entry.modified, entry.modified))
         if single:
             self._item(parts[0], target, False, entry.modified)
 
-    def _content(self, entry: Entry, limit: int) -> bytes | None:
-        """At most `limit` + 1 bytes. None if nothing is kept: for limit 0 or, with a remark, for a fault or an oversized zip."""
+    def _content(self, entry: Entry, parts: tuple[str, ...]) -> bytes | None:
+        """At most one byte more than may be kept. None if nothing is: for a file that cannot matter or, with a remark, else."""
+        limit, owner = self._limit(parts), self.owner(parts[0])
         if entry.fault and limit:
             self.remark(entry, entry.fault)
         if entry.fault or not limit:
+            return None
+        if owner in self.over:
+            return None
+        self.count[owner] += 1
+        if self.count[owner] > files.MAX_ENTRIES or self.size[owner] >= MAX_STUDENT:
+            self.over.add(owner)
+            most = f"{files.MAX_ENTRIES} files or {MAX_STUDENT >> 20} MiB when unpacked"
+            self.remark(entry, f"and what follows it from this student are left out: more than {most}")
             return None
         try:
             data = entry.read(limit + 1)
         except Exception as error:  # hostile archives make zipfile raise nearly anything
             self.remark(entry, f"cannot be read ({first_line(error)})")
             return None
-        self.total += len(data)
-        if self.total > MAX_TOTAL:
-            raise UnusableSubmission(
-                f"{self.origin}: more than {MAX_TOTAL >> 30} GiB when unpacked; unpack it yourself and give the folder"
-            )
-        if len(data) > limit and entry.named(".zip"):
-            self.remark(entry, f"is larger than {MAX_ZIP >> 20} MiB; it is left out")
+        self.size[owner] += len(data)
+        if len(data) > limit > intake.MAX_FILE:  # a module that is too large is reported where it is read
+            self.remark(entry, f"is larger than {limit >> 20} MiB; it is left out")
             return None
         return data
+
+    def _limit(self, parts: tuple[str, ...]) -> int:
+        """How many bytes of a member are kept."""
+        name = parts[-1].lower()
+        if archives.is_archive(name):
+            return MAX_ARCHIVE
+        if name == metadata.NAME and len(parts) == 1:
+            return metadata.MAX_BYTES
+        if len(parts) == 1 and name.endswith((".csv", ".txt")):
+            return MAX_TABLE
+        if name.endswith(".ipynb"):
+            return written.MAX_NOTEBOOK
+        return intake.MAX_FILE if self.wanted(name) else 0
 
     def _folder(self, parts: tuple[str, ...]) -> Path:
         """The path of a folder of the archive; it is created on first use."""
         if not parts:
             return self.into
-        if parts not in self.folders:
+        if parts not in self.paths:
             parent = self._folder(parts[:-1])
-            path = parent / file_name(parts[-1], self.taken.setdefault(parent, set()))
+            path = parent / _name(parts[-1], self.taken.setdefault(parent, set()))
             path.mkdir(mode=0o700)
-            self.folders[parts] = path
-        return self.folders[parts]
+            self.paths[parts] = path
+        return self.paths[parts]
 
     def _item(self, name: str, path: Path, folder: bool, modified: float) -> None:
         if before := self.items.get(name):
@@ -171,15 +187,13 @@ class _Unpacking:
         self.items[name] = Item(name, path, folder, modified)
 
 
-def _is_zip(name: str) -> bool:
-    return name.lower().endswith(".zip")
-
-
-def _limit(parts: tuple[str, ...]) -> int:
-    """How many bytes of a member are kept."""
-    name = parts[-1].lower()
-    if _is_zip(name):
-        return MAX_ZIP
-    if name == metadata.NAME and len(parts) == 1:
-        return metadata.MAX_BYTES
-    return intake.MAX_FILE if name.endswith(".py") else 0
+def _name(original: str, taken: set[str]) -> str:
+    """A name for a member on this disk: its own if every system can write it, for notes and odd spellings depend on it."""
+    usual = original.isprintable() and not set(original) & set('<>:"/\\|?*') and len(original.encode()) <= 150
+    key = unicodedata.normalize("NFKC", original).casefold()
+    if usual and key not in taken and original == original.strip(" .") and not original.startswith("-"):
+        taken.add(key)
+        return original
+    suffix = Path(original).suffix
+    keep = suffix if suffix.isascii() and suffix[1:].isalnum() else ""
+    return file_name(original[: len(original) - len(keep)], taken, keep)

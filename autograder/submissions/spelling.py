@@ -1,0 +1,44 @@
+"""Names under which a module arrives although nobody chose them: a browser's second download, a copy, an ending too many."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+_COPY = re.compile(
+    r"(?:copy of )?(?P<stem>.+?)\s*(?:\(\d{1,3}\)|-\d{1,3}|- copy(?:\s*\(\d{1,3}\))?| copy(?: \d{1,3})?)?",
+    re.S,
+)
+# What people make of a module that is not one: texts, bytecode and exports.
+OTHER_ENDINGS = ("", ".txt", ".md", ".pyc", ".html", ".pdf", ".doc", ".docx", ".rtf", ".odt")
+
+
+def module_of(name: str, modules: Collection[str]) -> str:
+    """The module that a file of this name holds, however the name is spelled; "" if none.
+
+    "model (1).py", "Copy of model.py", "MODEL.py" and "model.py.txt" are model.py.
+    """
+    text = name.strip().casefold()
+    for ending in (".txt", ".py"):
+        if text.endswith(f".py{ending}"):
+            text = text.removesuffix(ending)
+    return _bare(text.removesuffix(".py"), modules) if text.endswith(".py") else ""
+
+
+def resembles(name: str, modules: Collection[str]) -> str:
+    """The module that a file is named after although it is no Python file ("model.txt"); "" if none."""
+    path = PurePosixPath(name.strip().casefold())
+    return _bare(path.stem, modules) if path.suffix in OTHER_ENDINGS and not module_of(name, modules) else ""
+
+
+def _bare(stem: str, modules: Collection[str]) -> str:
+    match = _COPY.fullmatch(stem.strip())
+    found = match["stem"].strip() if match else ""
+    return next((m for m in modules if m.casefold() == found), "")
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A key that sorts texts as people do: "v2" before "v10"."""
+    parts = re.findall(r"\d{1,18}|\D+|\d+", text.casefold())
+    return [(0, int(part), "") if part.isdecimal() and len(part) <= 18 else (1, 0, part) for part in parts]
