@@ -19,7 +19,8 @@ from autograder.model.assignment import Assignment
 from autograder.model.student import Student
 from autograder.model.verdicts import Result, Verdict
 from autograder.sandbox.launch import Launcher, Limits, launcher
-from tests.tiny import make_assignment, submit
+from autograder.submissions import intake
+from tests.tiny import SOLUTION, make_assignment, submit
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +214,23 @@ def test_a_failure_costs_its_own_question_and_is_explained(
     assert text in found.feedback.text()
     assert "autograder" not in found.feedback.text()
     assert result.score_of("2") == 2
+
+
+@pytest.mark.parametrize("name", ["first.py", "helper.py"])
+def test_a_file_that_is_not_text_has_one_clear_message(graded: Grade, name: str) -> None:
+    """Whether it is the question's module or one that it imports: Python itself would say "null bytes", at no line."""
+    submit(graded.folder / "odd", graded.assignment, first="from helper import double\n")
+    text = SOLUTION["first.py"]
+    files = {"helper.py": text.encode()} if name != "first.py" else {}
+    for file, data in {**files, name: text.encode("utf-16")}.items():
+        (graded.folder / "odd" / file).write_bytes(data)
+    submission = intake.read(graded.folder / "odd", graded.assignment.rubric)
+    found = verdict(grade(submission, graded.assignment, graded.boxes, JudgeOptions("s")), "1:twice")
+    assert found.status == "error"
+    assert f"{name} is UTF-16 text, which Python cannot read" in found.feedback.text()
+    assert "Save it as UTF-8 text." in found.feedback.text()
+    assert "null bytes" not in found.feedback.text() and "at (nothing)" not in found.feedback.text()
+    assert submission.notes == (f"{name} is UTF-16 text; save it as UTF-8 text",)
 
 
 def test_a_module_whose_import_never_ends_is_waited_for_once(

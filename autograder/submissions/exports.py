@@ -114,9 +114,10 @@ def _in_file(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Foun
             inside = listing(path)
 
     def peek(parts: tuple[str, ...]) -> set[str]:
-        with suppress(intake.UnusableSubmission), files.opened_zip(path) as archive:
-            found = next(e for e in files.in_zip(archive, []) if e.path.parts == parts)
-            return _modules_in(found, rubric)
+        with suppress(intake.UnusableSubmission, OSError), ExitStack() as stack:
+            whole = files.file_at(path, path.parent)
+            held = archives.opened(whole, archives.is_archive, [], archives.Budget(), stack)
+            return next((_modules_in(e, rubric) for e in held if e.path.parts == parts), set())
         return set()
 
     paths = [entry.path.parts for entry in inside]
@@ -193,6 +194,7 @@ def find_mapped(path: Path, rows: Mapping[str, str], rubric: Rubric, store: Temp
         unpacked = unpack(path, (), store.place(), rubric)
         paths, found.remarks = unpacked.paths, unpacked.remarks
     theirs: dict[str, list[Part]] = {}
+    renamed: dict[str, list[str]] = {}
     used: set[tuple[str, ...]] = set()
     for name, student in rows.items():
         parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -205,20 +207,32 @@ def find_mapped(path: Path, rows: Mapping[str, str], rubric: Rubric, store: Temp
         )
         if parts in paths and parts:
             place = paths[parts]
-            theirs.setdefault(student, []).append(Part(parts[-1], place, place.is_dir()))
+            original = parts[-1] if place.is_dir() else _own_name(parts[-1], rubric)
+            if original != parts[-1]:
+                renamed.setdefault(student, []).append(f"{parts[-1]} is read as {original}")
+            theirs.setdefault(student, []).append(Part(original, place, place.is_dir()))
             used.add(parts)
             found.mapped.add(name)
     for student, some in theirs.items():
         staged = staging.stage(some, rubric, store)
         modified = max(_newest(part.path) for part in some)
+        notes = (*renamed.get(student, ()), *staged.notes)
         found.uploads.append(
-            Upload("map", student, f"map:{student}", staged.path, modified=modified, notes=staged.notes)
+            Upload("map", student, f"map:{student}", staged.path, modified=modified, notes=notes)
         )
     for parts, place in paths.items():
         covered = any(parts[:n] in used for n in range(1, len(parts) + 1))
         if not covered and parts and not place.is_dir() and parts[-1].lower().endswith(HANDED_IN):
             found.remarks.append(f"{path}: {'/'.join(parts)} is not in the table of files; it is left out")
     return found
+
+
+def _own_name(name: str, rubric: Rubric) -> str:
+    """A file's name without what a platform wrote before it ("ana_12_model.py"), if a module's name is at its end."""
+    ends = [
+        f"{module}.py" for module in rubric.modules if re.search(rf"[-_ .]{re.escape(module)}\.py$", name)
+    ]
+    return name if module_of(name, rubric.modules) or not ends else max(ends, key=len)
 
 
 def _single(path: Path) -> Upload:

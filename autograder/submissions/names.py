@@ -133,7 +133,7 @@ def google_names(files: Collection[str], folders: Collection[str]) -> dict[str, 
 def github_names(folders: Collection[str], outer: str) -> dict[str, ParsedName]:
     """By name, the folders that GitHub Classroom's command line made in the folder `outer`."""
     slug = outer.removesuffix(GITHUB)
-    if slug == outer or not all(name.startswith(f"{slug}-") for name in folders):
+    if slug == outer or outer in folders or not all(name.startswith(f"{slug}-") for name in folders):
         return {}
     accounts = {name: name.removeprefix(f"{slug}-") for name in folders}
     return {name: ParsedName("", account, "") for name, account in accounts.items() if account}
