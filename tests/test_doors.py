@@ -273,7 +273,7 @@ def by_grade(path: Path, student: str = "Ana Arc") -> Read:
     assert made.problems == []
     (entry,) = [entry for entry in made.entries if entry.student.name == student]
     (job,) = [job for job in made.works if job.name == entry.work]
-    found, _ = read_job(job, GradingOptions())
+    found = read_job(job, GradingOptions()).submission
     # A class's notes say first whose upload they are about.
     return dict(found.files), tuple(note.removeprefix("ana: ") for note in found.notes)
 

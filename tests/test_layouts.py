@@ -111,14 +111,15 @@ LAYOUTS: dict[str, tuple[Layout, str, Files]] = {
 
 def plan(path: Path, roster: Roster | None, mapped: dict[str, str] | None = None) -> collect.Plan:
     out = path.parent / "out"
-    return collect.plan([path], out, assignment().rubric, TempStore(out / ".uploads"), roster, None, mapped)
+    store = TempStore(out / ".uploads")
+    return collect.plan([path], out, assignment().rubric, store, roster, None, mapped=mapped)
 
 
 def read(made: collect.Plan) -> dict[str, Files]:
     """By student, what is read."""
     jobs = {job.name: job for job in made.works}
     return {
-        entry.student.name: dict(read_job(jobs[entry.work], GradingOptions())[0].files)
+        entry.student.name: dict(read_job(jobs[entry.work], GradingOptions()).submission.files)
         for entry in made.entries
         if entry.work
     }
