@@ -737,7 +737,8 @@ grader.check("q1_7")
 # %%
 if vae.INTERPOLATIONS is None:
     raise NotImplementedError("1-7: choose INTERPOLATIONS in vae.py, save it, and run this cell again")
-chosen = sorted({label for pair in vae.INTERPOLATIONS for label in pair})
+pairs = vae.INTERPOLATIONS
+chosen = sorted({label for pair in pairs for label in pair})
 candidates = {label: test_images[test_labels == label][:10] for label in chosen}
 figures.image_grid(
     torch.cat(list(candidates.values())),
@@ -754,7 +755,7 @@ figures.image_grid(
 PICTURES = [(0, 0), (1, 2), (3, 5)]
 
 strips, ends = {}, {}
-for start, end in vae.INTERPOLATIONS:
+for start, end in pairs:
     for i, j in PICTURES:
         x_start, x_end = candidates[start][i], candidates[end][j]
         for name, model in (("AE", ae), ("VAE", tuned)):
