@@ -241,11 +241,11 @@ def test_a_table_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, text
 def test_one_students_endless_upload_costs_no_one_else_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack, "MAX_STUDENT", 20 << 20)
+    monkeypatch.setattr(unpack, "MAX_STUDENT", 4 << 20)
     files: Files = {}
     for i, student in enumerate(STUDENTS):
         files |= folders(i, student, handed_in(i))
-    endless = {f"s3/z{i:03}.zip": bytes(6 << 20) for i in range(60)}  # 360 MiB of nothing in some KiB
+    endless = {f"s3/z{i:03}.zip": bytes(3 << 20) for i in range(20)}  # 60 MiB of nothing in some KiB
     path = write(tmp_path, {"class.zip": zipped(files | endless)}) / "class.zip"
     made = plan(path, Roster(tuple(STUDENTS)))
     assert made.problems == []
@@ -255,7 +255,7 @@ def test_one_students_endless_upload_costs_no_one_else_anything(
         name: files for name, files in EXPECTED.items() if name != STUDENTS[3].name
     }
     unpacked = sum(p.stat().st_size for p in (tmp_path / "out" / ".uploads").rglob("*"))
-    assert unpacked < 40 << 20
+    assert unpacked < 10 << 20
 
 
 def test_a_students_many_files_push_out_no_one_elses(tmp_path: Path) -> None:
@@ -274,10 +274,10 @@ def test_a_students_many_files_push_out_no_one_elses(tmp_path: Path) -> None:
 
 
 def test_a_bomb_in_a_tar_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autograder.submissions.archives.MAX_TAR", 4 << 20)
+    monkeypatch.setattr("autograder.submissions.archives.MAX_TAR", 1 << 20)
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, data in {"vae.py": b"# v\n", "huge.bin": bytes(64 << 20), "gan.py": b"# g\n"}.items():
+        for name, data in {"vae.py": b"# v\n", "huge.bin": bytes(8 << 20), "gan.py": b"# g\n"}.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))

@@ -49,6 +49,7 @@ INSTRUCTORS = (
     "reports/html.py",
     "reports/views.py",
     "submissions/exports.py",
+    "submissions/layout.py",
     "submissions/metadata.py",
     "submissions/names.py",
     "submissions/staging.py",
