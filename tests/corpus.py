@@ -158,6 +158,9 @@ def combinations(n: int = 20, seed: int = 1) -> list[Entry]:
             break
         parts = chooser.sample(chaffs, chooser.choice((2, 3)))
         questions = {q for part in parts for q in part.questions}
+        names = {part.name for part in parts}
+        if any(set(pair) <= names for pair in shared().get("cancel", ())):
+            continue
         entry = Entry(
             kind="combination",
             name=f"combination-{len(made) + 1:02d}",
