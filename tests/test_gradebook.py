@@ -13,7 +13,7 @@ from click.testing import Result as Done
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.classroom import gradebook, merge, tables
+from autograder.classroom import gradebook, marks, merge, tables
 from autograder.classroom.collect import Entry
 from autograder.classroom.gradebook import Row
 from autograder.cli.main import main
@@ -42,7 +42,7 @@ RESULTS = {
 ASKED = ("1-6", "1-7")
 
 
-def rows(written: merge.Written | None = None) -> list[Row]:
+def rows(written: marks.Written | None = None) -> list[Row]:
     return gradebook.rows_of(ENTRIES, RESULTS, RUBRIC, written, ASKED)
 
 
@@ -159,7 +159,7 @@ def test_written_points_are_merged_into_all_gradebooks(out: Path) -> None:
 def test_merged_points_stay_after_another_merge_and_another_run(out: Path) -> None:
     assert run(fill(out, {"Ana Müller": {"1-3w": "2"}}), out).exit_code == 0
     assert run(fill(out, {"Ana Müller": {"1-3w": "", "1-7w": "1"}}), out).exit_code == 0
-    kept = merge.load(out, RUBRIC)
+    kept = marks.points_of(marks.load(out, RUBRIC))
     ana = rows(kept)[0]
     assert (dict(ana.written), ana.total) == ({"1-3w": 2, "1-7w": 1}, 6)
 
@@ -232,13 +232,16 @@ def test_hostile_names_become_no_formulas_and_keep_their_points(
             for cell in row:
                 assert not cell.startswith(FORMULA_STARTS)
                 assert cell.isprintable()
-    points: merge.Written = {row.key: {"1-3w": i % 3} for i, row in enumerate(made)}
-    merge.store(out, points, RUBRIC)
-    assert merge.load(out, RUBRIC) == points
+    points: marks.Written = {row.key: {"1-3w": i % 3} for i, row in enumerate(made)}
+    given = {
+        key: {q: marks.Mark(p, people[0][0].strip()) for q, p in row.items()} for key, row in points.items()
+    }
+    marks.store(out, given, RUBRIC)
+    assert marks.points_of(marks.load(out, RUBRIC)) == points
     taken = merge.take(
-        out / "written.csv", [r.key for r in gradebook.read(out / "grades.csv", RUBRIC)], {}, RUBRIC
+        [out / "written.csv"], [r.key for r in gradebook.read(out / "grades.csv", RUBRIC)], {}, RUBRIC
     )
-    assert (taken.points, taken.problems) == (points, [])
+    assert (marks.points_of(taken.marks), taken.problems) == (points, [])
 
 
 def test_a_table_that_is_too_long_is_refused(tmp_path: Path) -> None:

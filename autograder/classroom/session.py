@@ -7,7 +7,6 @@ What the folder holds already stays: a run adds its students and questions, or u
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,9 +27,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.classroom import collect, folder, gradebook, manifest, merge, roster, worksheets
+from autograder.classroom import collect, folder, gradebook, manifest, marks, roster, worksheets
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.gradebook import NO_SUBMISSION, Row
+from autograder.classroom.identical import identical_work
 from autograder.classroom.known import orphans
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job, course_secret
@@ -100,15 +100,15 @@ class Run:
     """A run of a class: its plan, and the results in its folder by name.
 
     questions: the automatic questions that a grade consists of. done: the names of the submissions that this run has graded, or
-    found graded; known: how many of them it found. written: points by row; unplaced: those that belong to no row.
+    found graded; known: how many of them it found. written: marks by row; unplaced: those that belong to no row.
     """
 
     out: Path
     plan: collect.Plan
     results: dict[str, Result] = field(default_factory=dict)
     questions: Sequence[str] = ()
-    written: merge.Written = field(default_factory=dict)
-    unplaced: merge.Written = field(default_factory=dict)
+    written: marks.Marks = field(default_factory=dict)
+    unplaced: marks.Marks = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     known: int = 0
@@ -181,9 +181,7 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
     )
     mapped = worksheets.read_map(options.mapped) if options.mapped else None
     # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
-    store = TempStore(out / UPLOADS)
-    _clear(store.root)
-    try:
+    with TempStore(out / UPLOADS).cleared() as store:
         try:
             planned = collect.plan(options.paths, out, rubric, store, people, until, held.entries, mapped)
         except OSError as error:
@@ -191,9 +189,9 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
                 f"{out}: uploads cannot be unpacked there ({error.strerror}); choose another --out"
             ) from None
         planned.entries += orphans(planned.entries, list(held.results))
-        written = merge.load(out, rubric)
-        placed, left = merge.match(written, planned.entries)
-        planned.remarks += [*remarks, *merge.remarks(written, left, rubric)]
+        written = marks.load(out, rubric)
+        placed, left = marks.match(written, planned.entries)
+        planned.remarks += [*remarks, *marks.remarks(written, left, rubric)]
         run = Run(out, planned, dict(held.results), now.questions, placed, left)
         lines = [printable(line) for line in (*run.plan.problems, *run.plan.remarks)]
         if not run.plan.works and not (people and not run.plan.problems):
@@ -217,10 +215,8 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
                 run.reported = _report(run, rubric, options.hidden_feedback)
         gradebook.write_all(out, run.rows, rubric, options.column)
         if written != {**placed, **left}:
-            merge.store(out, {**placed, **left}, rubric)
+            marks.store(out, {**placed, **left}, rubric)
         return run
-    finally:
-        _clear(store.root)
 
 
 def _grade(
@@ -241,7 +237,8 @@ def _grade(
     )
 
     def book() -> None:
-        run.rows = gradebook.rows_of(run.plan.entries, run.results, rubric, run.written, run.questions)
+        points = marks.points_of(run.written)
+        run.rows = gradebook.rows_of(run.plan.entries, run.results, rubric, points, run.questions)
         gradebook.write_grades(run.out / "grades.csv", run.rows, rubric)
 
     # Closed here, so that Ctrl-C ends the judges too, before anything waits for them.
@@ -283,7 +280,9 @@ def _report(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
         catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
         teaching = Teaching(choice, catalogue)
         note = stopped if waiting else ""
-        write_reports(run.out, run.everything(), rubric, when, note, teaching, absent)
+        alike = identical_work(run.plan.entries, run.results)
+        shown = marks.on_pages(run.written, run.rows, rubric)
+        write_reports(run.out, run.everything(), rubric, when, note, teaching, absent, alike, shown)
     except ModuleNotFoundError as error:
         reason = f"the package {error.name} is not installed (`pip install jinja2`)"
     except OSError as error:
@@ -307,11 +306,6 @@ def written_at(work: Job) -> int:
         return work.output.stat().st_mtime_ns if work.output else 0
     except OSError:
         return 0
-
-
-def _clear(folder: Path) -> None:
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def printable(text: str) -> str:

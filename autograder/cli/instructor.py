@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import click
 
-from autograder.classroom import folder, gradebook, manifest, session
+from autograder.classroom import feedback, folder, gradebook, manifest, marks, session
 from autograder.classroom import merge as written_points
 from autograder.classroom import regrade as comparison
 from autograder.classroom.session import ClassOptions, Verbosity
@@ -184,7 +184,7 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     # What is copied is graded again; a regrading that was stopped continues.
     run = session.grade_class(replace(options, force=options.force or fresh), rubric)
     now = {r.submission: r for r in run.everything()}
-    changes = [*comparison.compare(before, now, rubric), *comparison.lost(run.unplaced)]
+    changes = [*comparison.compare(before, now, rubric), *comparison.lost(marks.points_of(run.unplaced))]
     comparison.write(out / "changes.csv", changes)
     if options.verbosity.as_json:
         shown = [{**vars(change), "change": change.difference} for change in changes]
@@ -196,40 +196,47 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
 
 
 @click.command()
-@click.argument("filled", type=click.Path(path_type=Path), metavar="GRADES.CSV")
+@click.argument("filled", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="GRADES.CSV...")
 @out_folder("grades", "The folder that `grade` has written.")
 @COLUMN
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Also take points and comments that differ from those that are merged already.",
+)
 @QUIET
-def merge(filled: Path, out: Path, column: str | None, quiet: bool) -> None:
-    """Takes the points of written questions from GRADES.CSV, a filled-in copy of DIR/grades.csv, into DIR's gradebooks.
+def merge(filled: tuple[Path, ...], out: Path, column: str | None, replace: bool, quiet: bool) -> None:
+    """Takes the points and comments of written questions into DIR's gradebooks and students' pages.
 
-    Only the written questions' columns are read; an empty cell changes nothing, so several graders can merge their copies one
-    after another. Points stay merged when the class is graded again (they are kept in DIR/written.csv).
+    GRADES.CSV: a file that a page of `written` has saved, or a filled-in copy of DIR/grades.csv. Only the written questions'
+    columns are read; an empty cell changes nothing, so several graders can merge their files together or one after another.
+    Points stay merged when the class is graded again (they are kept in DIR/written.csv).
 
-    Exit status: 0 when all points are merged; 1 when a cell or a row cannot be used (each is named in one line, and nothing is
-    changed); 2 when a file is missing or is not a gradebook.
+    Exit status: 0 when all points are merged; 1 when a cell or a row cannot be used, two graders gave the same answer different
+    points, or points that are merged already would change (each is named in one line, and nothing is changed); 2 when a file is
+    missing or is not a gradebook.
     """
     rubric = assignment().rubric
     made = manifest.read(out)
     if made and (differences := made.differences(assignment())):
         fail(f"{out}: holds results of another run: {'; '.join(differences)}; grade again into another --out")
     rows = gradebook.read(out / "grades.csv", rubric)
-    before, left = written_points.match(written_points.load(out, rubric), [row.entry for row in rows])
-    merged = written_points.take(filled, [row.key for row in rows], before, rubric)
-    for line in written_points.remarks({**before, **left}, left, rubric):
+    before, left = marks.match(marks.load(out, rubric), [row.entry for row in rows])
+    merged = written_points.take(filled, [row.key for row in rows], before, rubric, change=replace)
+    for line in marks.remarks({**before, **left}, left, rubric):
         click.echo(f"autograder: {line}", err=True)
     for line in merged.problems:
         click.echo(f"autograder: {line}", err=True)
     if merged.problems:
         click.echo("autograder: nothing is merged; fix these and merge again", err=True)
         sys.exit(1)
-    rows = [
-        gradebook.with_written(row, gradebook.counting(merged.points.get(row.key, {}), rubric))
-        for row in rows
-    ]
+    points = marks.points_of(merged.marks)
+    rows = [gradebook.with_written(row, gradebook.counting(points.get(row.key, {}), rubric)) for row in rows]
     try:
-        written_points.store(out, {**merged.points, **left}, rubric)
+        marks.store(out, {**merged.marks, **left}, rubric)
         gradebook.write_all(out, rows, rubric, column)
+        for line in feedback.refresh(out, rubric, marks.on_pages(merged.marks, rows, rubric)):
+            click.echo(f"autograder: {line}", err=True)
     except OSError as error:
         fail(f"{out}: cannot be written ({error.strerror})")
     if not quiet:

@@ -20,6 +20,7 @@ from autograder.model.assignment import FILE, Assignment, assignment
 ROLES = {
     "student": ("", ("check", "submit")),
     "instructor": ("autograder.classroom", ("grade", "regrade", "merge", "isolation")),
+    "desk": ("autograder.classroom", ("written", "similarity")),
     "build": ("autograder.build", ("release", "gradescope")),
     "catalogue": ("autograder.classroom", ("mistakes",)),
 }

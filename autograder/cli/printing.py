@@ -105,7 +105,7 @@ def print_merged(rows: Sequence[gradebook.Row], merged: Merge, out: Path, rubric
     """How many written points were merged, and which are still missing."""
     submitted = [row for row in rows if row.entry.work]
     click.echo(
-        f"{merged.changed} points are new or changed; {merged.absent} of {len(rows)} rows are not in the copy."
+        f"{merged.changed} points or comments are new or changed; {merged.absent} of {len(rows)} rows are in none of the files."
     )
     for question in rubric.written:
         missing = sum(question.id not in row.written for row in submitted)

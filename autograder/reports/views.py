@@ -56,6 +56,14 @@ class QuestionView:
 
 
 @dataclass(frozen=True)
+class WrittenMark:
+    """What a student's page shows of a written answer. points: "" while there are none."""
+
+    points: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
 class SubmissionView:
     """One submission: a row of the report with its details, or a student's page.
 

@@ -88,9 +88,14 @@ def _section(item: Written) -> str:
     ]
     remarks = answer.remarks(question.words) if answer else []
     made += [f'<p class="remark">{for_html(remark)}</p>' for remark in remarks]
-    for part in answer.parts if answer else ():
-        made.append(_markdown(part, item.folder) if part.kind == "text" else _code(part))
+    if answer:
+        made.append(answer_html(answer, item.folder))
     return "\n".join([*made, "</section>"])
+
+
+def answer_html(answer: Answer, folder: Path) -> str:
+    """An answer as HTML in which nothing runs and nothing is loaded. folder: where its images may be."""
+    return "\n".join(_markdown(part, folder) if part.kind == "text" else _code(part) for part in answer.parts)
 
 
 def _markdown(part: Part, folder: Path) -> str:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,15 @@ class TempStore:
 
     root: Path
     used: int = 0
+
+    @contextlib.contextmanager
+    def cleared(self) -> Iterator[TempStore]:
+        """The folder without what a killed run has left in it; it is removed in the end."""
+        shutil.rmtree(self.root, ignore_errors=True)  # a link in its place is not followed
+        try:
+            yield self
+        finally:
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def place(self) -> Path:
         """A new path in it, under a name of our choice."""

@@ -1,0 +1,284 @@
+"""Marks for written answers, points and comments: read from a file like grades.csv, and stored with the results.
+
+`written.csv` keeps what is merged, so that grading again, or another merge, loses nothing. Marks follow their student when the
+row changes, and those of a question that the rubric no longer has stay in the file, but do not count.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.classroom import tables
+from autograder.classroom.entries import Entry
+from autograder.classroom.gradebook import FRONT, KEY, WRITTEN, Row, row_key
+from autograder.classroom.roster import Roster
+from autograder.model.rubric import Rubric
+from autograder.model.student import Student
+from autograder.model.verdicts import tidy
+from autograder.reports.views import WrittenMark
+from autograder.support.files import cell, write_atomically
+from autograder.support.markup import visible
+
+# Columns besides a question's points: "1-3w comment", and in written.csv "1-3w from".
+COMMENT, SOURCE = "comment", "from"
+MAX_COMMENT = 4000  # characters
+MAX_SOURCE = 80
+
+Key = tuple[str, ...]
+Written = dict[Key, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one grader gave one answer. points: None if there are none yet; source: the file it came from; line: where in it."""
+
+    points: float | None = None
+    comment: str = ""
+    source: str = ""
+    line: int = 0
+
+    def contradicts(self, other: Mark) -> bool:
+        """Whether both have points, or both a comment, and it is not the same."""
+        comments = self.comment and other.comment and self.comment != other.comment
+        return differ(self.points, other.points) or bool(comments)
+
+    def over(self, other: Mark) -> Mark:
+        """This mark, with what only the other one has."""
+        points = other.points if self.points is None else self.points
+        return Mark(points, self.comment or other.comment, self.source or other.source, self.line)
+
+
+Marks = dict[Key, dict[str, Mark]]
+
+
+def differ(a: float | None, b: float | None) -> bool:
+    """Whether there are points on both sides, and not the same ones."""
+    return a is not None and b is not None and a != b
+
+
+def load(out: Path, rubric: Rubric) -> Marks:
+    """The marks merged into the run in `out` so far.
+
+    Raises tables.TableError if the file exists but is not in our format: points must not be lost silently.
+    """
+    path = out / WRITTEN
+    if not path.exists():
+        return {}
+    reader, found = Reader(path, rubric, None), Marks()
+    for key, question, mark in reader.marks():
+        found.setdefault(key, {})[question] = mark
+    if reader.problems:
+        raise tables.TableError(f"{reader.problems[0]}; fix it, or remove the file to start over")
+    return found
+
+
+def store(out: Path, marks: Marks, rubric: Rubric) -> None:
+    """Stores the marks with the results; those for questions that are not in the rubric too."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [*(q.id for q in rubric.written), *uncounted(marks, rubric)]
+    writer.writerow([*KEY, *names, *(f"{name} {what}" for name in names for what in (COMMENT, SOURCE))])
+    for key, row in sorted(marks.items()):
+        given = [row.get(name, Mark()) for name in names]
+        writer.writerow(
+            [
+                *(cell(part) for part in key),
+                *("" if m.points is None else tidy(m.points) for m in given),
+                *(cell(visible(part)) for m in given for part in (m.comment, m.source)),
+            ]
+        )
+    write_atomically(out / WRITTEN, text.getvalue())
+
+
+def uncounted(marks: Marks, rubric: Rubric) -> dict[str, int]:
+    """How many rows have a mark for each question that is not a written one of the rubric."""
+    ids = {q.id for q in rubric.written}
+    return dict(Counter(id for row in marks.values() for id in row if id not in ids))
+
+
+def match(marks: Marks, entries: Iterable[Entry]) -> tuple[Marks, Marks]:
+    """The marks by the rows that they belong to now, and those that belong to no row, or that contradict the row's own.
+
+    A row is found by its whole key, else by id, login, email or name (see `Roster.recognise`).
+    """
+    rows = {row_key(e.work or "", e.student): e.student for e in entries}
+    people = Roster(tuple(dict.fromkeys(rows.values())))
+    found: Marks = {key: dict(row) for key, row in marks.items() if key in rows}
+    left: Marks = {}
+    for key, row in marks.items():
+        if key in rows:
+            continue
+        work, name, id, email, login = key
+        student = people.recognise(Student(name, id, email, login))
+        keys = [k for k, other in rows.items() if student == other]
+        keys = keys if len(keys) == 1 else [k for k in keys if k[0] == work]
+        own = found.get(keys[0], {}) if len(keys) == 1 else {}
+        if len(keys) == 1 and not any(own.get(id, Mark()).contradicts(mark) for id, mark in row.items()):
+            found[keys[0]] = {**own, **{id: own.get(id, Mark()).over(mark) for id, mark in row.items()}}
+        else:
+            left[key] = row
+    return found, left
+
+
+def remarks(marks: Marks, left: Marks, rubric: Rubric) -> list[str]:
+    """What to report about marks that count for nobody, one line each."""
+    lines = [
+        f"{WRITTEN}: {id} is not a written question of the rubric; the points of {count} row{'' if count == 1 else 's'} "
+        "stay there and do not count (rename its columns to count them for another question)"
+        for id, count in uncounted(marks, rubric).items()
+    ]
+    return lines + [
+        f"{key[1] or key[0]}: has written points that match no row of the gradebook; they stay in {WRITTEN}"
+        for key in left
+    ]
+
+
+def points_of(marks: Mapping[Key, Mapping[str, Mark]]) -> Written:
+    """The points alone, of the rows that have any."""
+    found = {key: {q: m.points for q, m in row.items() if m.points is not None} for key, row in marks.items()}
+    return {key: row for key, row in found.items() if row}
+
+
+def on_pages(marks: Marks, rows: Iterable[Row], rubric: Rubric) -> dict[str, dict[str, WrittenMark]]:
+    """What students' pages show of written answers, by submission and question."""
+    found: dict[str, dict[str, WrittenMark]] = {}
+    for row in rows:
+        page = found.setdefault(row.entry.work or "", {})
+        given = marks.get(row.key, {})
+        for question, mark in ((q.id, given[q.id]) for q in rubric.written if q.id in given):
+            points = "" if mark.points is None else f"{tidy(mark.points):g}"
+            other = page.get(question)
+            if other and (other.points, other.comment) != (points, mark.comment):
+                # The members of a group share a page, but a grader has distinguished between them.
+                points = f"{other.points or '-'} / {points or '-'}"
+                comment = "\n\n".join(dict.fromkeys(filter(None, (other.comment, mark.comment))))
+                page[question] = WrittenMark(points, comment)
+            else:
+                page[question] = WrittenMark(points, mark.comment)
+    return found
+
+
+def shown(key: Key) -> str:
+    """A row's name, for messages."""
+    return key[1] or key[0] or key[2] or key[3]
+
+
+class Reader:
+    """A file of marks being read. keys: the rows it may have; None for `written.csv`, which may have any, and any question.
+
+    problems: one line for each cell or row that cannot be used; rows: those that it has. Both are complete after `marks`.
+    """
+
+    def __init__(self, path: Path, rubric: Rubric, keys: Sequence[Key] | None) -> None:
+        self._path, self._keys = path, keys
+        self._table = tables.read(path, tuple(map(tables.header_key, FRONT)))
+        places = {tables.header_key(name): place for place, name in enumerate(self._table.header)}
+        self._fronts = [places.get(tables.header_key(name)) for name in KEY]
+        self._most = {q.id: q.points for q in rubric.written}
+        if keys is None:
+            self._most |= dict.fromkeys(self._others(), math.inf)
+
+        def columns(what: str) -> dict[str, int]:
+            wanted = {id: tables.header_key(f"{id} {what}") for id in self._most}
+            return {id: places[key] for id, key in wanted.items() if key in places}
+
+        self._points, self._comments, self._sources = columns(""), columns(COMMENT), columns(SOURCE)
+        self.problems: list[str] = []
+        self.rows: set[Key] = set()
+        if not self._points and not self._comments:
+            raise tables.TableError(
+                f"{path}: has no column of a written question ({', '.join(q.id for q in rubric.written)});"
+                " fill in a copy of grades.csv"
+            )
+        if all(place is None for place in self._fronts[: len(FRONT)]):
+            raise tables.TableError(
+                f"{path}: has no column submission, student, id or email; fill in a copy of grades.csv"
+            )
+
+    def _others(self) -> list[str]:
+        """The questions of the file that are not in the rubric."""
+        known = {*map(tables.header_key, (*KEY, *self._most)), ""}
+        ids = [re.sub(f" ({COMMENT}|{SOURCE})$", "", name) for name in self._table.header]
+        return [id for id in dict.fromkeys(ids) if tables.header_key(id) not in known]
+
+    def marks(self) -> Iterator[tuple[Key, str, Mark]]:
+        """Row, question and mark of each answer that has points or a comment."""
+        lines: dict[Key, int] = {}
+        for number, row in zip(self._table.numbers, self._table.rows, strict=True):
+            facts = tuple(row[place] if place is not None else "" for place in self._fronts)
+            key, why = (facts, "") if self._keys is None else _row_of(facts, self._keys)
+            where = f"{self._path}: line {number}"
+            if key is None:
+                self.problems.append(f"{where}: {' '.join(filter(None, facts)) or 'no name'} {why}")
+            elif key in lines:
+                self.problems.append(
+                    f"{where}: {shown(key)} is already in line {lines[key]}; keep one of them"
+                )
+            else:
+                lines[key] = number
+                self.rows.add(key)
+                for question, most in self._most.items():
+                    mark = self._mark(row, number, question, most, f"{where}: {shown(key)}")
+                    if mark:
+                        yield key, question, mark
+
+    def _mark(self, row: Sequence[str], number: int, question: str, most: float, where: str) -> Mark | None:
+        def text(columns: Mapping[str, int]) -> str:
+            return row[columns[question]] if question in columns else ""
+
+        written, comment = text(self._points), visible(text(self._comments))
+        if not written and not comment:
+            return None
+        points = _number(written) if written else None
+        if written and (points is None or not 0 <= points <= most):
+            limits = f"from 0 to {most:g}" if math.isfinite(most) else "from 0 up"
+            self.problems.append(f"{where}, {question}: {written[:40]!r} is not a number {limits}")
+            return None
+        if (
+            len(comment) > MAX_COMMENT and self._keys is not None
+        ):  # those of several graders are kept together
+            self.problems.append(
+                f"{where}, {question}: the comment has more than {MAX_COMMENT:,} characters; shorten it"
+            )
+            return None
+        # What written.csv has from before there was a column for it came from no file that is known.
+        source = text(self._sources) or (self._path.name if self._keys is not None else "")
+        return Mark(points, comment, source[:MAX_SOURCE], number)
+
+
+def _row_of(facts: Key, keys: Sequence[Key]) -> tuple[Key | None, str]:
+    """The run's row that the file's facts identify; every fact that is there must agree with the row."""
+    if facts in keys:
+        return facts, ""
+    # A copy may lack columns, and a spreadsheet may have removed leading zeros.
+    fitting = [
+        key
+        for key in keys
+        if any(facts) and all(not f or _same(f, k) for f, k in zip(facts, key, strict=True))
+    ]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    several = "matches several rows of grades.csv; keep the column submission"
+    return None, several if fitting else "is not a row of grades.csv"
+
+
+def _same(fact: str, own: str) -> bool:
+    def form(text: str) -> str:
+        return text.lstrip("0") if text.isdigit() else " ".join(text.split()).casefold()
+
+    return form(fact) == form(own)
+
+
+def _number(text: str) -> float | None:
+    """A number as spreadsheets write it, with a decimal point or comma; None if it is anything else."""
+    if not re.fullmatch(r"\+?\d{1,6}(?:[.,]\d{0,9})?|[.,]\d{1,9}", text.strip(), re.ASCII):
+        return None
+    value = float(text.strip().replace(",", "."))
+    return tidy(value) if math.isfinite(value) else None
