@@ -14,16 +14,14 @@ from ...stand_ins import models
 from ...stand_ins.vae import mixed
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
+from ..public import test_cvae_parts as parts
 from ..public import test_wrong_devices as devices
 from ..public.judge_reconstruction import Decode, Posteriors, expect_reconstruction
 from . import expected_vae as expected
 from . import judge_forward as forward
 from . import judge_loss as losses
-from .judge_conditional_layers import expect_part
 from .judge_vae_training import expect_histories, train
 
-ENCODER = "CVAEEncoder(nz, input_size, conditional, num_labels): the layers of Encoder on [x, onehot(c)], or on x alone."
-DECODER = "CVAEDecoder(nz, output_size, conditional, num_labels): the layers of Decoder on [z, onehot(c)], or on z alone."
 CVAE = (
     'CVAE(nz, beta=1.0, conditional=False, num_labels=0): forward(x, c=None) -> {"q", "rec", "c"}: encode with the labels, '
     "sample z from q(z|x, c), decode with the labels."
@@ -40,24 +38,22 @@ TRAIN = (
     "1-8",
     points=0.5,
     title="The conditional encoder reads [x, onehot(c)], in this order",
-    asks=ENCODER,
+    asks=parts.ENCODER,
     rubric="The layers and inputs of CVAEEncoder",
 )
 def test_encoder_reads_x_and_label(submission: Submission, draw: Draw) -> None:
-    for conditional in (True, False):
-        expect_part(submission, draw, "CVAEEncoder", conditional)
+    parts.test_encoder_reads_x_and_label_early(submission, draw)
 
 
 @check(
     "1-8",
     points=0.5,
     title="The conditional decoder reads [z, onehot(c)], in this order",
-    asks=DECODER,
+    asks=parts.DECODER,
     rubric="The layers and inputs of CVAEDecoder",
 )
 def test_decoder_reads_z_and_label(submission: Submission, draw: Draw) -> None:
-    for conditional in (True, False):
-        expect_part(submission, draw, "CVAEDecoder", conditional)
+    parts.test_decoder_reads_z_and_label_early(submission, draw)
 
 
 @check(

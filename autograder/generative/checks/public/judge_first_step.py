@@ -28,6 +28,8 @@ AGREEMENT = 0.95
 STEPS = 4  # on one batch, to see the size of a step
 NEAR = 0.012  # relative; gradients that pile up fall behind by 0.034
 PARTS = ("encoder", "decoder")
+LARGE_BETA = 0.5
+MOSTLY = 0.6  # of the weights: right loops stay below 0.3, new optimisers come to 0.85 and more
 
 
 @dataclass(frozen=True)
@@ -130,19 +132,20 @@ def expect_first_step(submission: Submission, draw: Draw, probe: str, labels: in
 
 
 def _train(
-    submission: Submission, draw: Draw, probe: str, labels: int, epochs: int, rate: float
+    submission: Submission, draw: Draw, probe: str, labels: int, epochs: int, rate: float, beta: float = 1e-6
 ) -> tuple[Run, Observation, float]:
-    """Trains a given model on a single batch. Returns the run, what was seen of it, and the learning rate."""
+    """Trains a given model on a single batch. Returns the run, what was seen of it, and the learning rate.
+
+    beta: of a variational model; so small that only the reconstructions matter, unless another one is given.
+    """
     n, nz = draw.size("batch", 4, 8), draw.size("latent", 3, 6)
     auto_encoder = probe == "autoencoder.train_autoencoder"
     weights = small.weights(draw, nz, outputs=nz if auto_encoder else None, labels=labels)
     images, classes = draw.uniform(n, 1, 28, 28), draw.integers(0, labels or 10, n)
-    # With this beta only the reconstructions matter.
-    beta = {} if auto_encoder else {"beta": 1e-6}
     seen = submission.ask(
         probe,
         weights=weights,
-        **beta,
+        **({} if auto_encoder else {"beta": beta}),
         images=images,
         labels=classes,
         batch_size=n,
@@ -206,6 +209,28 @@ def expect_adams_steps(submission: Submission, draw: Draw, probe: str, labels: i
         mistake=found.mistake() or (mistakes.SGD if _goes_along(submission, draw, probe, labels) else None),
     )
     _expect_first_entry(run, seen)
+    if run.variational:
+        # With this beta the total is another number than its parts.
+        run, seen, _ = _train(submission, draw, probe, labels, epochs=1, rate=rate, beta=LARGE_BETA)
+        _expect_first_entry(run, seen)
+    _expect_one_adam(submission, draw, probe, labels)
+
+
+def _expect_one_adam(submission: Submission, draw: Draw, probe: str, labels: int) -> None:
+    """Raises a fault where each of two epochs moves every weight by the learning rate, as the first step of an Adam does.
+
+    The rate is so large that the gradients of the second epoch are others. An Adam that has taken a step moves by less then.
+    """
+    run, seen, rate = _train(submission, draw, probe, labels, epochs=2, rate=1.0)
+    steps = torch.cat([way.flatten() for way in _ways(run, seen).values()]).abs() / rate
+    # By the rate twice, there and back, or once, where no gradient is left.
+    first_steps = ((steps - steps.round()).abs() < 0.01) & (steps.round() <= 2)
+    expect(
+        not bool(steps.any()) or float(first_steps.double().mean()) < MOSTLY,
+        expected="one Adam for all epochs, whose second step depends on its first",
+        seen="an Adam that begins anew in the second epoch",
+        hint="Make the optimiser once, before the loops: a new one forgets what it has learned about the gradients.",
+    )
 
 
 def _goes_along(submission: Submission, draw: Draw, probe: str, labels: int) -> bool:
@@ -225,13 +250,16 @@ def _expect_first_entry(run: Run, seen: Observation) -> None:
         return
     part = Observation({"first": entries[0]})
     first = part.number("first", what="the first entry of the history")
+    total: float | None = None
     with torch.no_grad():
         start = {name: value.double() for name, value in run.start.items()}
         right = [float(loss(run.reconstructed(start))) for loss in run.losses]
         if run.variational and not run.own:  # the given model's own loss is another one
             given: Any = run.given.double()
             c = () if run.labels is None else (run.labels,)
-            right.insert(0, float(given.loss(run.x, given(run.x, *c))[1]["rec_loss"]))
+            _, parts = given.loss(run.x, given(run.x, *c))
+            right.insert(0, float(parts["rec_loss"]))
+            total = right[0] + 1.2 * LARGE_BETA * float(parts["kl_loss"])
     if any(close(first, value, rtol=1e-2, atol=1e-6) for value in right):
         return
     wrong = [
@@ -243,7 +271,9 @@ def _expect_first_entry(run: Run, seen: Observation) -> None:
         seen=f"{first:.4f}",
         mistake=next(
             (m for m, times in wrong if any(close(first, times * v, rtol=1e-2, atol=1e-6) for v in right)),
-            None,
+            mistakes.HISTORY_TOTAL_FOR_PART
+            if total is not None and close(first, total, rtol=1e-2, atol=1e-6)
+            else None,
         ),
         hint="Record the loss of the batch that the step is taken on.",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from autograder.judging import Draw, Submission, check
+from autograder.judging import Candidate, Draw, Submission, check
 
+from ...mistakes.public.gan_losses import GRADIENTS_NOT_CLEARED
+from .expected_gan import discriminator_gradients, generator_gradients
 from .judge_gan_training import ask_in_a_row, expect_discriminator_gradient, expect_generator_gradient
 from .judge_training_step import BATCH, PHASES
 
@@ -33,3 +35,22 @@ def test_discriminator_gradient_early(submission: Submission, draw: Draw) -> Non
 def test_generator_gradient_early(submission: Submission, draw: Draw) -> None:
     (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[1:])
     expect_generator_gradient(step)
+
+
+@check(
+    "2-1b",
+    points=0,
+    title="A second call of training_step is as right as the first (for information)",
+    asks=f"{STEP} Old gradients are cleared.",
+)
+def test_two_steps_in_a_row_early(submission: Submission, draw: Draw) -> None:
+    first, second = ask_in_a_row(submission, draw, [BATCH, BATCH])
+    for network, judge, gradients in (
+        ("discriminator", expect_discriminator_gradient, discriminator_gradients),
+        ("generator", expect_generator_gradient, generator_gradients),
+    ):
+        left = first.left(network)
+        piled_up: list[Candidate] = []
+        if float(left.norm()) > 0:
+            piled_up = [GRADIENTS_NOT_CLEARED.giving(value + left) for value in gradients(second)]
+        judge(second, piled_up)

@@ -86,21 +86,6 @@ ONEHOT_ON_CPU = Mistake(
     questions=("1-8",),
 )
 
-# CVAEEncoder and CVAEDecoder
-
-LABEL_FIRST = Mistake(
-    "label-before-input",
-    "The label comes before the input; the order should be [input, onehot].",
-    hint="Use torch.cat([x, onehot], dim=-1).",
-    questions=("1-8",),
-)
-LABEL_AS_NUMBER = Mistake(
-    "label-as-one-number",
-    "The label is joined to the input as one number, not as a one-hot vector.",
-    hint="Join idx2onehot(c, num_labels) to the input, not c.",
-    questions=("1-8",),
-)
-
 # forward: `gives` is q, for a function that encodes the images with given labels, and the labels
 
 ENCODER_WITHOUT_LABELS = Mistake(

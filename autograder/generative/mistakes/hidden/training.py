@@ -12,6 +12,7 @@ from ..public.training import (
     ENCODER_ALONE,
     HISTORY_SUMMED_OVER_BATCH,
     HISTORY_SUMMED_OVER_PIXELS,
+    HISTORY_TOTAL_FOR_PART,
     LOOPS,
     NOT_CLEARED,
     RATE_LEFT_OUT,
@@ -112,13 +113,6 @@ HISTORY_RUNNING_MEANS = Mistake(
     once=True,
 )
 WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS, HISTORY_RUNNING_MEANS)
-HISTORY_TOTAL_FOR_PART = Mistake(
-    "history-total-for-part",
-    "The total is recorded instead of one of its parts.",
-    hint="Record rec_loss and kl_loss, each under its own name.",
-    questions=TERMS,
-    once=True,
-)
 HISTORY_PARTS_SWAPPED = Mistake(
     "history-parts-swapped",
     "One part of the loss is recorded instead of the other: rec_loss for kl_loss, or the reverse.",

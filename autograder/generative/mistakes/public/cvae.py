@@ -31,6 +31,18 @@ def refusals() -> list[Candidate]:
 
 # The two parts: what they do with the label
 
+LABEL_FIRST = Mistake(
+    "label-before-input",
+    "The label comes before the input; the order should be [input, onehot].",
+    hint="Join them in this order, along the last axis.",
+    questions=("1-8",),
+)
+LABEL_AS_NUMBER = Mistake(
+    "label-as-one-number",
+    "The label is joined to the input as one number, not as a one-hot vector.",
+    hint="Join the one-hot vectors that idx2onehot makes of the labels.",
+    questions=("1-8",),
+)
 ENCODER_IGNORES_LABELS = Mistake(
     "cvae-encoder-ignores-labels",
     "The encoder does not use the label: its output is the same for every label.",

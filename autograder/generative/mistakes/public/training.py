@@ -105,3 +105,10 @@ HISTORY_SUMMED_OVER_PIXELS = Mistake(
     gives=lambda right, lengths: [r * 784 for r in right],
     once=True,
 )
+HISTORY_TOTAL_FOR_PART = Mistake(
+    "history-total-for-part",
+    "The total is recorded instead of one of its parts.",
+    hint="Record rec_loss and kl_loss, each under its own name.",
+    questions=("1-5", "1-8"),
+    once=True,
+)

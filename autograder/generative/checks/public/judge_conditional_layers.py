@@ -12,12 +12,11 @@ from torch import Tensor
 
 from autograder.judging import Draw, Fault, Observation, Submission, close, expect, expect_close, fail
 
-from ...mistakes.hidden import cvae as mistakes
-from ...mistakes.public.cvae import IGNORED_LABELS
+from ...mistakes.public import cvae as mistakes
 from ...mistakes.public.labels import NEEDS_LABELS
 from ...stand_ins import models
-from ..public import expected_layers as layers
-from ..public import judge_calls as calls
+from . import expected_layers as layers
+from . import judge_calls as calls
 
 HIDDEN = {"encoder": (256, 64), "decoder": (64, 256)}  # widths of the layers between input and output
 
@@ -125,7 +124,7 @@ def _expect_label_used(flat: Tensor, seen: Observation, part: Part) -> None:
             or not close(value.double().flatten(), out.flatten(), 1e-3, 1e-5),
             expected=f"the output of {part.what}, with one more input for each label",
             seen="its output for the input alone",
-            mistake=replace(IGNORED_LABELS[part.kind], once=True),
+            mistake=replace(mistakes.IGNORED_LABELS[part.kind], once=True),
         )
 
 
