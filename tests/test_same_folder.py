@@ -80,7 +80,7 @@ class Desk:
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.out.glob("*.*") if path.is_file()}
 
-    def merged(self, **points: str) -> Desk:
+    def merged(self, *options: str, **points: str) -> Desk:
         """Merges written points by login."""
         filled = self.rows()
         for row in filled:
@@ -89,7 +89,7 @@ class Desk:
             writer = csv.DictWriter(stream, list(filled[0]))
             writer.writeheader()
             writer.writerows(filled)
-        done = self.run("merge", self.base / "filled.csv", "--out", self.out)
+        done = self.run("merge", self.base / "filled.csv", "--out", self.out, *options)
         assert done.exit_code == 0, done.output
         return self
 
@@ -339,7 +339,7 @@ def test_written_points_follow_their_student_through_a_changed_roster(
         ("", "0"),
     ]
     assert desk.rows("changes.csv", again) == []
-    assert desk.merged(ana="", ben="1").rows()[0]["2w"] == "1"
+    assert desk.merged("--replace", ana="", ben="1").rows()[0]["2w"] == "1"
 
 
 def test_written_points_that_match_nobody_are_kept_and_reported(desk: Desk) -> None:
