@@ -9,9 +9,8 @@ from typing import cast, get_args
 
 from autograder.classroom import folder
 from autograder.model.assignment import assignment
-from autograder.model.feedback import HiddenFeedback
+from autograder.model.feedback import HiddenFeedback, WrittenMark
 from autograder.model.rubric import Rubric
-from autograder.reports.views import WrittenMark
 from autograder.support.files import write_atomically
 
 _CHOICE = re.compile(r'<meta name="hidden-feedback" content="(\w+)">')

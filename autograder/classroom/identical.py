@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from autograder.classroom.collect import Entry
 from autograder.classroom.gradebook import NOTHING
-from autograder.model.verdicts import Result
-from autograder.reports.views import is_blank
+from autograder.model.verdicts import Result, is_blank
 
 
 def identical_work(entries: Iterable[Entry], results: Mapping[str, Result]) -> list[tuple[str, ...]]:

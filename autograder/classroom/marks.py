@@ -19,10 +19,10 @@ from autograder.classroom import tables
 from autograder.classroom.entries import Entry
 from autograder.classroom.gradebook import FRONT, KEY, WRITTEN, Row, row_key
 from autograder.classroom.roster import Roster
+from autograder.model.feedback import WrittenMark
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
 from autograder.model.verdicts import tidy
-from autograder.reports.views import WrittenMark
 from autograder.support.files import cell, write_atomically
 from autograder.support.markup import visible
 

@@ -86,3 +86,11 @@ def _lines(label: str, text: str) -> str:
     first, *more = text.splitlines() or [""]
     indented = [line if line.startswith("  ") else f"  {line}" for line in more] if label else more
     return "\n".join([f"{label}: {first}" if label else first, *indented])
+
+
+@dataclass(frozen=True)
+class WrittenMark:
+    """What a student's page shows of a written answer. points: "" while there are none."""
+
+    points: str
+    comment: str = ""

@@ -223,3 +223,9 @@ def lost(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 def total(verdicts: Sequence[Verdict]) -> tuple[float, float]:
     return tidy(sum(v.score for v in verdicts)), tidy(sum(v.max_score for v in verdicts))
+
+
+def is_blank(result: Result) -> bool:
+    """Whether no answer was written: something is missing, and nothing that gives points passed."""
+    missing = any(v.status == "missing" for v in result.checks)
+    return missing and not any(v.status == "passed" and v.max_score for v in result.checks)

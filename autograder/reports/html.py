@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from autograder.model.feedback import WrittenMark
 from autograder.model.rubric import Rubric
-from autograder.model.verdicts import Result
+from autograder.model.verdicts import Result, is_blank
 from autograder.reports import views
 from autograder.reports.analysis import ClassAnalysis, analyse
 from autograder.reports.hidden import Teaching
 from autograder.reports.page import render
-from autograder.reports.views import WrittenMark
 from autograder.support.files import file_name, write_atomically
 
 REPORT, FEEDBACK = "report.html", "feedback"
@@ -83,7 +83,7 @@ def report_page(
         faulty=[n for n, r in enumerate(results) if views.count_faults(r)],
         noted=[n for n, r in enumerate(results) if r.notes],
         identical=[[places[name] for name in group if name in places] for group in identical],
-        blank=sum(r.complete and views.is_blank(r) for r in results),
+        blank=sum(r.complete and is_blank(r) for r in results),
         graded=graded,
         note=note,
         absent=absent,

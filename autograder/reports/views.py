@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from autograder.model.rubric import Question, Rubric
-from autograder.model.verdicts import Result, Verdict, lost, total
+from autograder.model.verdicts import Result, Verdict, is_blank, lost, total
 from autograder.reports.causes import by_cause, not_written
 from autograder.reports.hidden import HiddenChecks, Teaching
 
@@ -53,14 +53,6 @@ class QuestionView:
     def full(self) -> bool:
         """Whether all points are earned and all checks passed."""
         return not self.causes and self.score >= self.points and all(h.passed == h.count for h in self.hidden)
-
-
-@dataclass(frozen=True)
-class WrittenMark:
-    """What a student's page shows of a written answer. points: "" while there are none."""
-
-    points: str
-    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,12 +108,6 @@ def badges(result: Result) -> tuple[Badge, ...]:
     if result.notes:
         found.append(Badge(_many(len(result.notes), "note")))
     return tuple(found)
-
-
-def is_blank(result: Result) -> bool:
-    """Whether no answer was written: something is missing, and nothing that gives points passed."""
-    missing = any(v.status == "missing" for v in result.checks)
-    return missing and not any(v.status == "passed" and v.max_score for v in result.checks)
 
 
 def count_faults(result: Result) -> int:

@@ -158,7 +158,9 @@ def _gather(
     if len(modules.missing) == len(rubric.modules):
         names = ", ".join(f"{m}.py" for m in rubric.modules)
         what = "the upload holds" if found else "The upload is empty: it holds"
-        notes.append(f"{what} none of {names}; send these files, or the zip that `make submit` makes")
+        others = sorted({e.path.name for e in seen if e.path.suffix.lower() == ".py"})
+        there = f" (it holds {', '.join(others[:5])})" if others else ""
+        notes.append(f"{what} none of {names}{there}; send these files, or the zip that `make submit` makes")
     shown = [one_line(note) for note in dict.fromkeys(notes)]
     more = (f"{len(shown) - MAX_NOTES} more notes of this kind",) if len(shown) > MAX_NOTES else ()
     return Submission(name, modules.files, digest(modules.files), (*shown[:MAX_NOTES], *more))
