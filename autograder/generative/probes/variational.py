@@ -42,7 +42,8 @@ def overlaid(model: Any, weights: Mapping[str, Tensor], given_reparameterize: bo
         order = inspect.signature(attribute(model, "reparameterize", type(model).__name__))
 
         def given(*args: Tensor, **kwargs: Tensor) -> Tensor:
-            mu, log_sigma = list(order.bind(*args, **kwargs).arguments.values())[:2]
+            bound = order.bind(*args, **kwargs)  # in the order of the student's own parameters
+            mu, log_sigma = [*bound.args, *bound.kwargs.values()][:2]
             return 1.1 * mu + 0.6 * log_sigma
 
         model.reparameterize = given
@@ -161,7 +162,7 @@ def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict
     rec = rec.clone().requires_grad_()
     outputs: dict[str, Any] = {"q": tuple(halves) if pair else halves[0], "rec": rec}
     before = snapshot([x, outputs["q"], rec])
-    returned = model.loss(x, outputs)
+    returned = values_of(model.loss(x, outputs))
     total, parts = total_and_parts(returned)
     kept = set(outputs) == {"q", "rec"} and same(before, [x, outputs["q"], outputs["rec"]])
     kept = kept and same(before, [x, tuple(halves) if pair else halves[0], rec])
@@ -171,7 +172,7 @@ def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict
     return {
         "total": snapshot(total),
         "parts": snapshot(parts),
-        "values": len(returned) if isinstance(returned, (list, tuple)) else 1,
+        "values": len(returned),
         "kept": kept,
         "grad_q": snapshot(torch.cat(grads, -1)).reshape(len(q), -1) if len(grads) == len(halves) else None,
         "grad_rec": snapshot(rec.grad),
@@ -180,9 +181,18 @@ def lose(model: Any, x: Tensor, q: Tensor, rec: Tensor, *labels: Tensor) -> dict
 
 def total_and_parts(returned: Any) -> tuple[Any, Any]:
     """What loss returned as the total, and as its parts: None where these are missing or not side by side."""
-    if not isinstance(returned, (list, tuple)):
-        return returned, None
-    return (returned[0] if returned else None), (returned[1] if len(returned) == 2 else None)
+    values = values_of(returned)
+    return (values[0] if values else None), (values[1] if len(values) == 2 else None)
+
+
+def values_of(returned: Any) -> list[Any]:
+    """The values that a call returned: those that the result can be unpacked into, or the result itself."""
+    if isinstance(returned, (Tensor, Mapping)):
+        return [returned]
+    try:
+        return list(returned)
+    except TypeError:
+        return [returned]
 
 
 def handed_on(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
