@@ -10,6 +10,7 @@ from autograder.judging import Candidate, Mistake, candidates
 from ..public.training import (
     DECODER_ALONE,
     ENCODER_ALONE,
+    HISTORY_PARTS_SWAPPED,
     HISTORY_SUMMED_OVER_BATCH,
     HISTORY_SUMMED_OVER_PIXELS,
     HISTORY_TOTAL_FOR_PART,
@@ -113,13 +114,6 @@ HISTORY_RUNNING_MEANS = Mistake(
     once=True,
 )
 WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS, HISTORY_RUNNING_MEANS)
-HISTORY_PARTS_SWAPPED = Mistake(
-    "history-parts-swapped",
-    "One part of the loss is recorded instead of the other: rec_loss for kl_loss, or the reverse.",
-    hint="Record rec_loss and kl_loss, each under its own name.",
-    questions=TERMS,
-    once=True,
-)
 
 
 def wrong_histories(

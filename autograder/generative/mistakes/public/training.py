@@ -112,3 +112,10 @@ HISTORY_TOTAL_FOR_PART = Mistake(
     questions=("1-5", "1-8"),
     once=True,
 )
+HISTORY_PARTS_SWAPPED = Mistake(
+    "history-parts-swapped",
+    "One part of the loss is recorded instead of the other: rec_loss for kl_loss, or the reverse.",
+    hint="Record rec_loss and kl_loss, each under its own name.",
+    questions=("1-5", "1-8"),
+    once=True,
+)
