@@ -36,7 +36,8 @@ class Cluster:
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)]
         self.processes = [self._start("scheduler", *options)]
         deadline = time.monotonic() + 60
-        while not self.file.exists() and time.monotonic() < deadline:
+        # The scheduler creates its file before it writes into it.
+        while not (self.file.exists() and self.file.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
         self.address = str(json.loads(self.file.read_text())["address"])
 
