@@ -15,6 +15,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.tiny import make_assignment, submit, write
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -107,6 +109,83 @@ def test_a_student_checks_fixes_and_exports_in_one_notebook(
     names_in = zipfile.ZipFile(mine.parent / "generative-models-submission.zip").namelist()
     assert {"submission/vae.py", "submission/vae.ipynb", "submission/written.html"} <= set(names_in)
     assert ".OTTER_LOG" not in shown[10]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What students see of a module that prints and fails two checks for one cause: in a notebook whose thread trains, and in the
+    terminal."""
+    folder = tmp_path_factory.mktemp("folded")
+    tiny = make_assignment(folder)
+    public = tiny.folder / "checks" / "public"
+    once = (public / "test_first.py").read_text(encoding="utf-8")
+    again = once.replace("def test_twice", "def test_again").replace("twice the input", "still twice <it>")
+    write(public, {"test_first_again.py": again})
+    submit(
+        folder / "mine", tiny, first="def double(x):\n    print('shape', '<b>', x.shape)\n    return x + 2\n"
+    )
+    code = """
+import json, sys, threading, torch
+steps, done = [0], threading.Event()
+def train():
+    w = torch.zeros(9, requires_grad=True)
+    while not done.is_set():
+        (w - 1).square().sum().backward()
+        steps[0] += 1
+thread = threading.Thread(target=train)
+thread.start()
+while not steps[0]:
+    pass
+before = steps[0]
+found = Grader().check("1")
+during = steps[0] - before
+done.set()
+thread.join()
+json.dump({"text": str(found), "html": found._repr_html_(), "during": str(during)}, open("shown.json", "w"))
+"""
+    done = otter(code, folder / "mine", AUTOGRADER_ASSIGNMENT=str(tiny.folder))
+    assert done.returncode == 0, done.stderr
+    terminal = subprocess.run(
+        [sys.executable, "-m", "autograder", "check", str(folder / "mine"), "-q", "1"],
+        cwd=ROOT,
+        env={**os.environ, "AUTOGRADER_ASSIGNMENT": str(tiny.folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return {
+        "terminal": terminal.stdout,
+        **json.loads((folder / "mine" / "shown.json").read_text(encoding="utf-8")),
+    }
+
+
+def test_a_notebook_shows_the_feedback_and_the_prints_of_the_terminal(shown: dict[str, str]) -> None:
+    lines = [line.strip() for line in shown["text"].splitlines()[1:] if line.strip()]
+    for start in (
+        "Asked: ",
+        "Expected: ",
+        "Seen: ",
+        "Two is added.",
+        "Your code printed:",
+        "shape <b> torch.Size",
+    ):
+        assert any(start in line for line in lines), start
+    for line in lines:
+        assert line in shown["terminal"], line
+
+
+def test_a_cause_that_hits_two_checks_is_shown_once_and_the_other_check_is_folded(
+    shown: dict[str, str],
+) -> None:
+    assert shown["text"].count("Two is added.") == shown["html"].count("Two is added.") == 1
+    assert "The same in: The result is still twice <it>" in shown["text"]
+    folded = shown["html"].partition("<details><summary>The same in 1 other check</summary>")[2]
+    assert folded.startswith("The result is still twice &lt;it&gt;</details>")
+
+
+def test_a_check_works_while_a_thread_of_the_notebook_trains(shown: dict[str, str]) -> None:
+    assert shown["text"].startswith("q1: 0 of 2 public checks passed")
+    assert int(shown["during"]) > 100
 
 
 def otter(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,8 @@
 
 Otter itself runs checks in the notebook's own process, on what happens to be in its memory, from a folder of tests, and
 pickles a log of it. Here the same public checks run as in `make check`; the files on disk count, so every edit counts at
-once, and nothing is pickled. It depends on no front end: JupyterLab, VS Code, Colab and the classic notebook show the same.
+once, and nothing is pickled. Checks share no memory with the kernel, so they also work while a thread trains. It depends on
+no front end: JupyterLab, VS Code, Colab and the classic notebook show the same.
 """
 
 from __future__ import annotations
@@ -148,9 +149,9 @@ class Grader(otter.Notebook):
         return next((q for q in self._rubric.questions if q.id.lower() == plain), None)
 
     def _checked(self, question: Question, result: Result) -> CheckedQuestion:
-        return CheckedQuestion(
-            name_of(question), str(self.folder), question, result.of(question.id), result.notes
-        )
+        printed = result.printed.get(question.id, "")
+        verdicts = result.of(question.id)
+        return CheckedQuestion(name_of(question), str(self.folder), question, verdicts, result.notes, printed)
 
     def _graded(self, questions: list[str]) -> Result | str:
         """The result of `python -m autograder check` in its own process, or one line that says why there is none."""

@@ -14,7 +14,7 @@ from otter.test_files.abstract_test import TestCase, TestCaseResult
 
 from autograder.model.rubric import Question
 from autograder.model.verdicts import Verdict, lost, tidy, total
-from autograder.reports.causes import by_cause, not_written
+from autograder.reports.causes import UNPAID, Step, last_lines, next_steps
 from autograder.submissions.written import Answer
 from autograder.support.markup import for_html
 
@@ -23,7 +23,7 @@ _PRE = "white-space: pre-wrap; overflow-wrap: anywhere; margin: .2em 0 .6em 0"
 
 
 class Finding(TestFile):
-    """One question's outcome: a headline, and under it what to do, each a heading (may be empty) and a text.
+    """One question's outcome: a headline, and under it what to do.
 
     It is an Otter `TestFile`: `score`, `possible`, `passed_all`, `test_cases` and `to_dict()` agree with it.
     """
@@ -33,7 +33,7 @@ class Finding(TestFile):
         name: str,
         path: str,
         headline: str,
-        advice: Sequence[tuple[str, str]] = (),
+        advice: Sequence[Step] = (),
         cases: Sequence[tuple[TestCase, str, bool]] = (),
     ) -> None:
         super().__init__(name, path, [case for case, _, _ in cases], all_or_nothing=False)
@@ -56,18 +56,21 @@ class Finding(TestFile):
     def summary(self, public_only: bool = False) -> str:
         """The outcome as plain text."""
         lines = [f"{self.name}: {self.headline}"]
-        for heading, text in self.advice:
-            lines += ["", *(f"  {line}" for line in heading.splitlines())]
-            lines += [f"    {line}" for line in text.splitlines()]
+        for step in self.advice:
+            lines += ["", *([f"  {step.title}"] if step.title else [])]
+            lines += [f"    {line}" for line in step.text.splitlines()]
+            lines += [f"    The same in: {title}" for title in step.others]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         colour = "#1a7f37" if self.passed_all else "#b35900"
         made = [f"<p><strong>{for_html(self.name)}: {for_html(self.headline)}</strong></p>"]
-        for heading, text in self.advice:
-            if heading:
-                made.append(f"<p>{'<br>'.join(for_html(line) for line in heading.splitlines())}</p>")
-            made.append(f'<pre style="{_PRE}">{for_html(text)}</pre>')
+        for step in self.advice:
+            if step.title:
+                made.append(f"<p>{for_html(step.title)}</p>")
+            made.append(f'<pre style="{_PRE}">{for_html(step.text)}</pre>')
+            if step.others:
+                made.append(_folded(step.others))
         return f'<div style="{_BOX.format(colour=colour)}">{"".join(made)}</div>'
 
     @classmethod
@@ -82,11 +85,27 @@ class Finding(TestFile):
         """Does nothing: the checks have already run."""
 
 
+def _folded(titles: Sequence[str]) -> str:
+    """A line that unfolds to the titles of further checks with the same cause."""
+    count = f"{len(titles)} other check{'' if len(titles) == 1 else 's'}"
+    shown = "<br>".join(for_html(title) for title in titles)
+    return f"<details><summary>The same in {count}</summary>{shown}</details>"
+
+
 class CheckedQuestion(Finding):
-    """What the public checks of one question found."""
+    """What the public checks of one question found.
+
+    notes: lines about the submission. printed: what the code printed, shown while a check fails, as in the terminal.
+    """
 
     def __init__(
-        self, name: str, path: str, question: Question, verdicts: Sequence[Verdict], notes: Sequence[str] = ()
+        self,
+        name: str,
+        path: str,
+        question: Question,
+        verdicts: Sequence[Verdict],
+        notes: Sequence[str] = (),
+        printed: str = "",
     ) -> None:
         score, most = total(verdicts)
         failing = lost(verdicts)
@@ -96,21 +115,17 @@ class CheckedQuestion(Finding):
             f"{share} {len(verdicts)} public check{'' if len(verdicts) == 1 else 's'} passed"
             f" ({score:g} of {most:g} public points)"
         )
-        advice: list[tuple[str, str]] = []
-        if todo := not_written(question, failing):
-            advice.append(("", todo))
-        else:
-            for group in by_cause(failing):
-                text = group[0].feedback.text()
-                advice.append(("\n".join(v.title for v in group), text))
-        advice += [("", f"Note: {note}") for note in notes]
+        advice = next_steps(question, failing)
+        if failing and printed.strip():
+            advice.append(Step("Your code printed:", last_lines(printed.strip())))
+        advice += [Step("", f"Note: {note}") for note in notes]
+        if not all(v.max_score for v in failing):
+            advice.append(Step("", UNPAID))
         if not failing and (hidden := tidy(question.points - most)) > 0:
-            advice.append(
-                (
-                    "",
-                    f"Hidden checks decide the other {hidden:g} of {question.points:g} points after handing in.",
-                )
+            rest = (
+                f"Hidden checks decide the other {hidden:g} of {question.points:g} points after handing in."
             )
+            advice.append(Step("", rest))
         cases = [
             (TestCase(v.title, v.id, False, v.max_score, None, None), v.feedback.text(), v.status == "passed")
             for v in verdicts
@@ -136,9 +151,8 @@ class WrittenQuestion(Finding):
                 remarks.append("This is the notebook as it was last saved: save it first, then check again.")
         case = TestCase(question.title, question.id, False, 0, None, None)
         message = "\n".join(remarks)
-        super().__init__(
-            name, path, headline, [("", message)] if message else [], [(case, message, not remarks)]
-        )
+        advice = [Step("", message)] if message else []
+        super().__init__(name, path, headline, advice, [(case, message, not remarks)])
 
 
 class NotChecked(Finding):
@@ -146,7 +160,7 @@ class NotChecked(Finding):
 
     def __init__(self, name: str, path: str, reason: str) -> None:
         case = TestCase("the check could be run", name, False, 0, None, None)
-        super().__init__(name, path, "not checked", [("", reason)], [(case, reason, False)])
+        super().__init__(name, path, "not checked", [Step("", reason)], [(case, reason, False)])
 
 
 class AllFindings(GradingResults):

@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.model.rubric import Question, Rubric
-from autograder.model.verdicts import Result, Verdict, lost, tidy, total
-from autograder.reports.causes import by_cause, not_written
-
-PRINTED = 20  # lines that are shown of what code printed, the last ones
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import Result, lost, tidy, total
+from autograder.reports.causes import UNPAID, Step, last_lines, next_steps
 
 
 def print_check(
@@ -45,8 +43,8 @@ def print_check(
             Text(question.title, style="bold"),
             Text(f"{mark}  {score:g} / {most:g}", style="green" if not failing else "red"),
         )
-        for advice in next_steps(question, failing):
-            table.add_row("", Text(advice), "")
+        for step in next_steps(question, failing):
+            table.add_row("", Text(as_text(step)), "")
         if (failing or all_prints) and (printed := result.printed.get(question.id, "").strip()):
             table.add_row("", Text(f"Your code printed:\n{_indent(last_lines(printed))}"), "")
         table.add_section()
@@ -65,35 +63,19 @@ def print_check(
             f"{left} public {'check' if left == 1 else 'checks'} to go. Start with the first one above."
         )
         if not all(v.max_score for v in failing):
-            console.print(
-                "A check for information gives no points itself; hidden checks of the same thing do."
-            )
+            console.print(UNPAID)
     else:
         console.print("All public checks passed.")
     others = f"; hidden checks decide the other {hidden:g} when your work is graded" if hidden else ""
     console.print(f"Public checks give {most:g} of these questions' {most + hidden:g} points{others}.")
 
 
-def last_lines(text: str, most: int = PRINTED) -> str:
-    """The last lines of a text, with a note on how many are left out."""
-    lines = text.splitlines()
-    left = len(lines) - most
-    return "\n".join([f"[{left} lines before]", *lines[left:]] if left > 0 else lines)
-
-
-def next_steps(question: Question, failing: Sequence[Verdict]) -> list[str]:
-    """What to do next: one text per cause; checks that fail for the same cause share one."""
-    if not failing:
-        return []
-    if todo := not_written(question, failing):
-        return [todo]
-    texts = []
-    for group in by_cause(failing):
-        first, *others = group
-        lines = [first.title, _indent(first.feedback.text())]
-        lines += [f"  The same in: {verdict.title}" for verdict in others]
-        texts.append("\n".join(lines))
-    return texts
+def as_text(step: Step) -> str:
+    """A step in lines: the check's title, and under it the feedback and the checks with the same cause."""
+    if not step.title:
+        return step.text
+    same = (f"  The same in: {title}" for title in step.others)
+    return "\n".join([step.title, _indent(step.text), *same])
 
 
 def print_grades(console: Console, results: Sequence[Result], rubric: Rubric) -> None:

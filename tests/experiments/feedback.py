@@ -24,8 +24,8 @@ from rich.progress import Progress
 from autograder.grading import batch, judge
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import lost
-from autograder.reports.causes import by_cause
-from autograder.reports.terminal import next_steps
+from autograder.reports.causes import by_cause, next_steps
+from autograder.reports.terminal import as_text
 from tests import corpus
 
 WIDTH = 80
@@ -54,7 +54,7 @@ def told(entry: corpus.Entry, folder: str) -> Told:
         entry.write(Path(folder)), visibilities=("public",), questions=(question.id,), secret="public"
     )
     failing = lost(result.checks)
-    texts = next_steps(question, failing)
+    texts = [as_text(step) for step in next_steps(question, failing)]
     shown = [line for text in texts for line in text.splitlines()]
     groups = by_cause(failing)
     sentences = [group[0].feedback.diagnosis for group in groups if group[0].feedback.diagnosis]
