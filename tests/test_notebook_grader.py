@@ -88,7 +88,7 @@ def test_a_student_checks_fixes_and_exports_in_one_notebook(
         "every = grader.check_all(); every",
         "print(every.total, every.possible, every.percent, sorted(every.results))",
         'print(grader.check("q9_9"))',
-        "grader.export()",
+        "grader.export(partial=True)",  # most questions are not in these small notebooks
         "import os; print(sorted(os.listdir('.')))",
     )
     shown = run(mine, made, monkeypatch)

@@ -63,7 +63,11 @@ def test_the_zip_holds_the_right_files_and_no_others(
         (mine / "old" / name).write_text("x = 2\n")
     reading = submit.read(mine, RUBRIC, given)
     assert reading.problems == []
-    assert ["torch.py" in warning for warning in reading.warnings] == [True]
+    assert reading.warnings == [
+        "torch.py is left out: its name hides a Python package; rename it",
+        "not packed, because they are in subfolders: old/autoencoder.py, old/cvae.py, old/gan.py, old/more.py, "
+        "old/vae.py; move what your modules import into mine/ itself",
+    ]
     archive = packed(mine, given, tmp_path / "z.zip")
     expected = sorted([*MODULES, "helpers.py", "vae.ipynb", "gan.ipynb", "written.html"])
     assert archive.namelist() == [f"submission/{name}" for name in expected]
@@ -138,27 +142,47 @@ def test_files_that_are_too_large_or_links_are_reported(
     assert len(reading.problems) == 4
 
 
-def test_answers_that_are_too_long_or_missing_are_warnings(mine: Path, given: handed_out.HandedOut) -> None:
-    (mine / "vae.ipynb").write_bytes(notebook(HEAD, "word " * 151, END))
-    (mine / "gan.ipynb").write_bytes(notebook("This text belongs to no question.", END))
-    reading = submit.read(mine, RUBRIC, given)
-    assert reading.problems == []
-    assert reading.warnings == [
-        "1-3w: 151 words, 1 more than the 150 allowed; shorten it",
-        "2-2w: its line <!-- question 2-2w --> is missing from gan.ipynb; put it back above the prompt",
-    ]
-
-
-def test_an_empty_answer_prevents_packing_and_an_untouched_notebook_is_reported_once(
+def test_a_module_and_a_notebook_in_a_subfolder_are_not_packed_and_the_report_says_where_they_are(
     mine: Path, given: handed_out.HandedOut
 ) -> None:
-    empty = [HEAD, "_Write your answer here._", END]
-    (mine / "vae.ipynb").write_bytes(notebook("A note of mine.", *empty))
+    (mine / "src" / "deep").mkdir(parents=True)
+    (mine / "cvae.py").rename(mine / "src" / "deep" / "cvae.py")
+    (mine / "gan.ipynb").rename(mine / "src" / "gan.ipynb")
+    (mine / "src" / "layers.py").write_text("x = 1\n")
     reading = submit.read(mine, RUBRIC, given)
-    assert reading.problems == ["1-3w: there is no answer yet"]
-    assert submit.report(reading, None, partial=False)[-1].startswith(
-        "Nothing was packed: fix the problem above"
-    )
+    assert reading.problems == [
+        "cvae.py is missing from mine/; move src/deep/cvae.py into it",
+        "gan.ipynb is missing from mine/; move src/gan.ipynb into it (it holds your written answers)",
+    ]
+    assert reading.warnings == [
+        "not packed, because they are in subfolders: src/layers.py, src/deep/cvae.py; "
+        "move what your modules import into mine/ itself"
+    ]
+    assert not [name for name in reading.files if "cvae" in name or "layers" in name]
+
+
+def test_an_answer_that_is_too_long_is_a_warning(mine: Path, given: handed_out.HandedOut) -> None:
+    (mine / "vae.ipynb").write_bytes(notebook(HEAD, "word " * 151, END))
+    reading = submit.read(mine, RUBRIC, given)
+    assert reading.problems == []
+    assert reading.warnings == ["vae.ipynb, 1-3w: 151 words, 1 more than the 150 allowed; shorten it"]
+
+
+def test_each_answer_that_is_empty_or_cannot_be_found_prevents_packing(
+    mine: Path, given: handed_out.HandedOut
+) -> None:
+    (mine / "vae.ipynb").write_bytes(notebook("A note of mine.", HEAD, "_Write your answer here._", END))
+    (mine / "gan.ipynb").write_bytes(notebook("This text belongs to no question.", END))
+    reading = submit.read(mine, RUBRIC, given)
+    assert reading.problems == [
+        "vae.ipynb, 1-3w: there is no answer yet",
+        "gan.ipynb, 2-2w: its line <!-- question 2-2w --> is missing; put it back above the prompt",
+    ]
+    refusal = submit.report(reading, None, partial=False)[-1]
+    assert refusal.startswith("Nothing was packed: fix the 2 problems above") and "--partial" in refusal
+
+
+def test_an_untouched_notebook_is_reported_once(mine: Path, given: handed_out.HandedOut) -> None:
     (mine / "vae.ipynb").write_bytes(STUBS["vae.ipynb"])
     (line,) = submit.read(mine, RUBRIC, given).problems
     assert line.startswith("vae.ipynb is untouched")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.model.assignment import assignment
-from autograder.model.rubric import Rubric
+from autograder.model.rubric import Question, Rubric
 from autograder.submissions import intake, written
+from autograder.submissions.files import in_folder
 from autograder.submissions.handed_out import HandedOut, handed_out
 from autograder.support.archive import write_zip
 
 TOP = "submission"
+NAMED = 5  # files in subfolders that the note about them names
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Reading:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     answers: dict[str, written.Answer] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The folder's name for messages, of "." too."""
+        return f"{self.folder.name or self.folder.resolve().name}/"
 
 
 @dataclass(frozen=True)
@@ -58,31 +65,57 @@ def read(folder: Path, rubric: Rubric | None = None, given: HandedOut | None = N
         )
     submission = intake.read(folder, rubric, depth=1)
     reading = Reading(folder, dict(submission.files), warnings=list(submission.notes))
+    below = _in_subfolders(folder)
     for name in names:
-        _look_at_module(reading, name, given)
-    for name in rubric.notebooks:
-        _look_at_notebook(reading, name, given)
+        _look_at_module(reading, name, given, below)
+    legible = [name for name in rubric.notebooks if _look_at_notebook(reading, name, given, below)]
     for question in rubric.written:
-        if answer := reading.answers.get(question.id):
-            holder = given.homes.get(question.id, "")
-            if answer.words:
-                reading.warnings.extend(answer.remarks(question.words))
-            # Of an untouched notebook, one line is enough.
-            elif not given.untouched(holder, reading.files.get(holder, b"")):
-                reading.problems.extend(answer.remarks(question.words))
-        elif (home := given.homes.get(question.id)) and home in reading.files:
-            mark = f"<!-- question {question.id} -->"
-            reading.warnings.append(
-                f"{question.id}: its line {mark} is missing from {home}; put it back above the prompt"
-            )
+        _look_at_answer(reading, question, given, legible)
+    if modules := [place for place in below if place.endswith(".py")]:
+        more = f" and {len(modules) - NAMED} more" if len(modules) > NAMED else ""
+        reading.warnings.append(
+            f"not packed, because they are in subfolders: {', '.join(modules[:NAMED])}{more}; "
+            f"move what your modules import into {reading.where} itself"
+        )
     return reading
 
 
-def _look_at_module(reading: Reading, name: str, given: HandedOut) -> None:
+def _in_subfolders(folder: Path) -> list[str]:
+    """The paths from `folder` of the Python files and notebooks in its subfolders, which are not packed."""
+    skipped: list[str] = []  # what cannot be opened would not be packed either
+    found = in_folder(folder, skipped, wanted=lambda name: name.endswith((".py", ".ipynb")))
+    return [str(entry.path) for entry in found if len(entry.path.parts) > 1]
+
+
+def _missing(reading: Reading, name: str, below: Sequence[str]) -> str:
+    """That a file is missing, and where in a subfolder it is. below: the files in subfolders."""
+    there = next((place for place in below if place.rpartition("/")[2] == name), "")
+    move = f"; move {there} into it" if there else ""
+    return f"{name} is missing from {reading.where}{move}"
+
+
+def _look_at_answer(reading: Reading, question: Question, given: HandedOut, legible: Sequence[str]) -> None:
+    home = given.homes.get(question.id, "")
+    answer = reading.answers.get(question.id)
+    if answer is not None:
+        remarks = [f"{home}, {remark}" if home else remark for remark in answer.remarks(question.words)]
+        if answer.words:
+            reading.warnings.extend(remarks)
+        # Of an untouched notebook, one line is enough.
+        elif not given.untouched(home, reading.files.get(home, b"")):
+            reading.problems.extend(remarks)
+    elif home in legible:
+        # Its answer, if there is one, would not be on the page that is graded.
+        reading.problems.append(
+            f"{home}, {question.id}: its line <!-- question {question.id} --> is missing; put it back above the prompt"
+        )
+
+
+def _look_at_module(reading: Reading, name: str, given: HandedOut, below: Sequence[str]) -> None:
     data = reading.files.get(name)
     if data is None:
         if not (reading.folder / name).is_file():  # otherwise intake has reported why it was left out
-            reading.problems.append(f"{name} is missing from {reading.folder.name}/")
+            reading.problems.append(_missing(reading, name, below))
         else:
             reading.problems.append(f"{name} cannot be packed (see the notes)")
     elif given.untouched(name, data):
@@ -105,13 +138,12 @@ def _not_python(data: bytes) -> str:
     return ""
 
 
-def _look_at_notebook(reading: Reading, name: str, given: HandedOut) -> None:
+def _look_at_notebook(reading: Reading, name: str, given: HandedOut, below: Sequence[str]) -> bool:
+    """Reads a notebook and its answers; False if that is impossible."""
     path = reading.folder / name
     if not path.is_file() or path.is_symlink():
-        reading.problems.append(
-            f"{name} is missing from {reading.folder.name}/ (it holds your written answers)"
-        )
-        return
+        reading.problems.append(f"{_missing(reading, name, below)} (it holds your written answers)")
+        return False
     try:
         if path.stat().st_size > written.MAX_NOTEBOOK:
             raise written.NotebookError(
@@ -122,12 +154,13 @@ def _look_at_notebook(reading: Reading, name: str, given: HandedOut) -> None:
         reading.answers.update(written.answers_in(data, name, given.prompts))
     except OSError as error:
         reading.problems.append(f"{name} cannot be read ({error.strerror})")
-        return
+        return False
     except written.NotebookError as error:
         reading.problems.append(str(error))
-        return
+        return False
     if given.untouched(name, data):
         reading.problems.append(f"{name} is untouched: it is as it was handed out (have you saved it?)")
+    return True
 
 
 def zip_name() -> str:
