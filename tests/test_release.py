@@ -169,6 +169,20 @@ def test_its_readme_names_only_what_is_there(files: dict[str, bytes], made: rele
             assert done.stdout.rstrip().endswith(command), done.stderr
 
 
+def test_its_readme_begins_with_the_small_install_and_names_every_system(files: dict[str, bytes]) -> None:
+    readme, project = files["README.md"].decode(), tomllib.loads(files["pyproject.toml"].decode())["project"]
+    first, by_hand = re.findall(r"^```\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)[:2]
+    assert first.startswith("make check CPU=1 ")
+    assert "uv pip install --torch-backend cpu -c constraints.txt" in by_hand
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
+    systems = dict(rows)
+    for name in ("Windows", "Linux", "macOS, Apple silicon", "pip in place of uv", "behind a proxy"):
+        assert name in systems
+    (oldest,) = [p.partition(">=")[2] for p in project["dependencies"] if p.startswith("torch>=")]
+    assert f"this assignment needs {oldest}: use Colab" in systems["macOS, Intel"]
+    assert "://" not in readme.replace("http://name:port", "")  # no address of a package index
+
+
 # --- What must not be in it ------------------------------------------------------------------------------
 
 
