@@ -7,13 +7,19 @@ only repeat it, and the background is always white: the pictures can be read in 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures import DescribedFigure
+
 INK = "#202020"
 DATA, NETWORK, RANDOM, LOSS = "#e8eef7", "#dcebdc", "#fbe9c6", "#f3dcdc"
 
 
 def autoencoder() -> Figure:
     """The auto-encoder: image, encoder, code, decoder, reconstruction."""
-    figure, axes = _canvas("The auto-encoder: a picture goes through a bottleneck", 10.6, -0.3, 2.1)
+    words = (
+        "The encoder maps an image x of 784 pixels to a code z of 32 numbers, through layers of 256 and 64; the decoder maps the "
+        "code back to a reconstruction of 784 pixels. The loss measures how far the reconstruction is from x."
+    )
+    figure, axes = _canvas("The auto-encoder: a picture goes through a bottleneck", words, 10.6, -0.3, 2.1)
     _box(axes, 0.0, 1.2, "image x\n784 pixels", DATA)
     _arrow(axes, 1.5, 1.2, 1.9)
     _funnel(axes, 1.9, 1.2, 1.3, 0.45, "encoder\n784 > 256 > 64 > 32")
@@ -34,7 +40,14 @@ def vae(conditional: bool = False) -> Figure:
         if conditional
         else "The VAE: the code is drawn at random"
     )
-    figure, axes = _canvas(name, 12.9, -1.1, 3.6 if conditional else 2.3)
+    words = (
+        "The encoder maps an image x to a mean mu and a log sigma of 32 numbers each. The code z is mu + sigma * eps, with new "
+        "noise eps from N(0, I) each time. The decoder maps z to a reconstruction. The loss is the reconstruction error plus "
+        "beta times the KL divergence of q from N(0, I)."
+    )
+    if conditional:
+        words += " A label c, one-hot, of 10 numbers goes into the encoder and the decoder."
+    figure, axes = _canvas(name, words, 12.9, -1.1, 3.6 if conditional else 2.3)
     y = 1.3
     _box(axes, 0.0, y, "image x\n784 pixels", DATA)
     _arrow(axes, 1.5, y, 1.9)
@@ -69,7 +82,12 @@ def vae(conditional: bool = False) -> Figure:
 
 def gan() -> Figure:
     """The two players of a GAN: a forger and a police officer, and which loss teaches which of them."""
-    figure, axes = _canvas("The GAN: two players, two losses", 12.3, -0.7, 3.4)
+    described = (
+        "The generator, the forger, maps noise z of 64 numbers to fake images of 3 x 32 x 32. The discriminator, the police, sees "
+        "real and fake images and returns a logit: real or fake? In the discriminator's loss, real is 1 and fake is 0. In the "
+        "generator's loss, fake should be 1; its gradient goes back through the discriminator."
+    )
+    figure, axes = _canvas("The GAN: two players, two losses", described, 12.3, -0.7, 3.4)
     _box(axes, 0.0, 0.9, "noise z ~ N(0, I)\n64 numbers", RANDOM, width=1.7)
     _arrow(axes, 1.7, 0.9, 2.1)
     _funnel(axes, 2.1, 0.9, 0.5, 1.2, "generator\n(the forger)")
@@ -91,10 +109,11 @@ def gan() -> Figure:
     return figure
 
 
-def _canvas(title: str, width: float, bottom: float, top: float) -> tuple[Figure, Axes]:
-    figure = Figure(
+def _canvas(title: str, words: str, width: float, bottom: float, top: float) -> tuple[DescribedFigure, Axes]:
+    figure = DescribedFigure(
         figsize=(0.85 * width, 0.85 * (top - bottom) + 0.4), layout="constrained", facecolor="white"
     )
+    figure.description = f"{title}. {words}"
     axes = figure.subplots()
     axes.set_axis_off()
     axes.set_xlim(-0.1, width)

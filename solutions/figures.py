@@ -3,16 +3,52 @@
 Every function takes tensors or lists of numbers and returns a matplotlib Figure. None of them opens a window
 or changes matplotlib's global state, so they work in scripts and on machines without a display: save a figure
 with `figure.savefig("x.png")`. In a notebook, run `%matplotlib inline` once; a figure on the last line of a
-cell is then displayed.
+cell is then displayed, and its `description` becomes the image's alternative text, for readers who cannot see it.
+
+A model has the same colour in every figure (`COLOURS`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+
+# Okabe and Ito's palette, whose colours also differ for people who see few of them.
+COLOURS = {
+    "auto-encoder": "#0072B2",
+    "VAE": "#D55E00",
+    "CVAE": "#009E73",
+    "discriminator": "#CC79A7",
+    "generator": "#E69F00",
+}
+# The losses while the discriminator only guesses: whose, its value in nats, and the words for the legend.
+GUESSING = (
+    ("discriminator", 2 * np.log(2), "discriminator that only guesses, 2 log 2"),
+    ("generator", np.log(2), "generator against it, log 2"),
+)
+ORIGINAL = "#56B4E9"  # the frame of an original image
+
+
+class DescribedFigure(Figure):
+    """A figure with a `description` in words."""
+
+    description = ""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        """Adds the description to the image that the notebook draws of the figure."""
+        return {}, {"image/png": {"alt": self.description}}
+
+
+def _figure(width: float, height: float, title: str, description: str) -> DescribedFigure:
+    """An empty figure, in inches. description: what follows the title in the figure's description; "" for nothing."""
+    figure = DescribedFigure(figsize=(width, height), layout="constrained")
+    if title:
+        figure.suptitle(title)
+    figure.description = ". ".join(text for text in (title, description) if text)
+    return figure
 
 
 def _picture(image: Tensor) -> np.ndarray:
@@ -45,10 +81,11 @@ def image_grid(
     """
     columns = max(1, min(columns, len(images)))
     rows = max(1, -(-len(images) // columns))
-    figure = Figure(
-        figsize=(size * columns, (size + (0.2 if captions else 0)) * rows + 0.5), layout="constrained"
-    )
-    figure.suptitle(title)
+    words = f"{len(images)} images, {columns} per row"
+    if captions is not None:
+        words += f", with the captions {', '.join(captions)}"
+    height = (size + (0.2 if captions else 0)) * rows + 0.5
+    figure = _figure(size * columns, height, title, words)
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid[len(images) :]:
         axes.set_axis_off()
@@ -59,31 +96,46 @@ def image_grid(
     return figure
 
 
-def loss_curves(curves: Mapping[str, Sequence[float]], title: str, smoothing: int = 50) -> Figure:
+def loss_curves(
+    curves: Mapping[str, Sequence[float]], title: str, smoothing: int = 50, model: str = "auto-encoder"
+) -> Figure:
     """Losses by iteration, one panel per name.
 
     Args:
         curves: losses by name: what `train_vae` returns, or {"reconstruction": train_autoencoder(...)}.
         title: text above the panels.
         smoothing: the dark line is the mean over this many iterations; the pale line shows every iteration.
+        model: whose losses these are, a name in `COLOURS`.
     """
-    figure = Figure(figsize=(4.5 * max(1, len(curves)), 3.2), layout="constrained")
-    figure.suptitle(title)
+    words = "; ".join(_course(name, values) for name, values in curves.items())
+    figure = _figure(4.5 * max(1, len(curves)), 3.2, title, words)
     panels = figure.subplots(1, max(1, len(curves)), squeeze=False)[0]
     for axes, (name, values) in zip(panels, curves.items(), strict=False):
-        _curve(axes, values, smoothing, color="C0")
+        width = _curve(axes, values, smoothing, COLOURS[model])
         axes.set_title(name)
-        axes.set_xlabel("iteration")
+        axes.set_xlabel(f"iteration (dark: mean over {width})")
         axes.set_ylabel("nats per element")
     return figure
 
 
-def _curve(axes: Axes, values: Sequence[float], smoothing: int, color: str, label: str | None = None) -> None:
-    axes.plot(values, color=color, alpha=0.3, linewidth=0.8)
+def _curve(axes: Axes, values: Sequence[float], smoothing: int, colour: str, label: str | None = None) -> int:
+    """Draw the values pale and their running mean dark; return how many iterations the mean is over."""
+    axes.plot(values, color=colour, alpha=0.3, linewidth=0.8)
     width = max(1, min(smoothing, len(values) // 5))  # less smoothing for short runs
     if len(values):
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
-        axes.plot(np.arange(len(smooth)) + width - 1, smooth, color=color, label=label)
+        # Each mean stands in the middle of its iterations, so that the dark line does not lag behind the pale one.
+        axes.plot(np.arange(len(smooth)) + (width - 1) / 2, smooth, color=colour, label=label)
+    return width
+
+
+def _course(name: str, values: Sequence[float]) -> str:
+    """A curve in words."""
+    return (
+        f"{name}: from {values[0]:.3g} to {values[-1]:.3g} in {len(values)} iterations"
+        if len(values)
+        else name
+    )
 
 
 def reconstructions(originals: Tensor, rebuilt: Tensor, model: str, split: str, count: int = 10) -> Figure:
@@ -110,8 +162,7 @@ def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
         title: text above the rows.
     """
     columns = max(1, *(len(images) for images in rows.values()))
-    figure = Figure(figsize=(0.9 * columns + 1.3, 0.95 * len(rows) + 0.5), layout="constrained")
-    figure.suptitle(title)
+    figure = _figure(0.9 * columns + 1.3, 0.95 * len(rows) + 0.5, title, f"Rows of images: {_listed(rows)}")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for row, (name, images) in zip(grid, rows.items(), strict=True):
         for axes in row[len(images) :]:
@@ -120,6 +171,10 @@ def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
             _show(axes, image)
         _name(row[0], name)
     return figure
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "; ".join(" ".join(name.split()) for name in names)
 
 
 def _name(axes: Axes, name: str) -> None:
@@ -136,10 +191,13 @@ def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], t
         title: text above the rows.
     """
     rebuilt, samples = len(originals), max(len(drawn) for _, drawn in models.values())
-    figure = Figure(
-        figsize=(0.8 * (rebuilt + samples) + 2.6, 0.85 * (len(models) + 1) + 0.7), layout="constrained"
+    words = f"{rebuilt} test images, then a row for each model, its reconstructions on the left and samples on the right"
+    figure = _figure(
+        0.8 * (rebuilt + samples) + 2.6,
+        0.85 * (len(models) + 1) + 0.7,
+        title,
+        f"{words}: {_listed(models)}",
     )
-    figure.suptitle(title)
     widths = [1.0] * rebuilt + [0.4] + [1.0] * samples  # the narrow column separates the two halves
     grid = figure.subplots(len(models) + 1, len(widths), squeeze=False, width_ratios=widths)
     for axes in grid.flatten():
@@ -172,8 +230,10 @@ def interpolations(
     """
     steps = max(len(images) for images in strips.values())
     extra = 1 if ends else 0
-    figure = Figure(figsize=(0.8 * (steps + 2 * extra) + 1.2, 0.9 * len(strips) + 0.6), layout="constrained")
-    figure.suptitle(title)
+    words = f"Strips of images from one end to the other{', between the two originals' if ends else ''}"
+    figure = _figure(
+        0.8 * (steps + 2 * extra) + 1.2, 0.9 * len(strips) + 0.6, title, f"{words}: {_listed(strips)}"
+    )
     grid = figure.subplots(len(strips), steps + 2 * extra, squeeze=False)
     for row, (name, images) in zip(grid, strips.items(), strict=True):
         for axes in row[extra + len(images) :]:
@@ -185,7 +245,7 @@ def interpolations(
                 axes.set_axis_on()
                 _show(axes, image)
                 for side in axes.spines.values():  # a coloured frame marks an original image
-                    side.set(color="C1", linewidth=2)
+                    side.set(color=ORIGINAL, linewidth=2)
         _name(row[0], name)
     if ends:
         grid[0, 0].set_title("original", fontsize=9)
@@ -236,17 +296,23 @@ def compared_gan_losses(
         runs: for each run, a name, the discriminator's losses and the generator's losses.
         smoothing: the dark line is the mean over this many iterations.
     """
-    figure = Figure(figsize=(7 if len(runs) == 1 else 5.5 * len(runs), 3.4), layout="constrained")
+    names = ("discriminator", "generator")
+    words = [
+        _course(f"{run}, {name}", values)
+        for run, both in runs.items()
+        for name, values in zip(names, both, strict=True)
+    ]
+    figure = _figure(7 if len(runs) == 1 else 5.5 * len(runs), 3.8, "", "; ".join(words))
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
-    for axes, (name, (dis_loss, gen_loss)) in zip(panels, runs.items(), strict=True):
-        _curve(axes, dis_loss, smoothing, color="C0", label="discriminator")
-        _curve(axes, gen_loss, smoothing, color="C1", label="generator")
-        axes.axhline(2 * np.log(2), color="C0", linestyle="--", linewidth=0.8)
-        axes.axhline(np.log(2), color="C1", linestyle="--", linewidth=0.8)
-        axes.set_title(name)
-        axes.set_xlabel("iteration")
+    for axes, (run, both) in zip(panels, runs.items(), strict=True):
+        for name, values in zip(names, both, strict=True):
+            width = _curve(axes, values, smoothing, COLOURS[name], name)
+        for name, level, label in GUESSING:
+            axes.axhline(level, color=COLOURS[name], linestyle="--", linewidth=1.2, label=label)
+        axes.set_title(run)
+        axes.set_xlabel(f"iteration (dark: mean over {width})")
     panels[0].set_ylabel("nats")
-    panels[0].legend()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -254,7 +320,9 @@ def functions(
     x: Tensor, curves: Mapping[str, Tensor], title: str, x_label: str = "", y_label: str = ""
 ) -> Figure:
     """Functions of one variable in one panel: `x` (n,), and values (n,) for each name."""
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    ends = (f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, values in curves.items())
+    words = f"{y_label} by {x_label}, from {x[0]:.3g} to {x[-1]:.3g}: {'; '.join(ends)}"
+    figure = _figure(6, 3.2, "", f"{title}. {words}")
     axes = figure.subplots()
     for name, values in curves.items():
         axes.plot(x.detach().cpu().numpy(), values.detach().cpu().numpy(), label=name)

@@ -127,6 +127,7 @@ def test_a_diagram_is_dark_on_white_and_nothing_is_cut_off(name: str) -> None:
     diagrams = import_flat(ROOT / "solutions", "diagrams").diagrams
     figure = diagrams.vae(conditional=True) if name == "cvae" else getattr(diagrams, name)()
     assert figure.get_facecolor() == (1, 1, 1, 1)
+    assert len(figure.description) > 100
     figure.canvas.draw()
     frame = figure.bbox
     (axes,) = figure.axes

@@ -388,10 +388,17 @@ def test_the_complete_notebook_runs_from_top_to_bottom(name: str, tmp_path: Path
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     made = list(outputs(cells))
     assert not [output for output in made if output.output_type == "error"]
-    assert sum("image/png" in output.get("data", {}) for output in made) == FIGURES[name]
+    drawn = [output for output in made if "image/png" in output.get("data", {})]
+    assert len(drawn) == FIGURES[name]
+    assert all(len(output.metadata["image/png"]["alt"]) > 20 for output in drawn)
     printed = "".join(output.text for output in made if output.output_type == "stream")
     assert re.search(r"epoch \d+/\d+: 100%", printed), "no progress bar"
     assert "nan" not in printed.split()
+    falls = re.findall(r"-log D\(G\(z\)\): (\S+) before, (\S+) after", printed)
+    assert len(falls) == (2 if name == "gan.ipynb" else 0)
+    assert all(float(after) <= float(before) for before, after in falls), (
+        "rounded so that a fall reads as a rise"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

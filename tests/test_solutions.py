@@ -679,6 +679,7 @@ def test_figures_are_drawn_without_a_screen_or_global_state(
         draw.functions(torch.arange(3.0), {"f": torch.ones(3), "g": torch.zeros(3)}, "two", "x", "y"),
     ]
     for i, figure in enumerate(drawn):
+        assert len(figure.description) > 20
         figure.savefig(tmp_path / f"{i}.png")
         assert (tmp_path / f"{i}.png").stat().st_size > 1000
 
@@ -734,3 +735,76 @@ def test_compared_runs_have_the_same_scale(solutions: SimpleNamespace) -> None:
     left, right = solutions.figures.compared_gan_losses(runs, smoothing=1).axes
     assert left.get_ylim() == right.get_ylim()
     assert [left.get_title(), right.get_title()] == ["without", "with"]
+
+
+def lines(axes: Any, colour: str, style: str = "-") -> list[Any]:
+    return [line for line in axes.lines if (line.get_color(), line.get_linestyle()) == (colour, style)]
+
+
+def test_a_smoothed_curve_stands_where_the_curve_is(solutions: SimpleNamespace) -> None:
+    """A step in the losses is at the same iteration in the running mean: it is centred, and does not lag."""
+    draw = solutions.figures
+    step = [1.0] * 100 + [0.0] * 100
+    (axes,) = draw.loss_curves({"loss": step}, "title", smoothing=20).axes
+    pale, dark = lines(axes, draw.COLOURS["auto-encoder"])
+    assert list(pale.get_ydata()) == step
+    (middle,) = [x for x, y in zip(dark.get_xdata(), dark.get_ydata(), strict=True) if abs(y - 0.5) < 1e-9]
+    assert middle == 99.5
+    assert axes.get_xlabel() == "iteration (dark: mean over 20)"
+
+
+def test_every_model_has_its_own_colour_in_all_curves(solutions: SimpleNamespace) -> None:
+    draw, values = solutions.figures, [2.0, 1.0, 1.0]
+    assert len({*draw.COLOURS.values(), draw.ORIGINAL}) == len(draw.COLOURS) + 1
+    for model in ("auto-encoder", "VAE", "CVAE"):
+        panels = draw.loss_curves({"rec_loss": values, "kl_loss": values}, "title", model=model).axes
+        assert {line.get_color() for axes in panels for line in axes.lines} == {draw.COLOURS[model]}
+    for figure in (
+        draw.gan_losses(values, values),
+        draw.compared_gan_losses({"a": (values, values), "b": (values, values)}),
+    ):
+        for axes in figure.axes:
+            for name in ("discriminator", "generator"):
+                assert [line.get_label() for line in lines(axes, draw.COLOURS[name])][1] == name
+
+
+def test_the_dashed_lines_of_the_gan_losses_have_a_legend_and_their_values(
+    solutions: SimpleNamespace,
+) -> None:
+    draw = solutions.figures
+    figure = draw.compared_gan_losses({"a": ([1.0, 0.5], [2.0, 2.5]), "b": ([1.0, 0.5], [2.0, 2.5])})
+    (legend,) = figure.legends
+    shown = {
+        text.get_text(): line.get_linestyle()
+        for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+    }
+    dashed = {text for text, style in shown.items() if style == "--"}
+    assert {"discriminator", "generator"} == set(shown) - dashed
+    for axes in figure.axes:
+        levels = {
+            line.get_label(): float(line.get_ydata()[0])
+            for line in axes.lines
+            if line.get_linestyle() == "--"
+        }
+        assert set(levels) == dashed
+        (own,) = [value for label, value in levels.items() if "discriminator" in label]
+        (against,) = [value for label, value in levels.items() if "generator" in label]
+        # What cross-entropy gives for a logit of 0, once for each kind of image.
+        guess = torch.nn.functional.binary_cross_entropy_with_logits(torch.zeros(1), torch.ones(1)).item()
+        assert (own, against) == (pytest.approx(2 * guess), pytest.approx(guess))
+
+
+def test_axes_of_curves_have_labels_with_units(solutions: SimpleNamespace) -> None:
+    draw = solutions.figures
+    for figure in (draw.loss_curves({"kl_loss": [1.0, 2.0]}, "t"), draw.gan_losses([1.0, 0.5], [2.0, 2.5])):
+        (axes,) = figure.axes
+        assert axes.get_xlabel().startswith("iteration") and axes.get_ylabel().startswith("nats")
+
+
+def test_a_notebook_gets_the_description_of_a_figure_as_alternative_text(solutions: SimpleNamespace) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    draw = solutions.figures
+    figure = draw.loss_curves({"kl_loss": [4.0, 2.0, 0.25]}, "VAE on MNIST", model="VAE")
+    _, metadata = DisplayFormatter().format(figure)
+    assert metadata["image/png"]["alt"] == "VAE on MNIST. kl_loss: from 4 to 0.25 in 3 iterations"

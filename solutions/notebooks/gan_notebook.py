@@ -234,7 +234,7 @@ figures.functions(
     {"saturating: log(1 - D)": saturating, "non-saturating: -log D": non_saturating},
     "Gradient of the generator's loss for one fake",
     x_label="logit of the fake (left: recognised as fake)",
-    y_label="gradient of the loss",
+    y_label="gradient (nats per unit of the logit)",
 )
 
 # %% [markdown]
@@ -599,7 +599,7 @@ for name, model in (("without", dcgan), ("with", spectral)):
 # %%
 loss_before, before = dcgan.actmax(dcgan.tracked_noise[:10], steps=0)
 loss_after, after = dcgan.actmax(dcgan.tracked_noise[:10], steps=ACTMAX_STEPS)
-print(f"-log D(G(z)): {loss_before:.3f} before, {loss_after:.2g} after {ACTMAX_STEPS} steps")
+print(f"-log D(G(z)): {loss_before:.3g} before, {loss_after:.3g} after {ACTMAX_STEPS} steps")
 figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activation maximisation")
 
 # %% [markdown]
@@ -608,11 +608,19 @@ figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activa
 
 # %%
 example._discriminator.load_state_dict(dcgan._discriminator.state_dict())
-theirs_before, before = example.actmax(dcgan.tracked_noise[:10], steps=0)
-theirs_after, after = example.actmax(dcgan.tracked_noise[:10], steps=ACTMAX_STEPS)
-print(f"-log D(G(z)): {theirs_before:.3f} before, {theirs_after:.2g} after {ACTMAX_STEPS} steps")
+theirs_loss_before, theirs_before = example.actmax(dcgan.tracked_noise[:10], steps=0)
+theirs_loss_after, theirs_after = example.actmax(dcgan.tracked_noise[:10], steps=ACTMAX_STEPS)
+print(
+    f"-log D(G(z)): {theirs_loss_before:.3g} before, {theirs_loss_after:.3g} after {ACTMAX_STEPS} steps, for the release's"
+)
 figures.image_rows(
-    {"before": before, "after": after}, "The release's generator, your discriminator: activation maximisation"
+    {
+        "yours, before": before,
+        "yours, after": after,
+        "the release's,\nbefore": theirs_before,
+        "the release's,\nafter": theirs_after,
+    },
+    "Activation maximisation: your generator and the release's, your discriminator",
 )
 
 # %% [markdown]

@@ -514,7 +514,7 @@ def on_test_images(model, *labels):
 
 # %%
 without, without_history = train_one(0.0, 5)
-figures.loss_curves(without_history, f"VAE on {DATA}, beta 0")
+figures.loss_curves(without_history, f"VAE on {DATA}, beta 0", model="VAE")
 
 # %%
 final = {name.removesuffix("_loss"): mean_of_last(losses) for name, losses in without_history.items()}
@@ -539,7 +539,7 @@ figures.image_rows(rows, f"VAE, beta 0, {DATA}: test images and their reconstruc
 
 # %%
 strong, strong_history = train_one(10.0, 5)
-figures.loss_curves(strong_history, f"VAE on {DATA}, beta 10")
+figures.loss_curves(strong_history, f"VAE on {DATA}, beta 10", model="VAE")
 
 # %%
 final = {name.removesuffix("_loss"): mean_of_last(losses) for name, losses in strong_history.items()}
@@ -622,7 +622,7 @@ if vae.BETA is None:
     raise NotImplementedError("1-6: choose BETA in vae.py, save it, and run this cell again")
 tuned, tuned_history = train_one(float(vae.BETA), 20)
 studied[float(vae.BETA)] = tuned
-figures.loss_curves(tuned_history, f"VAE on {DATA}, beta {vae.BETA:g}")
+figures.loss_curves(tuned_history, f"VAE on {DATA}, beta {vae.BETA:g}", model="VAE")
 
 # %%
 print(" beta     rec, sampled   rec, mean   kl per dimension   -ELBO in nats per image")
@@ -840,7 +840,7 @@ cvae_history = trained(
     f"cvae-{vae.BETA:g}.pt",
     lambda: cvae.train_cvae(conditional, watched, epochs(5), LEARNING_RATE, device=DEVICE),
 )
-figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {vae.BETA:g}")
+figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {vae.BETA:g}", model="CVAE")
 
 # %% [markdown]
 # Compare the numbers with your VAE's. The conditional model needs fewer nats in the code, because the label

@@ -51,15 +51,21 @@ def of_digits(data: Digits, outcomes: Mapping[str, Outcome], device: str, tuned:
     yield "vae-beta-study", figures.beta_study(x[:7], rows, f"VAE on {name}, by beta")
     for beta in (0.0, 10.0):
         curves = studied[beta].trained.curves
-        yield f"vae-losses-beta-{beta:g}", figures.loss_curves(curves, f"VAE on {name}, beta {beta:g}")
+        yield (
+            f"vae-losses-beta-{beta:g}",
+            figures.loss_curves(curves, f"VAE on {name}, beta {beta:g}", model="VAE"),
+        )
     title = f"VAE, beta {tuned:g}, {name}"
-    yield "vae-losses", figures.loss_curves(vae.trained.curves, f"VAE on {name}, beta {tuned:g}")
+    yield "vae-losses", figures.loss_curves(vae.trained.curves, f"VAE on {name}, beta {tuned:g}", model="VAE")
     rebuilt = vae.model.reconstruct(flat(x, device)).cpu()
     yield "vae-reconstructions", figures.reconstructions(x, rebuilt, title, "test")
     yield "vae-samples", figures.image_grid(samples(vae, 40), f"{title}: samples", columns=10)
     yield "interpolations", _interpolations(data, ae, vae, device)
     title = f"CVAE, beta {tuned:g}, {name}"
-    yield "cvae-losses", figures.loss_curves(cvae.trained.curves, f"CVAE on {name}, beta {tuned:g}")
+    yield (
+        "cvae-losses",
+        figures.loss_curves(cvae.trained.curves, f"CVAE on {name}, beta {tuned:g}", model="CVAE"),
+    )
     rebuilt = cvae.model.reconstruct(flat(x, device), labels.to(device)).cpu()
     yield "cvae-reconstructions", figures.reconstructions(x, rebuilt, title, "test")
     many = torch.arange(10).repeat(4)
@@ -128,9 +134,9 @@ def of_photographs(data: Photographs, outcomes: Mapping[str, Outcome], actmax_st
     rows = {t.replace(" ", "\n", 1): _tracked(o)[:10] for t, o in both.items()}
     yield "dcgan-samples-compared", figures.image_rows(rows, f"DCGAN on {name}: the same codes")
     codes = plain.model.tracked_noise[:10]
-    _, before = plain.model.actmax(codes, steps=0)
-    loss, after = plain.model.actmax(codes, steps=actmax_steps)
-    title = f"DCGAN on {name}: activation maximisation, loss {loss:.2g}"
+    loss_before, before = plain.model.actmax(codes, steps=0)
+    loss_after, after = plain.model.actmax(codes, steps=actmax_steps)
+    title = f"DCGAN on {name}: activation maximisation, loss {loss_before:.3g} before, {loss_after:.3g} after"
     yield "dcgan-activation-maximisation", figures.image_rows({"before": before, "after": after}, title)
 
 
@@ -148,5 +154,5 @@ def _lessons() -> Any:
         {"saturating: log(1 - D)": -belief, "non-saturating: -log D": belief - 1},
         "What one fake teaches the generator",
         x_label="logit of the fake (left: recognised as fake)",
-        y_label="gradient of the loss",
+        y_label="gradient (nats per unit of the logit)",
     )
