@@ -337,6 +337,30 @@ def test_the_first_cell_requires_packages_as_the_project_does(name: str) -> None
         assert f'"{requirement}",' in project
 
 
+def test_the_first_cell_installs_what_a_new_machine_lacks_and_nothing_else(tmp_path: Path) -> None:
+    """pip is not run, because it would need a network: the call is printed."""
+    write_release(tmp_path / "release")
+    (tmp_path / "cell.txt").write_text(setup_cell("vae.ipynb"), encoding="utf-8")
+    code = """
+        import importlib.util, subprocess, sys
+        find = importlib.util.find_spec
+        importlib.util.find_spec = lambda name: None if name in ("otter", "rich") else find(name)
+        subprocess.run = lambda command, check: print(command[1:], check)
+        exec(open("../../cell.txt", encoding="utf-8").read())
+    """
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", textwrap.dedent(code)],
+        cwd=tmp_path / "release" / "assignment",
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines() == [
+        "Installing otter-grader>=6.1, rich>=13 ...",
+        "['-m', 'pip', 'install', '--quiet', 'otter-grader>=6.1', 'rich>=13'] True",
+    ], done.stderr
+
+
 # --- The data --------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -442,6 +443,44 @@ def test_a_student_unzips_checks_solves_and_hands_in(tmp_path: Path, made: relea
     assert done.returncode == 0, done.stderr
     grades = json.loads((out / "generative-models-submission.json").read_text(encoding="utf-8"))
     assert {id: q["score"] for id, q in grades["questions"].items()} == {"1-3": 0, "1-7": 1}
+
+
+def test_in_colab_the_notebook_and_the_zip_are_enough_and_a_restart_loses_no_work(
+    tmp_path: Path, made: release.Release
+) -> None:
+    """An empty folder with the two uploads; the first cell; a module is saved; then a new kernel runs the first cells again.
+
+    Nothing is installed, which would need a network: the packages that the first cell asks for are there. No `make` is found.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    desk = tmp_path / "content"
+    desk.mkdir()
+    shutil.copy(made.archive, desk)
+    shutil.copy(made.tree / "assignment" / "vae.ipynb", desk)
+    notebook = nbformat.read(desk / "vae.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    bare = {**CLEAN, "OMP_NUM_THREADS": "1", "PATH": str(Path(sys.executable).parent)}
+    subprocess.run([sys.executable, "-c", code[0].source], cwd=desk, env=bare, check=True, timeout=120)
+    tree = desk / "generative-models"
+    shutil.copyfile(ROOT / "solutions" / "vae.py", tree / "assignment" / "vae.py")
+    last = next(i for i, cell in enumerate(code) if "grader = Grader(" in cell.source)
+    more = """
+        import autograder, autoencoder
+        print(autograder.__file__, autoencoder.__file__)
+        print(grader.check("q1_7"))
+    """
+    added = nbformat.v4.new_code_cell(textwrap.dedent(more))
+    notebook.cells = [*code[: last + 1], added]
+    resources = {"metadata": {"path": str(desk)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute(env=bare)
+    places, checked = "".join(output.text for output in added.outputs).split("\n", 1)
+    assert places.split() == [
+        str(tree / "autograder" / "__init__.py"),
+        str(tree / "assignment" / "autoencoder.py"),
+    ]
+    assert "1 of 1 public check passed" in checked
 
 
 def _public_checks() -> set[str]:
