@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from autograder.build.contents import assignment_files, engine_files, home
@@ -72,7 +73,7 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
     if not chosen.is_file():
         raise ValueError(f"{chosen}: there is no such file")
     settings.read(chosen)
-    files = _otters()
+    files = dict(otters_part(assignment().folder))
     for name in EXECUTABLE:
         files[name] = (OWN / name).read_bytes()
     files[settings.FILE] = chosen.read_bytes()
@@ -101,8 +102,12 @@ def test_files() -> dict[str, str]:
     return texts
 
 
-def _otters() -> dict[str, bytes]:
-    """What `otter generate` makes from our test files and plugin, without its own scripts and conda environment."""
+@cache
+def otters_part(folder: Path) -> dict[str, bytes]:
+    """What `otter generate` makes from our test files and plugin, without its own scripts and conda environment.
+
+    folder: the assignment's. It takes seconds, and a process makes it once.
+    """
     config = {
         "plugins": [PLUGIN],
         "pdf": False,
@@ -112,12 +117,12 @@ def _otters() -> dict[str, bytes]:
         "logo": False,
     }
     with tempfile.TemporaryDirectory(prefix="otter-") as name:
-        folder = Path(name)
-        (folder / "tests").mkdir()
+        work = Path(name)
+        (work / "tests").mkdir()
         for file, text in test_files().items():
-            (folder / "tests" / file).write_text(text, encoding="utf-8")
-        (folder / "otter_config.json").write_text(json.dumps(config))
-        (folder / NOTEBOOK).write_text(json.dumps(notebook("verdicts = None"), indent=1) + "\n")
+            (work / "tests" / file).write_text(text, encoding="utf-8")
+        (work / "otter_config.json").write_text(json.dumps(config))
+        (work / NOTEBOOK).write_text(json.dumps(notebook("verdicts = None"), indent=1) + "\n")
         options = [
             "-t",
             "tests",
@@ -130,16 +135,16 @@ def _otters() -> dict[str, bytes]:
         ]
         done = subprocess.run(
             [sys.executable, "-m", "otter", "generate", *options, NOTEBOOK],
-            cwd=folder,
+            cwd=work,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
         )
-        if done.returncode or not (folder / NAME).is_file():
+        if done.returncode or not (work / NAME).is_file():
             said = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"otter generate failed: {said}")
-        with zipfile.ZipFile(folder / NAME) as archive:
+        with zipfile.ZipFile(work / NAME) as archive:
             return {n: archive.read(n) for n in archive.namelist() if n.startswith(OTTERS)}
 
 

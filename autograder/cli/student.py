@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -48,8 +47,7 @@ def check(
 
     Exit status: 0 when all public checks passed, 1 while one fails, 2 when PATH cannot be used.
     """
-    # Students run their own code here; better isolation would only cost time.
-    isolation = isolation or os.environ.get("AUTOGRADER_ISOLATION") or "process"
+    isolation = isolation or judge.students_isolation()
     judge.warm_up(isolation, device)
     console = Console(soft_wrap=False)
     require_usable(questions, device)
@@ -97,14 +95,7 @@ def _check_once(
     """Checks and prints once; returns the exit status."""
     try:
         with console.status("Checking ..."):
-            result = judge.grade_one(
-                path,
-                visibilities=("public",),
-                questions=questions or None,
-                secret="public",
-                device=device,
-                isolation=isolation,
-            )
+            result = judge.check(path, questions or None, device, isolation)
     except intake.UnusableSubmission as error:
         click.echo(f"autograder: {error}", err=True)
         return UNUSABLE

@@ -1,4 +1,4 @@
-"""The notebook's grader: Otter's `Notebook`, made to grade the module files on disk in a fresh process.
+"""The notebook's grader: Otter's `Notebook`, made to grade the module files on disk in a process of its own.
 
 Otter itself runs checks in the notebook's own process, on what happens to be in its memory, from a folder of tests, and
 pickles a log of it. Here the same public checks run as in `make check`; the files on disk count, so every edit counts at
@@ -8,11 +8,7 @@ no front end: JupyterLab, VS Code, Colab and the classic notebook show the same.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ from otter.nbmeta_config import NBMetadataConfig
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Question
 from autograder.model.verdicts import Result
+from autograder.notebook.checking import Checker
 from autograder.notebook.results import AllFindings, CheckedQuestion, Finding, NotChecked, WrittenQuestion
 from autograder.submissions import pack as submit
 from autograder.submissions import written
@@ -31,7 +28,7 @@ from autograder.submissions.handed_out import handed_out
 from autograder.submissions.intake import UnusableSubmission
 from autograder.support.markup import for_html
 
-ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
+CHECKER = Checker()
 
 
 class Grader(otter.Notebook):
@@ -84,14 +81,14 @@ class Grader(otter.Notebook):
             )
         if not known.auto:
             return self._written(known)
-        result = self._graded([known.id])
+        result = CHECKER.check(self.folder, [known.id])
         if isinstance(result, str):
             return NotChecked(name_of(known), str(self.folder), result)
         return self._checked(known, result)
 
     def check_all(self) -> AllFindings:
         """Checks all questions, and counts the words of the written answers in this notebook."""
-        result = self._graded([])
+        result = CHECKER.check(self.folder, [])
         if isinstance(result, str):
             return AllFindings([NotChecked("all", str(self.folder), result)])
         homes, own = handed_out().homes, Path(self._notebook).name if self._notebook else None
@@ -152,41 +149,6 @@ class Grader(otter.Notebook):
         printed = result.printed.get(question.id, "")
         verdicts = result.of(question.id)
         return CheckedQuestion(name_of(question), str(self.folder), question, verdicts, result.notes, printed)
-
-    def _graded(self, questions: list[str]) -> Result | str:
-        """The result of `python -m autograder check` in its own process, or one line that says why there is none."""
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            target = Path(folder, "result.json")
-            command = [
-                sys.executable,
-                "-m",
-                "autograder",
-                "check",
-                str(self.folder.resolve()),
-                "--json",
-                str(target),
-            ]
-            for id in questions:
-                command += ["-q", id]
-            # From the package's own folder: a student's random.py in the working directory must not shadow a module.
-            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-            )
-            try:
-                return Result.from_json(json.loads(target.read_text(encoding="utf-8")))
-            except (OSError, ValueError):
-                lines = done.stderr.strip().splitlines() or [
-                    f"the check ended with status {done.returncode} and no result"
-                ]
-                return lines[-1].removeprefix("autograder: ")
 
     def _answers(self) -> dict[str, written.Answer] | str:
         """The written answers of the saved notebook, or why it cannot be read, in one line."""
