@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -38,19 +39,38 @@ def reconstruct(
 def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
     """Calls `run` with the images as a tensor and, if that raises, as an array: code may take either of them.
 
-    `run` must make a new model, since a call that raises may leave it in any state.
+    Code that has called the generator twice (see `counted`) has been through a step: it takes tensors, and raises for another
+    reason. `run` must make a new model, since a call that raises may leave it in any state.
     """
     try:
         return run(samples.clone())
     except DevicesMixed:
         raise
     except Exception as first:
+        if getattr(first, "generator_calls", 0) > 1:
+            raise
         try:
             return run(samples.numpy().copy())
         except DevicesMixed:
             raise
         except Exception:
             raise first from None
+
+
+@contextmanager
+def counted(calls: Callable[[], int]) -> Iterator[None]:
+    """Notes on an exception how often the generator was called before it."""
+    try:
+        yield
+    except Exception as error:
+        with suppress(AttributeError):
+            error.generator_calls = calls()  # type: ignore[attr-defined]
+        raise
+
+
+def calls_on(tape: Tape) -> int:
+    """How often the generator was called."""
+    return sum(event["event"] == "generator" for event in tape)
 
 
 def prepared(
@@ -77,7 +97,8 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
         network.train(mode)
     before = {name: state(network) for name, network in networks.items()}
     kept = torch.as_tensor(given).clone()
-    returned = model.reconstruct(given)
+    with counted(lambda: calls_on(tape)):
+        returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
     return {
         "returned": [plain(snapshot(value)) for value in pair],
@@ -142,7 +163,8 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
     def search(given: Any, device: torch.device | None) -> None:
         model, tape, _ = prepared(generator, device)
         try:
-            found = model.reconstruct(given)
+            with counted(lambda: calls_on(tape)):
+                found = model.reconstruct(given)
         finally:
             seen.update(codes_on(tape))
         pair = list(found) if isinstance(found, (list, tuple)) else [found]

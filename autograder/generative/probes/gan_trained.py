@@ -14,7 +14,7 @@ from autograder.sandbox.posing import DevicesMixed
 from ..stand_ins.gan import stand_in_reconstruction_loss
 from ..stand_ins.gan_trained import TrainedGenerator
 from .gan import blank_model, plain, put
-from .gan_reconstruct import in_either_form
+from .gan_reconstruct import counted, in_either_form
 from .gan_training import equip
 
 
@@ -45,7 +45,8 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
         equip(model, device=device)
         generator = TrainedGenerator(weights, distinct=count).to(device)
         put(model, _generator=generator, **parts)
-        returned = model.reconstruct(given)
+        with counted(lambda: generator.made.total):
+            returned = model.reconstruct(given)
         results = returned if isinstance(returned, (list, tuple)) else [returned]
         found = [v for v in map(plain, map(kit.snapshot, results)) if _is_images(v)]
         if not found:
