@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder.classroom import collect
-from autograder.classroom.collect import Plan, due_time
+from autograder.classroom.collect import Plan
+from autograder.classroom.deadlines import due_time
 from autograder.classroom.roster import Roster
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.classroom import folder, gradebook
+from autograder.classroom import adjustments, folder, marks, settings
 from autograder.grading.options import course_secret
 from autograder.model.assignment import Assignment
 from autograder.model.rubric import Rubric
@@ -55,7 +55,7 @@ class Change:
 
 
 def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
-    """Copies the earlier run's results, rows and written points into `out`, so that what is not graded again stays.
+    """Copies the earlier run's results, rows, written points and rules into `out`, so that what is not graded again stays.
 
     Nothing in `out` is replaced. Results of another assignment, rubric or course secret are only compared; a line says so.
     Raises OSError when `out` cannot be written.
@@ -63,7 +63,7 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
     held = folder.read(earlier, subject)
     differences = held.manifest.differences(subject, course_secret()) if held.manifest else []
     out.mkdir(parents=True, exist_ok=True)
-    names = [gradebook.WRITTEN]
+    names = [marks.WRITTEN, settings.FILE, settings.EXTENSIONS, adjustments.FILE]
     if not differences and not folder.results_in(out)[0]:
         names += [*(f"{name}.json" for name in held.results), folder.GRADES]
     for name in names:
@@ -76,7 +76,7 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
 
 def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change]:
     """The written points of an earlier run that belong to no row now."""
-    why = f"these written points match no row; they stay in {gradebook.WRITTEN}"
+    why = f"these written points match no row; they stay in {marks.WRITTEN}"
     return [
         Change(key[0] or key[1], id, "written points", points, None, why)
         for key, row in unplaced.items()

@@ -10,9 +10,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from autograder.classroom import gradebook, session
+from autograder.classroom import session
 from autograder.classroom.merge import Merge
 from autograder.classroom.regrade import Change
+from autograder.classroom.rows import PARTLY, Row
 from autograder.classroom.session import ClassOptions, Run
 from autograder.grading.options import DEFAULT_SECRET, course_secret
 from autograder.model.rubric import Rubric
@@ -55,14 +56,14 @@ def print_run(run: Run, options: ClassOptions, rubric: Rubric) -> None:
         )
 
 
-def highlights(rows: Iterable[gradebook.Row]) -> list[str]:
+def highlights(rows: Iterable[Row]) -> list[str]:
     """What an instructor must know about the rows, in a few lines: who submitted nothing, late, or more than once."""
     rows = list(rows)
     lines = []
     for what, some in (
         ("No submission", [r for r in rows if r.entry.work is None]),
         ("Rows of an earlier run, kept", [r for r in rows if r.entry.kept]),
-        ("Partly graded", [r for r in rows if r.status == gradebook.PARTLY]),
+        ("Partly graded", [r for r in rows if r.status == PARTLY]),
         ("Late", [r for r in rows if r.entry.late]),
         ("More than one upload", [r for r in rows if r.entry.earlier]),
         ("Not on the roster", [r for r in rows if not r.entry.listed]),
@@ -101,7 +102,7 @@ def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:
     )
 
 
-def print_merged(rows: Sequence[gradebook.Row], merged: Merge, out: Path, rubric: Rubric) -> None:
+def print_merged(rows: Sequence[Row], merged: Merge, out: Path, rubric: Rubric) -> None:
     """How many written points were merged, and which are still missing."""
     submitted = [row for row in rows if row.entry.work]
     click.echo(
