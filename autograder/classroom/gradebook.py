@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autograder.classroom import formats, tables
@@ -13,6 +14,7 @@ from autograder.classroom.settings import Settings
 from autograder.classroom.tables import as_cell
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
+from autograder.model.verdicts import tidy
 from autograder.submissions.metadata import time_of
 from autograder.support.files import write_atomically
 
@@ -102,7 +104,8 @@ def read(path: Path, rubric: Rubric) -> list[Row]:
         try:
             auto = {q.id: float(facts[q.id]) for q in rubric.auto if facts[q.id]}
             written = {q.id: float(facts[q.id]) for q in rubric.written if facts[q.id]}
-            most, deduction = (float(facts[name] or 0) for name in ("max_score", "late_deduction"))
+            numbers = ("max_score", "late_deduction", "total")
+            most, deduction, total = (float(facts[name] or 0) for name in numbers)
         except ValueError:
             raise tables.TableError(
                 f"{path}: line {number}: points that are not a number; correct them, or move the file away and grade "
@@ -122,7 +125,8 @@ def read(path: Path, rubric: Rubric) -> list[Row]:
             due=time_of(facts["due"]),
         )
         facts_of_run = (facts["isolation"], facts["status"], notes, facts["sha256"])
-        rows.append(Row(entry, auto, most, *facts_of_run, written, deduction))
+        row = Row(entry, auto, most, *facts_of_run, written, deduction)
+        rows.append(replace(row, beyond=tidy(row.total - total) if facts["total"] else 0.0))
     return rows
 
 

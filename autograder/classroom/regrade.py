@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.classroom import adjustments, folder, marks, settings
+from autograder.classroom import adjustments as adjusting
+from autograder.classroom import folder, marks, settings
+from autograder.classroom.adjustments import Adjustments
+from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
 from autograder.model.assignment import Assignment
 from autograder.model.rubric import Rubric
@@ -63,7 +66,7 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
     held = folder.read(earlier, subject)
     differences = held.manifest.differences(subject, course_secret()) if held.manifest else []
     out.mkdir(parents=True, exist_ok=True)
-    names = [marks.WRITTEN, settings.FILE, settings.EXTENSIONS, adjustments.FILE]
+    names = [marks.WRITTEN, settings.FILE, settings.EXTENSIONS, adjusting.FILE]
     if not differences and not folder.results_in(out)[0]:
         names += [*(f"{name}.json" for name in held.results), folder.GRADES]
     for name in names:
@@ -82,6 +85,24 @@ def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change
         for key, row in unplaced.items()
         for id, points in row.items()
     ]
+
+
+def by_rules(earlier: Sequence[Row], rows: Sequence[Row], adjustments: Adjustments) -> list[Change]:
+    """What adjustments made of questions, and totals that differ where more than verdicts and marks counts."""
+    before = {row.key: row for row in earlier} | {row.entry.work: row for row in earlier if row.entry.work}
+    changes: list[Change] = []
+    for row in rows:
+        old = before.get(row.key) or before.get(row.entry.work or "")
+        name = row.entry.work or row.entry.student.shown
+        for made in adjustments.get(row.key, ()):
+            was, is_now = ({**r.auto, **r.written}.get(made.question) if r else None for r in (old, row))
+            why = f"adjusted: {made.shown}{made.reason}"
+            changes.append(Change(name, made.question, "adjustment", was, is_now, why))
+        ruled = row.reasons or row.deduction or (old and (old.deduction or old.beyond))
+        if old and ruled and old.total != row.total:
+            why = " ".join(row.reasons) or "no points off for lateness any more"
+            changes.append(Change(name, "", "total with all that counts", old.total, row.total, why))
+    return changes
 
 
 def compare(earlier: Mapping[str, Result], now: Mapping[str, Result], rubric: Rubric) -> list[Change]:

@@ -16,7 +16,6 @@ from typing import Any
 
 from autograder.classroom import deadlines, tables
 from autograder.classroom.errors import ClassroomError
-from autograder.grading.grader import checks_of
 from autograder.model import counting
 from autograder.model.assignment import Assignment
 from autograder.model.counting import Counting
@@ -113,6 +112,8 @@ def of_run(out: Path, given: Path | None, subject: Assignment) -> Chosen:
         return Chosen()
     settings = read(path, subject.rubric)
     if settings.counting.checks and given is not None:
+        from autograder.grading.grader import checks_of
+
         try:
             counting.known(settings.counting.checks, path, "checks", (v.id for v in checks_of(subject)))
         except ValueError as error:

@@ -192,6 +192,8 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     if not before:
         fail(f"{earlier}: holds no results; give the folder that an earlier run of grade has written")
     fresh = not folder.results_in(out)[0]
+    book = earlier / folder.GRADES
+    rows_before = gradebook.read(book, rubric) if book.is_file() else []
     try:
         for line in comparison.begin(earlier, out, assignment()):
             click.echo(f"autograder: {line}", err=True)
@@ -200,7 +202,11 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     # What is copied is graded again; a regrading that was stopped continues.
     run = session.grade_class(replace(options, force=options.force or fresh), rubric)
     now = {r.submission: r for r in run.everything()}
-    changes = [*comparison.compare(before, now, rubric), *comparison.lost(marks.points_of(run.unplaced))]
+    changes = [
+        *comparison.compare(before, now, rubric),
+        *comparison.by_rules(rows_before, run.rows, run.policy.adjustments),
+        *comparison.lost(marks.points_of(run.unplaced)),
+    ]
     comparison.write(out / "changes.csv", changes)
     if options.verbosity.as_json:
         shown = [{**vars(change), "change": change.difference} for change in changes]
