@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from autograder.cli.main import main
-from autograder.grading import options
+from autograder.grading import batch, options
 from autograder.model.assignment import VARIABLE, assignment
 from tests.classes import pack
 from tests.tiny import SOLUTION, make_assignment
@@ -64,6 +64,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "extensions.csv").write_text("student,extension\n009,2026-03-03\n")
     monkeypatch.setenv(VARIABLE, str(make_assignment(tmp_path).folder))
     monkeypatch.setenv("AUTOGRADER_SECRET", "a secret of the course")
+    monkeypatch.setattr(
+        batch, "default_jobs", lambda: 1
+    )  # a judge takes longer to start than to grade four students
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.chdir(tmp_path)
