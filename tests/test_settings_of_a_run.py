@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.classroom import adjustments, gradebook, roster, settings
+from autograder.classroom import adjustments, deadlines, gradebook, roster, settings
 from autograder.classroom.deadlines import Deadlines
 from autograder.classroom.entries import Entry
 from autograder.classroom.errors import ClassroomError
@@ -212,7 +212,7 @@ def test_an_extension_moves_one_students_due_time(tmp_path: Path) -> None:
     table.write_text("student,extension\nBen Cho,1\nNobody,3\n")
     remarks: list[str] = []
     ana, ben, zoe, eve = people.students
-    dues = Deadlines(DUE, people.extensions, settings.deadlines.read(table)[0]).of(people.students, remarks)
+    dues = Deadlines(DUE, people.extensions, deadlines.read(table)[0]).of(people.students, remarks)
     assert dues == {
         ana: DUE + timedelta(days=2),
         ben: DUE + timedelta(days=1),

@@ -99,8 +99,11 @@ def plan(
     students = [*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)]
     known.match(students)
     deadlines = due if isinstance(due, Deadlines) else Deadlines(due)
-    dues = {s: entry.due for entry, s in known.rows if entry.due}
-    dues |= deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
+    dues = deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
+    for row, person in known.rows:
+        # Without the roster, its extensions are those that the earlier run has found on it.
+        if row.due and (person not in dues or (roster is None and row.due > dues[person])):
+            dues[person] = row.due
     _name(owners, out, dues, made, known)
     if roster:
         _complete(roster, made)
@@ -188,7 +191,8 @@ def _name(
             lines = tuple(one_line(f"{upload.label}: {text}") for text in texts)
             made.works.append(Job(upload.path, other, out / f"{other}.json", lines))
         for student in owner.students:
-            entry = Entry(student, name, others, late, latest.submitted_at, tuple(notes), owner.listed)
+            facts = (latest.submitted_at, tuple(notes), owner.listed)
+            entry = Entry(student, name, others, late, *facts, due=dues.get(student))
             if owner.sure and (twin := entries.get(student)):
                 entry = _second(twin, entry, made)
                 made.entries[made.entries.index(twin)] = entry

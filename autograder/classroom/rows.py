@@ -126,17 +126,22 @@ def recounted(
     ids = {q.id for q in rubric.auto}
     made = []
     for row in rows:
-        auto, kept = row.auto, False
+        auto, most, kept = row.auto, row.max_auto, False
         if results is not None and row.entry.work:
             raw = results.get(row.entry.work)
             kept = raw is None
             if raw is not None:
                 counted = policy.settings.counting.counted(raw)
                 auto = {id: counted.score_of(id) for id, _ in counted.points if id in ids}
+                most = counted.max_score
         elif results is not None:
             auto = dict.fromkeys(row.auto, 0.0)
         marks = counting(written.get(row.key, {}), rubric)
-        made.append(row.having(points_by.points(policy, row.entry, auto, marks, rubric, by_hand, kept)))
+        made.append(
+            replace(row, max_auto=most).having(
+                points_by.points(policy, row.entry, auto, marks, rubric, by_hand, kept)
+            )
+        )
     return made
 
 

@@ -15,7 +15,7 @@ import click
 from autograder.classroom import feedback, folder, gradebook, manifest, marks, reporting, rules, session
 from autograder.classroom import merge as written_points
 from autograder.classroom import regrade as comparison
-from autograder.classroom.rows import recounted
+from autograder.classroom.rows import counted, recounted
 from autograder.classroom.session import ClassOptions, Verbosity
 from autograder.cli import printing
 from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, out_folder, require_usable
@@ -240,7 +240,8 @@ def merge(
 
     GRADES.CSV: a file that a page of `written` has saved, or a filled-in copy of DIR/grades.csv. Only the written questions'
     columns are read; an empty cell changes nothing, so several graders can merge their files together or one after another.
-    Points stay merged when the class is graded again (they are kept in DIR/written.csv).
+    Points stay merged when the class is graded again (they are kept in DIR/written.csv). --adjustments also takes points that are
+    adjusted by hand; no GRADES.CSV is needed then.
 
     Exit status: 0 when all points are merged; 1 when a cell or a row cannot be used, two graders gave the same answer different
     points, or points that are merged already would change (each is named in one line, and nothing is changed); 2 when a file is
@@ -267,8 +268,7 @@ def merge(
         sys.exit(1)
     points = marks.points_of(merged.marks)
     rows = recounted(rows, rubric, points, policy, results)
-    counting = policy.settings.counting
-    pages = (marks.on_pages(merged.marks, rows, rubric), counting)
+    pages = (marks.on_pages(merged.marks, rows, rubric), policy.settings.counting)
     lines = reporting.on_pages(policy, rows, results, rubric)
     try:
         marks.store(out, {**merged.marks, **left}, rubric)
@@ -279,7 +279,7 @@ def merge(
     except OSError as error:
         fail(f"{out}: cannot be written ({error.strerror})")
     if not quiet:
-        printing.print_merged(rows, merged, out, rubric)
+        printing.print_merged(rows, merged, out, counted(rows, rubric, policy.settings))
 
 
 @click.command()

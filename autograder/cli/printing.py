@@ -16,7 +16,7 @@ from autograder.classroom.regrade import Change
 from autograder.classroom.rows import PARTLY, Row
 from autograder.classroom.session import ClassOptions, Run
 from autograder.grading.options import DEFAULT_SECRET, course_secret
-from autograder.model.rubric import Rubric
+from autograder.model.rubric import Question, Rubric
 from autograder.reports.terminal import print_grades
 
 MAX_SHOWN = 40  # rows of changes in the terminal; changes.csv has them all
@@ -102,13 +102,13 @@ def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:
     )
 
 
-def print_merged(rows: Sequence[Row], merged: Merge, out: Path, rubric: Rubric) -> None:
-    """How many written points were merged, and which are still missing."""
+def print_merged(rows: Sequence[Row], merged: Merge, out: Path, written: Sequence[Question]) -> None:
+    """How many written points were merged, and which are still missing of the written questions that count."""
     submitted = [row for row in rows if row.entry.work]
     click.echo(
         f"{merged.changed} points or comments are new or changed; {merged.absent} of {len(rows)} rows are in none of the files."
     )
-    for question in rubric.written:
+    for question in written:
         missing = sum(question.id not in row.written for row in submitted)
         if missing:
             click.echo(f"{question.id}: {missing} of {len(submitted)} submissions have no points yet.")
