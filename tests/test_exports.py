@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from datetime import datetime, timezone
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder.classroom import collect
-from autograder.classroom.collect import Plan, due_time
+from autograder.classroom.collect import Entry, Plan
+from autograder.classroom.deadlines import Deadlines, due_time
 from autograder.classroom.roster import Roster
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
@@ -32,9 +34,14 @@ def find(path: Path, rubric: Rubric) -> Found:
     return exports.find(path, rubric, TempStore(path.parent / ".uploads"))
 
 
-def plan(*paths: Path, roster: Roster | None = None, due: datetime | None = None) -> Plan:
+def plan(
+    *paths: Path,
+    roster: Roster | None = None,
+    due: datetime | Deadlines | None = None,
+    earlier: Sequence[Entry] = (),
+) -> Plan:
     out = paths[0].parent / "out"
-    return collect.plan(paths, out, assignment().rubric, TempStore(out / ".uploads"), roster, due)
+    return collect.plan(paths, out, assignment().rubric, TempStore(out / ".uploads"), roster, due, earlier)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -346,6 +353,18 @@ def test_a_student_with_an_own_and_a_group_upload_has_one_row_and_the_later_uplo
     made = plan(write(tmp_path / "e", files))
     (ben,) = [e for e in made.entries if e.student.name == "Ben Bo"]
     assert (ben.work, ben.earlier) == ("Ben Bo and Cleo Cruz", ("Ben Bo",))
+
+
+def test_an_extension_stays_when_a_later_run_has_no_roster_and_no_due_time(tmp_path: Path) -> None:
+    path, due = write(tmp_path / "e", gradescope()), due_time("2026-03-01T00:00Z")
+    people = Roster((Student("Ana Müller", "007", "ana@example.edu"),))
+    extended = Deadlines(due, {people.students[0]: "2 days"})
+    first = plan(path, roster=people, due=extended).entries
+    for again in (plan(path, due=due, earlier=first), plan(path, earlier=first)):
+        (ana,) = [e for e in again.entries if e.student.id == "007"]
+        (ben,) = [e for e in again.entries if e.student.id == "008"]
+        assert (ana.due, ana.late) == (due + timedelta(days=2), False)
+        assert (ben.due, ben.late, ben.notes) == (due, True, ("handed in late",))
 
 
 def test_due_times_are_read_with_their_time_zone_or_refused() -> None:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from autograder.classroom import gradebook, marks, merge, tables
 from autograder.classroom.collect import Entry
-from autograder.classroom.gradebook import Row
+from autograder.classroom.entries import KEY
+from autograder.classroom.formats import total_of
+from autograder.classroom.rows import NOTHING, Row, rows_of
 from autograder.cli.main import main
 from autograder.model.assignment import assignment
 from autograder.model.student import Student
@@ -43,7 +45,7 @@ ASKED = ("1-6", "1-7")
 
 
 def rows(written: marks.Written | None = None) -> list[Row]:
-    return gradebook.rows_of(ENTRIES, RESULTS, RUBRIC, written, ASKED)
+    return rows_of(ENTRIES, RESULTS, RUBRIC, written, ASKED)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -94,17 +96,17 @@ def test_unfinished_results_and_faults_of_the_grader_give_no_grade() -> None:
     cases = {
         "fault in the grader": replace(faulty, checks=(check,)),
         "not finished": replace(faulty, complete=False),
-        "nothing to grade": replace(faulty, sha256=gradebook.NOTHING),
+        "nothing to grade": replace(faulty, sha256=NOTHING),
         "graded": faulty,
     }
     for status, one in cases.items():
-        (row,) = gradebook.rows_of(ENTRIES[:1], {"Ana Müller": one}, RUBRIC, questions=["1-7"])
+        (row,) = rows_of(ENTRIES[:1], {"Ana Müller": one}, RUBRIC, questions=["1-7"])
         assert row.status == status
-        assert (gradebook.total_of(row, ()) == "") == (status in ("fault in the grader", "not finished"))
-    (row,) = gradebook.rows_of(ENTRIES[:1], {"Ana Müller": faulty}, RUBRIC, questions=ASKED)
-    assert row.status == "partly graded" and gradebook.total_of(row, ()) == ""
-    (row,) = gradebook.rows_of(ENTRIES[:1], {}, RUBRIC)
-    assert row.status == "not graded yet" and gradebook.total_of(row, ()) == ""
+        assert (total_of(row, ()) == "") == (status in ("fault in the grader", "not finished"))
+    (row,) = rows_of(ENTRIES[:1], {"Ana Müller": faulty}, RUBRIC, questions=ASKED)
+    assert row.status == "partly graded" and total_of(row, ()) == ""
+    (row,) = rows_of(ENTRIES[:1], {}, RUBRIC)
+    assert row.status == "not graded yet" and total_of(row, ()) == ""
 
 
 def test_canvas_gets_the_columns_that_its_importer_requires(out: Path) -> None:
@@ -178,7 +180,7 @@ def test_merged_points_stay_after_another_merge_and_another_run(out: Path) -> No
             "is already in line 2",
         ),
         (
-            {"Ana Müller": dict.fromkeys(gradebook.KEY, "")},
+            {"Ana Müller": dict.fromkeys(KEY, "")},
             "line 2: no name is not a row",
         ),
     ],
@@ -225,7 +227,7 @@ def test_hostile_names_become_no_formulas_and_keep_their_points(
     out = tmp_path_factory.mktemp("grades")
     entries = [Entry(Student(*facts), f"s{i}", notes=(facts[0],)) for i, facts in enumerate(people)]
     results = {f"s{i}": result(f"s{i}", q1_7=1) for i in range(len(people))}
-    made = gradebook.rows_of(entries, results, RUBRIC)
+    made = rows_of(entries, results, RUBRIC)
     gradebook.write_all(out, made, RUBRIC)
     for path in out.glob("*.csv"):
         for row in csv.reader(path.open(encoding="utf-8", newline="")):

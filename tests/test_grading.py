@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder.classroom import gradebook
 from autograder.classroom.collect import Entry
+from autograder.classroom.rows import rows_of
 from autograder.grading.grader import JudgeOptions, grade
 from autograder.grading.sandboxed import SandboxedSubmission
 from autograder.judging.outcome import NoAnswer
@@ -364,7 +364,7 @@ def test_an_exception_that_quotes_the_grader_is_an_ordinary_failure(graded: Grad
         assert [line for line in lines if line.startswith("Seen: the code raised RuntimeError: This check")]
         assert not [line for line in lines if line.startswith(("Try:", "This looks like:"))]
     entries = [Entry(Student("Ana"), result.submission)]
-    (row,) = gradebook.rows_of(entries, {result.submission: result}, graded.assignment.rubric)
+    (row,) = rows_of(entries, {result.submission: result}, graded.assignment.rubric)
     assert (row.status, row.score) == ("graded", 2)
 
 

@@ -187,15 +187,40 @@ def test_looks_at_hidden_checks_are_limited(host: Path, earlier: int, visibility
         ('otter = "yes"', "true or false"),
         ("visible = true", "there is no setting 'visible'"),
         ("hidden =", "cannot be read"),
+        (
+            '[visibility]\n"9-9" = "hidden"',
+            "visibility: there is no '9-9'; it can be a question or a check of 1-1",
+        ),
+        ('[visibility]\n"1-7" = "later"', "visibility: 1-7 is 'later'; it can be hidden, after_due_date"),
+        ('[questions]\n"1-7" = "half"', "questions: 1-7 is 'half'; it can be dropped, given, bonus"),
     ],
 )
 def test_settings_are_read_strictly(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "gradescope.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"gradescope\.toml") as error:
-        settings.read(path)
+        settings.read(path, RUBRIC)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_single_hidden_checks_are_seen_at_another_time_and_count_in_another_way(tmp_path: Path) -> None:
+    path = tmp_path / "gradescope.toml"
+    path.write_text('[visibility]\n"1-1" = "visible"\n[checks]\n"1-1:secret" = "dropped"\n')
+    chosen = settings.read(path, RUBRIC)
+    one = replace(SECRETIVE, id="1-1:secret", question="1-1", score=0, max_score=2)
+    two = replace(one, id="1-1:other", score=1)
+    made = document(
+        chosen.counting.counted(result(one, two)), RUBRIC, "hidden", visibility={"1-1:other": "visible"}
+    )
+    seen = [(t["score"], t["max_score"], t["visibility"]) for t in made["tests"]]
+    assert seen == [(0, 0, "hidden"), (1, 2, "visible")]
+    assert harness.visibility(replace(chosen, hidden="visible"), "visible") == {"1-1": "visible"}
+    assert harness.visibility(replace(chosen, hidden="visible"), "after_published") == {
+        "1-1": "after_published"
+    }
+    with pytest.raises(ValueError, match="checks: there is no check '1-1:secret'; it can be 1-1:other"):
+        settings.require_known(chosen, path, [two])
 
 
 def test_settings_that_cannot_be_read_on_the_host_keep_hidden_checks_hidden(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,14 +15,16 @@ from click.testing import CliRunner
 from autograder.classroom import collect, tables, worksheets
 from autograder.classroom.roster import Roster
 from autograder.cli.main import main
+from autograder.grading import options
 from autograder.grading.judge import read_job
 from autograder.grading.options import GradingOptions
-from autograder.model.assignment import assignment
+from autograder.model.assignment import VARIABLE, assignment
 from autograder.model.student import Student
 from autograder.submissions import names, unpack
 from autograder.submissions.staging import TempStore
 from tests.classes import MODULES, inside, pack, write
 from tests.test_doors import tarred, zipped
+from tests.tiny import SOLUTION, make_assignment
 
 FIRST = ["Ana", "Bo", "Cleo", "Dora", "Émile", "Fatma", "Güneş", "Hana"]
 LAST = ["Arc", "Bauer-Diaz", "da Silva", "O'Neil", "Çelik"]
@@ -151,6 +154,46 @@ def test_a_class_of_forty_is_read_whole_and_matched(tmp_path: Path, layout: str,
     assert len(made.works) == len(made.entries) == 40
     assert all(entry.listed for entry in made.entries)
     assert read(made) == EXPECTED
+
+
+def test_a_class_on_six_platforms_is_graded_once_with_nothing_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every student's upload, of the tiny assignment, comes from one of six platforms, each with its own export."""
+    exports: dict[str, Files] = {}
+    for i, student in enumerate(STUDENTS):
+        layout = ("canvas", "moodle", "blackboard", "brightspace", "github", "gradescope")[i % 6]
+        made, top, more = LAYOUTS[layout]
+        text = {name: text.encode() for name, text in SOLUTION.items()}
+        files = text if i % 4 else {"second.py": b"def quadruple(x):\n    return x\n"}
+        exports.setdefault(top, dict(more)).update(made(i, student, files))
+    paths = [str(pack(tmp_path / f"{top}.zip", inside(top, files))) for top, files in exports.items()]
+    people = [f"{s.name},{s.id},{s.email},{s.login},{s.github}" for s in STUDENTS]
+    listed = write(tmp_path, {"r.csv": "\n".join(["Name,ID,Email,Login,GitHub Username", *people]).encode()})
+    monkeypatch.setenv(VARIABLE, str(make_assignment(tmp_path).folder))
+    assignment.cache_clear()
+    options.grader_digest.cache_clear()
+    try:
+        given = [
+            *paths,
+            "--roster",
+            str(listed / "r.csv"),
+            "-q",
+            "2",
+            "--out",
+            str(tmp_path / "g"),
+            "--no-report",
+        ]
+        for reused in (0, 40):
+            done = CliRunner().invoke(main, ["grade", *given, "--json"])
+            assert done.exit_code == 0, done.output
+            run = json.loads(done.stdout)
+            assert (run["submissions"], run["reused"], run["problems"]) == (40, reused, [])
+            found = [(s["student"], s["id"], s["status"], s["score"]) for s in run["students"]]
+            assert found == [(s.name, s.id, "graded", 2 if i % 4 else 0) for i, s in enumerate(STUDENTS)]
+    finally:
+        assignment.cache_clear()
+        options.grader_digest.cache_clear()
 
 
 @pytest.mark.parametrize("layout", ["moodle", "blackboard", "brightspace", "google"])

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from autograder.classroom.collect import Entry
-from autograder.classroom.gradebook import NOTHING
 from autograder.classroom.identical import identical, identical_work
+from autograder.classroom.rows import NOTHING
 from autograder.cli.main import main
 from autograder.model.assignment import assignment
 from autograder.model.student import Student

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from click.testing import Result as Done
 
 from autograder.classroom import answers as class_answers
-from autograder.classroom import collect, folder, gradebook, marks, roster, session
+from autograder.classroom import collect, entries, folder, gradebook, marks, reporting, roster, session
+from autograder.classroom.rows import rows_of
 from autograder.cli.main import main
 from autograder.model.assignment import assignment
 from autograder.reports.hidden import Teaching
@@ -59,7 +60,7 @@ def graded(source: Path, out: Path, people: Path | None = None, hidden: str = "m
         }
     for name, one in results.items():
         write_result(out / f"{name}.json", one)
-    rows = gradebook.rows_of(plan.entries, results, RUBRIC, marks.points_of(marks.load(out, RUBRIC)))
+    rows = rows_of(plan.entries, results, RUBRIC, marks.points_of(marks.load(out, RUBRIC)))
     gradebook.write_all(out, rows, RUBRIC)
     write_reports(out, list(results.values()), RUBRIC, teaching=Teaching(hidden))  # type: ignore[arg-type]
 
@@ -97,7 +98,7 @@ def copy(out: Path, name: str, cells: dict[str, tuple[str, str]], question: str 
     path = out.parent / name
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([*gradebook.KEY, question, f"{question} comment"])
+        writer.writerow([*entries.KEY, question, f"{question} comment"])
         for row in gradebook.read(out / "grades.csv", RUBRIC):
             if row.key[0] in cells:
                 writer.writerow([*row.key, *cells[row.key[0]]])
@@ -479,7 +480,7 @@ def test_a_run_reports_written_points_and_identical_uploads(out: Path, source: P
     rows = gradebook.read(out / "grades.csv", RUBRIC)
     for path in out.rglob("*.html"):
         path.unlink()
-    assert session._report(
+    assert reporting.write(
         session.Run(out, plan, results, written=marks.load(out, RUBRIC), rows=rows), RUBRIC, "count"
     )
     page = (out / "feedback" / "Ana Müller.html").read_text(encoding="utf-8")
@@ -506,7 +507,7 @@ def test_marks_follow_their_student_and_those_of_a_retired_question_stay(out: Pa
         for row in rows
     ]
     placed, left = marks.match(marks.load(out, RUBRIC), moved)
-    new = gradebook.row_key("Other", moved[0].student)
+    new = entries.row_key("Other", moved[0].student)
     assert set(placed) == {new} and list(left) == [("Left", "Left", "999", "", "")]
     assert (placed[new][Q].points, placed[new][Q].comment, placed[new][Q].source) == (1.5, "Good.", "a.csv")
     # Another merge keeps what counts for nobody, and says so.
@@ -536,7 +537,7 @@ def test_an_older_file_of_points_is_still_read(out: Path) -> None:
     """It has neither comments nor logins."""
     with (out / "written.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([*gradebook.FRONT, Q])
+        writer.writerow([*entries.FRONT, Q])
         row = gradebook.read(out / "grades.csv", RUBRIC)[0]
         writer.writerow([*row.key[:4], "1.5"])
     assert run("merge", copy(out, "b.csv", {"Ben Bo": ("1", "Fine.")}), "--out", out).exit_code == 0

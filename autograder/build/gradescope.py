@@ -72,7 +72,11 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
     chosen = choices or OWN / settings.FILE
     if not chosen.is_file():
         raise ValueError(f"{chosen}: there is no such file")
-    settings.read(chosen)
+    made = settings.read(chosen, assignment().rubric)
+    if made.counting.checks or made.visibility:
+        from autograder.grading.grader import checks_of
+
+        settings.require_known(made, chosen, checks_of(assignment()))
     files = dict(otters_part(assignment().folder))
     for name in EXECUTABLE:
         files[name] = (OWN / name).read_bytes()

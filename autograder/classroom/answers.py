@@ -9,9 +9,9 @@ from pathlib import Path
 
 from autograder.classroom import collect, folder, roster, worksheets
 from autograder.classroom.errors import ClassroomError
-from autograder.classroom.gradebook import Row
 from autograder.classroom.gradebook import read as read_grades
 from autograder.classroom.marks import Mark, Marks
+from autograder.classroom.rows import Row
 from autograder.grading.options import Job
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Question, Rubric

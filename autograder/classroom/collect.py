@@ -2,8 +2,8 @@
 
 The latest upload of a student counts: by the time in the export, else by the numbers in its names (Canvas's attachment and
 version), else by the times of the files, else by the order on the command line. Earlier ones are graded too, under their own
-names, and listed with the one that counts. Lateness is the export's own mark, or the upload's time compared with the due
-time; it never costs points.
+names, and listed with the one that counts. Lateness is the upload's time compared with the student's due time, or else the
+export's own mark.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 from autograder.classroom import worksheets
+from autograder.classroom.deadlines import Deadlines
+from autograder.classroom.entries import LATE
 from autograder.classroom.entries import Entry as Entry
-from autograder.classroom.errors import ClassroomError
 from autograder.classroom.known import Known
 from autograder.classroom.roster import Roster, identified
 from autograder.grading.options import Job
@@ -25,7 +26,6 @@ from autograder.model.student import Student
 from autograder.submissions import exports, intake
 from autograder.submissions.exports import Upload
 from autograder.submissions.files import one_line
-from autograder.submissions.metadata import time_of
 from autograder.submissions.staging import TempStore
 from autograder.support.files import comparable, file_name
 
@@ -57,13 +57,14 @@ def plan(
     rubric: Rubric,
     store: TempStore,
     roster: Roster | None,
-    due: datetime | None,
+    due: datetime | Deadlines | None,
     earlier: Sequence[Entry] = (),
     mapped: Mapping[str, str] | None = None,
 ) -> Plan:
     """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`.
 
-    store: receives what must be unpacked. earlier: the rows that an earlier run has written there, which stay.
+    store: receives what must be unpacked. due: the due time, perhaps with extensions.
+    earlier: the rows that an earlier run has written there, which stay.
     mapped: by file inside the paths, its student; None if the layout shows them.
     """
     made = Plan(remarks=list(roster.remarks) if roster else [])
@@ -95,11 +96,18 @@ def plan(
             made.remarks.append(f"{name}, which the table gives to {student}, is in none of the paths")
     known = Known(earlier)
     owners = [_recognised(owner, known) for owner in _owners(uploads, roster, made)]
-    known.match([*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)])
-    _name(owners, out, due, made, known)
+    students = [*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)]
+    known.match(students)
+    deadlines = due if isinstance(due, Deadlines) else Deadlines(due)
+    dues = deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
+    for row, person in known.rows:
+        # Without the roster, its extensions are those that the earlier run has found on it.
+        if row.due and (person not in dues or (roster is None and row.due > dues[person])):
+            dues[person] = row.due
+    _name(owners, out, dues, made, known)
     if roster:
         _complete(roster, made)
-    made.entries = known.complete(made.entries, roster is not None)
+    made.entries = [e.with_due(dues) for e in known.complete(made.entries, roster is not None)]
     return made
 
 
@@ -149,7 +157,9 @@ def _rank(placed: tuple[int, Upload], timed: bool) -> tuple[float, tuple[int, ..
     return seconds, upload.order, 0.0 if timed or upload.order else upload.modified, place
 
 
-def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan, known: Known) -> None:
+def _name(
+    owners: Sequence[_Owner], out: Path, dues: Mapping[Student, datetime], made: Plan, known: Known
+) -> None:
     """Gives every upload a name for its results and every student an entry."""
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
@@ -167,10 +177,10 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan,
         name = own if own and comparable(own) not in taken else file_name(called, free)
         others = tuple(file_name(f"{called} earlier {i}", free) for i in range(1, len(earlier) + 1))
         taken |= set(map(comparable, (name, *others)))
-        late = _late(latest, due)
+        late = _late(latest, [dues.get(s) for s in owner.students])
         notes = list(latest.notes)
         if late:
-            notes.append("handed in late")
+            notes.append(LATE)
         if earlier:
             shown = ", ".join(_shown(u) for u in earlier[-5:])
             notes.append(f"{len(earlier) + 1} uploads; the latest, {_shown(latest)}, counts; not {shown}")
@@ -181,7 +191,8 @@ def _name(owners: Sequence[_Owner], out: Path, due: datetime | None, made: Plan,
             lines = tuple(one_line(f"{upload.label}: {text}") for text in texts)
             made.works.append(Job(upload.path, other, out / f"{other}.json", lines))
         for student in owner.students:
-            entry = Entry(student, name, others, late, latest.submitted_at, tuple(notes), owner.listed)
+            facts = (latest.submitted_at, tuple(notes), owner.listed)
+            entry = Entry(student, name, others, late, *facts, due=dues.get(student))
             if owner.sure and (twin := entries.get(student)):
                 entry = _second(twin, entry, made)
                 made.entries[made.entries.index(twin)] = entry
@@ -211,35 +222,12 @@ def _complete(roster: Roster, made: Plan) -> None:
     ]
 
 
-def _late(upload: Upload, due: datetime | None) -> bool | None:
-    if upload.late is not None:
-        return upload.late
-    return upload.submitted_at > due if due and upload.submitted_at else None
+def _late(upload: Upload, dues: Sequence[datetime | None]) -> bool | None:
+    """Whether an upload is late for any of its owners."""
+    known = [upload.submitted_at > due for due in dues if due and upload.submitted_at]
+    return any(known) if known else upload.late
 
 
 def _shown(upload: Upload) -> str:
     when = f" ({upload.submitted_at.astimezone():%Y-%m-%d %H:%M})" if upload.submitted_at else ""
     return f"{upload.label}{when}"
-
-
-def due_time(text: str) -> datetime:
-    """A due time from the command line, ISO 8601; without a time zone, this machine's; a date alone means its last second.
-
-    Raises ClassroomError, which says how to write it.
-    """
-    stripped = text.strip()
-    if time_of(stripped) is None:
-        raise ClassroomError(
-            f"{text!r} is not a time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
-        )
-    try:
-        local = datetime.fromisoformat(stripped.replace(" ", "T", 1))
-    except ValueError:
-        local = None
-    if local is not None and local.tzinfo is None:
-        if len(stripped) <= len("2026-03-01"):
-            local += timedelta(days=1, seconds=-1)
-        return local.astimezone(timezone.utc)
-    parsed = time_of(stripped)
-    assert parsed is not None
-    return parsed

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
 from autograder.classroom import folder
 from autograder.model.assignment import assignment
+from autograder.model.counting import Counting
 from autograder.model.feedback import HiddenFeedback, WrittenMark
 from autograder.model.rubric import Rubric
 from autograder.support.files import write_atomically
@@ -17,8 +18,17 @@ _CHOICE = re.compile(r'<meta name="hidden-feedback" content="(\w+)">')
 _HEAD = 4096  # characters of a page within which its choice stands
 
 
-def refresh(out: Path, rubric: Rubric, marks: Mapping[str, Mapping[str, WrittenMark]]) -> list[str]:
-    """Writes the pages in `out` of submissions that have marks again; returns one line for each that cannot be written.
+def refresh(
+    out: Path,
+    rubric: Rubric,
+    marks: Mapping[str, Mapping[str, WrittenMark]],
+    counting: Counting = Counting(),  # noqa: B008 (it is immutable)
+    lines: Mapping[str, Sequence[str]] | None = None,
+    everyone: bool = False,
+) -> list[str]:
+    """Writes the pages in `out` of submissions that have marks or lines again; returns one line for each that cannot be written.
+
+    marks, lines: see `reports.html.write_reports`. everyone: whether all pages are written again.
 
     A page that is not there (`grade --no-report`) is not made.
     """
@@ -34,7 +44,8 @@ def refresh(out: Path, rubric: Rubric, marks: Mapping[str, Mapping[str, WrittenM
     catalogue = {m.id: m for m in all_mistakes(assignment())} if results else {}
     for result, file in zip(results, feedback_files(results), strict=True):
         path = out / FEEDBACK / file
-        if not marks.get(result.submission) or not path.is_file():
+        name = result.submission
+        if not (everyone or marks.get(name) or (lines or {}).get(name)) or not path.is_file():
             continue
         try:
             choice = _CHOICE.search(path.read_text(encoding="utf-8")[:_HEAD])
@@ -44,7 +55,8 @@ def refresh(out: Path, rubric: Rubric, marks: Mapping[str, Mapping[str, WrittenM
                 )
                 continue
             teaching = Teaching(cast(HiddenFeedback, choice[1]), catalogue)
-            write_atomically(path, feedback_page(result, rubric, teaching, marks[result.submission]))
+            own = (marks.get(name, {}), (lines or {}).get(name, ()))
+            write_atomically(path, feedback_page(counting.counted(result), rubric, teaching, *own))
         except (OSError, UnicodeDecodeError) as error:
             remarks.append(
                 f"{path}: cannot be written again ({error}); grade again to show the written points"

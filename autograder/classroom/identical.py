@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from autograder.classroom.collect import Entry
-from autograder.classroom.gradebook import NOTHING
+from autograder.classroom.rows import NOTHING
 from autograder.model.verdicts import Result, is_blank
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.classroom import tables
-from autograder.classroom.entries import Entry
-from autograder.classroom.gradebook import FRONT, KEY, WRITTEN, Row, row_key
+from autograder.classroom.entries import FRONT, KEY, Entry, row_key
 from autograder.classroom.roster import Roster
+from autograder.classroom.rows import Row
 from autograder.model.feedback import WrittenMark
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
@@ -26,6 +26,7 @@ from autograder.model.verdicts import tidy
 from autograder.support.files import cell, write_atomically
 from autograder.support.markup import visible
 
+WRITTEN = "written.csv"
 # Columns besides a question's points: "1-3w comment", and in written.csv "1-3w from".
 COMMENT, SOURCE = "comment", "from"
 MAX_COMMENT = 4000  # characters
@@ -236,7 +237,7 @@ class Reader:
         written, comment = text(self._points), visible(text(self._comments))
         if not written and not comment:
             return None
-        points = _number(written) if written else None
+        points = tables.number(written) if written else None
         if written and (points is None or not 0 <= points <= most):
             limits = f"from 0 to {most:g}" if math.isfinite(most) else "from 0 up"
             self.problems.append(f"{where}, {question}: {written[:40]!r} is not a number {limits}")
@@ -274,11 +275,3 @@ def _same(fact: str, own: str) -> bool:
         return text.lstrip("0") if text.isdigit() else " ".join(text.split()).casefold()
 
     return form(fact) == form(own)
-
-
-def _number(text: str) -> float | None:
-    """A number as spreadsheets write it, with a decimal point or comma; None if it is anything else."""
-    if not re.fullmatch(r"\+?\d{1,6}(?:[.,]\d{0,9})?|[.,]\d{1,9}", text.strip(), re.ASCII):
-        return None
-    value = float(text.strip().replace(",", "."))
-    return tidy(value) if math.isfinite(value) else None

@@ -32,7 +32,7 @@ class Merge:
 def take(
     copies: Sequence[Path], keys: Sequence[Key], before: Marks, rubric: Rubric, change: bool = False
 ) -> Merge:
-    """Reads graders' files together. keys: the `gradebook.row_key` of each row of the run. Raises tables.TableError.
+    """Reads graders' files together. keys: the `entries.row_key` of each row of the run. Raises tables.TableError.
 
     change: whether marks that are merged already may be changed.
     """

@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.classroom import folder, gradebook
+from autograder.classroom import adjustments as adjusting
+from autograder.classroom import folder, marks, settings
+from autograder.classroom.adjustments import Adjustments
+from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
 from autograder.model.assignment import Assignment
 from autograder.model.rubric import Rubric
@@ -55,7 +58,7 @@ class Change:
 
 
 def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
-    """Copies the earlier run's results, rows and written points into `out`, so that what is not graded again stays.
+    """Copies the earlier run's results, rows, written points and rules into `out`, so that what is not graded again stays.
 
     Nothing in `out` is replaced. Results of another assignment, rubric or course secret are only compared; a line says so.
     Raises OSError when `out` cannot be written.
@@ -63,7 +66,7 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
     held = folder.read(earlier, subject)
     differences = held.manifest.differences(subject, course_secret()) if held.manifest else []
     out.mkdir(parents=True, exist_ok=True)
-    names = [gradebook.WRITTEN]
+    names = [marks.WRITTEN, settings.FILE, settings.EXTENSIONS, adjusting.FILE]
     if not differences and not folder.results_in(out)[0]:
         names += [*(f"{name}.json" for name in held.results), folder.GRADES]
     for name in names:
@@ -76,12 +79,30 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
 
 def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change]:
     """The written points of an earlier run that belong to no row now."""
-    why = f"these written points match no row; they stay in {gradebook.WRITTEN}"
+    why = f"these written points match no row; they stay in {marks.WRITTEN}"
     return [
         Change(key[0] or key[1], id, "written points", points, None, why)
         for key, row in unplaced.items()
         for id, points in row.items()
     ]
+
+
+def by_rules(earlier: Sequence[Row], rows: Sequence[Row], adjustments: Adjustments) -> list[Change]:
+    """What adjustments made of questions, and totals that differ where more than verdicts and marks counts."""
+    before = {row.key: row for row in earlier} | {row.entry.work: row for row in earlier if row.entry.work}
+    changes: list[Change] = []
+    for row in rows:
+        old = before.get(row.key) or before.get(row.entry.work or "")
+        name = row.entry.work or row.entry.student.shown
+        for made in adjustments.get(row.key, ()):
+            was, is_now = ({**r.auto, **r.written}.get(made.question) if r else None for r in (old, row))
+            why = f"adjusted: {made.shown}{made.reason}"
+            changes.append(Change(name, made.question, "adjustment", was, is_now, why))
+        ruled = row.reasons or row.deduction or (old and (old.deduction or old.beyond))
+        if old and ruled and old.total != row.total:
+            why = " ".join(row.reasons) or "no points off for lateness any more"
+            changes.append(Change(name, "", "total with all that counts", old.total, row.total, why))
+    return changes
 
 
 def compare(earlier: Mapping[str, Result], now: Mapping[str, Result], rubric: Rubric) -> list[Change]:

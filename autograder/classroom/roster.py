@@ -5,13 +5,13 @@ Header names that are recognised (case, spaces and punctuation do not matter):
 - Canvas's gradebook export: Student ("Last, First"), ID (Canvas's own number), SIS User ID, SIS Login ID, Section, with a row
   "Points Possible" and perhaps "Student, Test", which are not students. (Canvas: `lib/gradebook_importer.rb`.)
 - Moodle's participants: First name, Surname (or Last name), ID number, Email address, Username.
-- GitHub Username, in a column beside any of these.
+- GitHub Username and Extension (days, or a due time), in columns beside any of these.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ COLUMNS = {
     "github": "github githubusername githubaccount githublogin",
     "section": "section sections",
     "role": "role roles",
+    "extension": "extension extensions",
 }
 STAFF = ("instructor", "ta", "reader", "teacher", "grader", "designer", "observer", "teaching assistant")
 
@@ -44,11 +45,12 @@ class Match:
 class Roster:
     """Students in the roster's order, and ways to find one.
 
-    remarks: one line for each problem with a row or the file.
+    remarks: one line for each problem with a row or the file. extensions: as written, for the students that have one.
     """
 
     students: tuple[Student, ...]
     remarks: tuple[str, ...] = ()
+    extensions: Mapping[Student, str] = field(default_factory=dict)
     _by: dict[str, dict[str, list[Student]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -173,12 +175,13 @@ def read(path: Path) -> Roster:
             f"{path}: its first row has no column name that is recognised ({names}); name them Name, ID, Email, Login or Section"
         )
     students: list[Student] = []
+    extensions: dict[Student, str] = {}
     remarks = list(table.remarks)
     keys: dict[tuple[str, str], Student] = {}
     for number, row in zip(table.numbers, table.rows, strict=True):
         # The first nonempty column of a kind counts.
         facts = {key: next((row[p] for p in where if row[p]), "") for key, where in places.items()}
-        role = facts.pop("role", "")
+        role, extension = facts.pop("role", ""), facts.pop("extension", "")
         student = Student(**facts)
         if not student.name:
             student = Student(**{**facts, "name": f"{student.first} {student.last}".strip()})
@@ -200,6 +203,8 @@ def read(path: Path) -> Roster:
                         "neither is matched by it"
                     )
         students.append(student)
+        if extension:
+            extensions[student] = extension
     if not students:
         raise tables.TableError(f"{path}: has no student below its first row")
-    return Roster(tuple(students), tuple(remarks))
+    return Roster(tuple(students), tuple(remarks), extensions)

@@ -27,11 +27,23 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.classroom import collect, folder, gradebook, manifest, marks, roster, worksheets
+from autograder.classroom import (
+    collect,
+    deadlines,
+    folder,
+    gradebook,
+    manifest,
+    marks,
+    reporting,
+    roster,
+    rules,
+    worksheets,
+)
+from autograder.classroom.deadlines import Deadlines
 from autograder.classroom.errors import ClassroomError
-from autograder.classroom.gradebook import NO_SUBMISSION, Row
-from autograder.classroom.identical import identical_work
 from autograder.classroom.known import orphans
+from autograder.classroom.policy import Policy
+from autograder.classroom.rows import Row, rows_of
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job, course_secret
 from autograder.model.assignment import assignment
@@ -65,6 +77,7 @@ class ClassOptions:
     questions: ids of the questions to grade; empty for all.
     roster: a CSV file of the class. mapped: a CSV file of files and their students.
     due: the due time as written. column: the assignment's column in canvas.csv.
+    settings: a settings.toml; adjustments: a CSV file of adjustments; None for those that `out` keeps.
     force: whether submissions that an earlier run finished are graded again, and a folder of another run is used.
     report: whether report.html and the students' pages are written.
     hidden_feedback: what students' pages say of hidden checks; see reports.hidden.
@@ -78,6 +91,8 @@ class ClassOptions:
     roster: Path | None = None
     mapped: Path | None = None
     due: str | None = None
+    settings: Path | None = None
+    adjustments: Path | None = None
     column: str | None = None
     force: bool = False
     cluster: str | None = None
@@ -101,6 +116,7 @@ class Run:
 
     questions: the automatic questions that a grade consists of. done: the names of the submissions that this run has graded, or
     found graded; known: how many of them it found. written: marks by row; unplaced: those that belong to no row.
+    policy: how points come from verdicts and marks.
     """
 
     out: Path
@@ -109,6 +125,7 @@ class Run:
     questions: Sequence[str] = ()
     written: marks.Marks = field(default_factory=dict)
     unplaced: marks.Marks = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
     rows: list[Row] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     known: int = 0
@@ -144,6 +161,7 @@ class Run:
                     "written": dict(row.written),
                     "total": row.total,
                     "late": row.entry.late,
+                    "late_deduction": row.deduction,
                     "duplicates": list(row.entry.earlier),
                     "notes": list(row.notes),
                 }
@@ -155,7 +173,7 @@ class Run:
 def read_due(text: str | None) -> datetime | None:
     """The due time, if one is given. Raises ClassroomError."""
     try:
-        return collect.due_time(text) if text else None
+        return deadlines.due_time(text) if text else None
     except ClassroomError as error:
         raise ClassroomError(f"--due: {error}") from None
 
@@ -169,7 +187,12 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
     results of another assignment, rubric or course secret.
     """
     out, console = options.out, options.verbosity.console()
-    people, until = roster.read(options.roster) if options.roster else None, read_due(options.due)
+    people = roster.read(options.roster) if options.roster else None
+    ruled = rules.of_run(out, assignment(), options.settings, options.adjustments)
+    chosen = ruled.settings.settings
+    until = Deadlines(
+        read_due(options.due) or chosen.late.due, people.extensions if people else {}, chosen.table
+    )
     held = folder.read(out, assignment())
     remarks = [*folder.require_same(out, held, assignment(), options.force), *held.remarks]
     now = manifest.of(
@@ -191,8 +214,9 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         planned.entries += orphans(planned.entries, list(held.results))
         written = marks.load(out, rubric)
         placed, left = marks.match(written, planned.entries)
-        planned.remarks += [*remarks, *marks.remarks(written, left, rubric)]
-        run = Run(out, planned, dict(held.results), now.questions, placed, left)
+        policy, notes = ruled.policy(planned.entries)
+        planned.remarks += [*remarks, *marks.remarks(written, left, rubric), *notes]
+        run = Run(out, planned, dict(held.results), now.questions, placed, left, policy)
         lines = [printable(line) for line in (*run.plan.problems, *run.plan.remarks)]
         if not run.plan.works and not (people and not run.plan.problems):
             raise ClassroomError("; ".join(lines) or "there is nothing to grade")
@@ -202,6 +226,7 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
             out.mkdir(parents=True, exist_ok=True)
             remove_leftovers(out)
             manifest.write(out, now)
+            ruled.keep(out)
         except OSError as error:
             raise ClassroomError(
                 f"{out}: no folder can be created there ({error.strerror}); choose another --out"
@@ -212,8 +237,8 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
             _grade(run, options, console, rubric)
         finally:  # even if the run is stopped, finished results are reported
             if options.report and run.rows:
-                run.reported = _report(run, rubric, options.hidden_feedback)
-        gradebook.write_all(out, run.rows, rubric, options.column)
+                run.reported = reporting.write(run, rubric, options.hidden_feedback)
+        gradebook.write_all(out, run.rows, rubric, options.column, chosen)
         if written != {**placed, **left}:
             marks.store(out, {**placed, **left}, rubric)
         return run
@@ -238,7 +263,7 @@ def _grade(
 
     def book() -> None:
         points = marks.points_of(run.written)
-        run.rows = gradebook.rows_of(run.plan.entries, run.results, rubric, points, run.questions)
+        run.rows = rows_of(run.plan.entries, run.results, rubric, points, run.questions, run.policy)
         gradebook.write_grades(run.out / "grades.csv", run.rows, rubric)
 
     # Closed here, so that Ctrl-C ends the judges too, before anything waits for them.
@@ -260,37 +285,6 @@ def _grade(
     if not works:
         book()
     run.known = sum(before[work.name] == written_at(work) != 0 for work in works)
-
-
-def _report(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
-    """Writes the class report and the students' pages for what is graded so far; prints one line if it cannot."""
-    waiting = [work.name for work in run.plan.works if work.name not in run.done]
-    missing = sum(name not in run.results for name in waiting)
-    stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
-    if missing < len(waiting):
-        stopped += f" {len(waiting) - missing} are as an earlier run left them."
-    absent = [row.entry.student.shown for row in run.rows if row.status == NO_SUBMISSION]
-    try:
-        from autograder.judging.catalogue import all_mistakes
-        from autograder.reports.hidden import Teaching
-        from autograder.reports.html import FEEDBACK, write_reports
-
-        remove_leftovers(run.out / FEEDBACK)
-        when = time.strftime("%Y-%m-%d %H:%M %Z").strip()
-        catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
-        teaching = Teaching(choice, catalogue)
-        note = stopped if waiting else ""
-        alike = identical_work(run.plan.entries, run.results)
-        shown = marks.on_pages(run.written, run.rows, rubric)
-        write_reports(run.out, run.everything(), rubric, when, note, teaching, absent, alike, shown)
-    except ModuleNotFoundError as error:
-        reason = f"the package {error.name} is not installed (`pip install jinja2`)"
-    except OSError as error:
-        reason = f"{error.filename or run.out}: {error.strerror}"
-    else:
-        return True
-    click.echo(f"autograder: no report.html: {reason}; the grades are complete without it", err=True)
-    return False
 
 
 class _Rate(ProgressColumn):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.classroom.errors import ClassroomError
+from autograder.model.verdicts import tidy
 from autograder.support.files import FORMULA_STARTS, cell
 
 MAX_BYTES = 16 << 20
@@ -94,6 +96,14 @@ def bare(field: str) -> str:
 def as_cell(text: str) -> str:
     """A text from outside as one line that no spreadsheet reads as a formula."""
     return cell("".join(c if c.isprintable() else "?" for c in text.strip()))
+
+
+def number(text: str) -> float | None:
+    """A number as spreadsheets write it, with a decimal point or comma; None if it is anything else."""
+    if not re.fullmatch(r"\+?\d{1,6}(?:[.,]\d{0,9})?|[.,]\d{1,9}", text.strip(), re.ASCII):
+        return None
+    value = float(text.strip().replace(",", "."))
+    return tidy(value) if math.isfinite(value) else None
 
 
 def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:

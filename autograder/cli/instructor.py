@@ -12,9 +12,10 @@ from typing import Any, get_args
 
 import click
 
-from autograder.classroom import feedback, folder, gradebook, manifest, marks, session
+from autograder.classroom import feedback, folder, gradebook, manifest, marks, reporting, rules, session
 from autograder.classroom import merge as written_points
 from autograder.classroom import regrade as comparison
+from autograder.classroom.rows import counted, recounted
 from autograder.classroom.session import ClassOptions, Verbosity
 from autograder.cli import printing
 from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, out_folder, require_usable
@@ -27,6 +28,12 @@ COLUMN = click.option(
     "column",
     metavar="NAME",
     help="The assignment's column in canvas.csv, as Canvas names it: 'HW 3 (12345)'.",
+)
+ADJUSTMENTS = click.option(
+    "--adjustments",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV file with the columns student, question, points (or +1, -1), comment, who. DIR keeps it for later runs.",
 )
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 
@@ -61,6 +68,13 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
             metavar="TIME",
             help="The due time (2026-03-01T23:59): later uploads are marked late.",
         ),
+        click.option(
+            "--settings",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A settings.toml: what counts in another way, the late policy. DIR keeps it for later runs.",
+        ),
+        ADJUSTMENTS,
         COLUMN,
         click.option(
             "--force",
@@ -98,6 +112,8 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
         "roster",
         "mapped",
         "due",
+        "settings",
+        "adjustments",
         "column",
         "force",
         "cluster",
@@ -176,6 +192,8 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     if not before:
         fail(f"{earlier}: holds no results; give the folder that an earlier run of grade has written")
     fresh = not folder.results_in(out)[0]
+    book = earlier / folder.GRADES
+    rows_before = gradebook.read(book, rubric) if book.is_file() else []
     try:
         for line in comparison.begin(earlier, out, assignment()):
             click.echo(f"autograder: {line}", err=True)
@@ -184,7 +202,11 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     # What is copied is graded again; a regrading that was stopped continues.
     run = session.grade_class(replace(options, force=options.force or fresh), rubric)
     now = {r.submission: r for r in run.everything()}
-    changes = [*comparison.compare(before, now, rubric), *comparison.lost(marks.points_of(run.unplaced))]
+    changes = [
+        *comparison.compare(before, now, rubric),
+        *comparison.by_rules(rows_before, run.rows, run.policy.adjustments),
+        *comparison.lost(marks.points_of(run.unplaced)),
+    ]
     comparison.write(out / "changes.csv", changes)
     if options.verbosity.as_json:
         shown = [{**vars(change), "change": change.difference} for change in changes]
@@ -196,8 +218,9 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
 
 
 @click.command()
-@click.argument("filled", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="GRADES.CSV...")
+@click.argument("filled", type=click.Path(path_type=Path), nargs=-1, metavar="[GRADES.CSV]...")
 @out_folder("grades", "The folder that `grade` has written.")
+@ADJUSTMENTS
 @COLUMN
 @click.option(
     "--replace",
@@ -205,25 +228,38 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     help="Also take points and comments that differ from those that are merged already.",
 )
 @QUIET
-def merge(filled: tuple[Path, ...], out: Path, column: str | None, replace: bool, quiet: bool) -> None:
+def merge(
+    filled: tuple[Path, ...],
+    out: Path,
+    adjustments: Path | None,
+    column: str | None,
+    replace: bool,
+    quiet: bool,
+) -> None:
     """Takes the points and comments of written questions into DIR's gradebooks and students' pages.
 
     GRADES.CSV: a file that a page of `written` has saved, or a filled-in copy of DIR/grades.csv. Only the written questions'
     columns are read; an empty cell changes nothing, so several graders can merge their files together or one after another.
-    Points stay merged when the class is graded again (they are kept in DIR/written.csv).
+    Points stay merged when the class is graded again (they are kept in DIR/written.csv). --adjustments also takes points that are
+    adjusted by hand; no GRADES.CSV is needed then.
 
     Exit status: 0 when all points are merged; 1 when a cell or a row cannot be used, two graders gave the same answer different
     points, or points that are merged already would change (each is named in one line, and nothing is changed); 2 when a file is
     missing or is not a gradebook.
     """
     rubric = assignment().rubric
+    if not filled and adjustments is None:
+        fail("there is nothing to merge; give a GRADES.CSV, or --adjustments")
+    results, _ = folder.results_in(out)
     made = manifest.read(out)
     if made and (differences := made.differences(assignment())):
         fail(f"{out}: holds results of another run: {'; '.join(differences)}; grade again into another --out")
     rows = gradebook.read(out / "grades.csv", rubric)
     before, left = marks.match(marks.load(out, rubric), [row.entry for row in rows])
     merged = written_points.take(filled, [row.key for row in rows], before, rubric, change=replace)
-    for line in marks.remarks({**before, **left}, left, rubric):
+    ruled = rules.of_run(out, assignment(), adjusted=adjustments)
+    policy, notes = ruled.policy([row.entry for row in rows])
+    for line in [*marks.remarks({**before, **left}, left, rubric), *notes]:
         click.echo(f"autograder: {line}", err=True)
     for line in merged.problems:
         click.echo(f"autograder: {line}", err=True)
@@ -231,16 +267,19 @@ def merge(filled: tuple[Path, ...], out: Path, column: str | None, replace: bool
         click.echo("autograder: nothing is merged; fix these and merge again", err=True)
         sys.exit(1)
     points = marks.points_of(merged.marks)
-    rows = [gradebook.with_written(row, gradebook.counting(points.get(row.key, {}), rubric)) for row in rows]
+    rows = recounted(rows, rubric, points, policy, results)
+    pages = (marks.on_pages(merged.marks, rows, rubric), policy.settings.counting)
+    lines = reporting.on_pages(policy, rows, results, rubric)
     try:
         marks.store(out, {**merged.marks, **left}, rubric)
-        gradebook.write_all(out, rows, rubric, column)
-        for line in feedback.refresh(out, rubric, marks.on_pages(merged.marks, rows, rubric)):
+        ruled.keep(out)
+        gradebook.write_all(out, rows, rubric, column, policy.settings)
+        for line in feedback.refresh(out, rubric, *pages, lines, everyone=adjustments is not None):
             click.echo(f"autograder: {line}", err=True)
     except OSError as error:
         fail(f"{out}: cannot be written ({error.strerror})")
     if not quiet:
-        printing.print_merged(rows, merged, out, rubric)
+        printing.print_merged(rows, merged, out, counted(rows, rubric, policy.settings))
 
 
 @click.command()

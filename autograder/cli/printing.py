@@ -10,12 +10,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from autograder.classroom import gradebook, session
+from autograder.classroom import session
 from autograder.classroom.merge import Merge
 from autograder.classroom.regrade import Change
+from autograder.classroom.rows import PARTLY, Row
 from autograder.classroom.session import ClassOptions, Run
 from autograder.grading.options import DEFAULT_SECRET, course_secret
-from autograder.model.rubric import Rubric
+from autograder.model.rubric import Question, Rubric
 from autograder.reports.terminal import print_grades
 
 MAX_SHOWN = 40  # rows of changes in the terminal; changes.csv has them all
@@ -55,14 +56,14 @@ def print_run(run: Run, options: ClassOptions, rubric: Rubric) -> None:
         )
 
 
-def highlights(rows: Iterable[gradebook.Row]) -> list[str]:
+def highlights(rows: Iterable[Row]) -> list[str]:
     """What an instructor must know about the rows, in a few lines: who submitted nothing, late, or more than once."""
     rows = list(rows)
     lines = []
     for what, some in (
         ("No submission", [r for r in rows if r.entry.work is None]),
         ("Rows of an earlier run, kept", [r for r in rows if r.entry.kept]),
-        ("Partly graded", [r for r in rows if r.status == gradebook.PARTLY]),
+        ("Partly graded", [r for r in rows if r.status == PARTLY]),
         ("Late", [r for r in rows if r.entry.late]),
         ("More than one upload", [r for r in rows if r.entry.earlier]),
         ("Not on the roster", [r for r in rows if not r.entry.listed]),
@@ -101,13 +102,13 @@ def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:
     )
 
 
-def print_merged(rows: Sequence[gradebook.Row], merged: Merge, out: Path, rubric: Rubric) -> None:
-    """How many written points were merged, and which are still missing."""
+def print_merged(rows: Sequence[Row], merged: Merge, out: Path, written: Sequence[Question]) -> None:
+    """How many written points were merged, and which are still missing of the written questions that count."""
     submitted = [row for row in rows if row.entry.work]
     click.echo(
         f"{merged.changed} points or comments are new or changed; {merged.absent} of {len(rows)} rows are in none of the files."
     )
-    for question in rubric.written:
+    for question in written:
         missing = sum(question.id not in row.written for row in submitted)
         if missing:
             click.echo(f"{question.id}: {missing} of {len(submitted)} submissions have no points yet.")

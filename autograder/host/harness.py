@@ -59,13 +59,19 @@ def main(root: Path) -> int:
         note = f"{TIME_OVER if not in_time else ENDED_EARLY}\n\n{note}".strip()
     catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
     teaching = Teaching(choices.hidden_feedback, catalogue)
-    _write(output, document(result, rubric, hidden, note, teaching))
+    note = "\n\n".join(filter(None, (note, *choices.counting.lines(rubric, result.checks, student=True))))
+    seen = visibility(choices, hidden)
+
+    def shown(result: Result) -> Mapping[str, Any]:
+        return document(choices.counting.counted(result), rubric, hidden, note, teaching, seen)
+
+    _write(output, shown(result))
     print(instructors_report(result))
     if choices.otter:
         print(_compare(result, rubric, root / "source"))
         _write(
             output,
-            document(replace(result, seconds=time.monotonic() - began), rubric, hidden, note, teaching),
+            shown(replace(result, seconds=time.monotonic() - began)),
         )
     return 0
 
@@ -84,7 +90,7 @@ def lock_away(root: Path) -> None:
 def _choices(root: Path) -> tuple[chosen.Settings, HiddenVisibility, str]:
     """The settings, when this upload's author sees hidden checks, and a line for the author about that."""
     try:
-        choices = chosen.read(root / "source" / chosen.FILE)
+        choices = chosen.read(root / "source" / chosen.FILE, assignment().rubric)
     except ValueError as error:  # the builder of the zip has read them too, so they were changed afterwards
         print(f"autograder: {error}; hidden checks stay hidden")
         return chosen.Settings(hidden="hidden"), "hidden", ""
@@ -99,6 +105,12 @@ def _choices(root: Path) -> tuple[chosen.Settings, HiddenVisibility, str]:
         "visible",
         f"Hidden checks are shown for {limit} uploads a day; this is number {used + 1} today.",
     )
+
+
+def visibility(choices: chosen.Settings, hidden: HiddenVisibility) -> Mapping[str, HiddenVisibility]:
+    """When single hidden checks are seen; once the day's looks are used up, none of them is visible."""
+    used_up = choices.hidden == "visible" != hidden
+    return {id: hidden if used_up and when == "visible" else when for id, when in choices.visibility.items()}
 
 
 def _metadata(root: Path) -> Mapping[str, Any]:

@@ -30,11 +30,13 @@ def document(
     hidden: HiddenVisibility,
     note: str = "",
     teaching: Teaching = Teaching(),  # noqa: B008 (it is immutable)
+    visibility: Mapping[str, HiddenVisibility] | None = None,
 ) -> dict[str, Any]:
     """The whole of results.json.
 
     hidden: when students see the hidden checks of this submission. teaching: what these say.
     note: further text for the student, in Markdown, or "".
+    visibility: when students see single hidden checks, by check or question.
     """
     return {
         "score": result.score,
@@ -47,7 +49,7 @@ def document(
         "visibility": "visible",
         "stdout_visibility": "hidden",
         "extra_data": {"isolation": result.isolation, "sha256": result.sha256, "complete": result.complete},
-        "tests": tests(result, rubric, hidden, teaching),
+        "tests": tests(result, rubric, hidden, teaching, visibility or {}),
     }
 
 
@@ -65,13 +67,18 @@ def failure(why: str) -> dict[str, Any]:
 
 
 def tests(
-    result: Result, rubric: Rubric, hidden: HiddenVisibility, teaching: Teaching
+    result: Result,
+    rubric: Rubric,
+    hidden: HiddenVisibility,
+    teaching: Teaching,
+    visibility: Mapping[str, HiddenVisibility],
 ) -> list[dict[str, Any]]:
     """One entry for each check, numbered within its question: 1-4.1, 1-4.2, ... (public ones first)."""
     rows: list[dict[str, Any]] = []
     for question in rubric.auto:
         for number, verdict in enumerate(result.of(question.id), 1):
             public = verdict.visibility == "public"
+            own = visibility.get(verdict.id) or visibility.get(question.id)
             rows.append(
                 {
                     "name": f"{question.id} {verdict.title if public else _named(verdict, question, teaching)}",
@@ -83,7 +90,7 @@ def tests(
                     if public and verdict.status != "passed"
                     else words(verdict, teaching),
                     "output_format": "md",
-                    "visibility": "visible" if public else hidden,
+                    "visibility": "visible" if public else own or hidden,
                     "tags": [question.id, question.module, verdict.visibility],
                 }
             )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
 from autograder.host.results import HiddenVisibility
+from autograder.model import counting
+from autograder.model.counting import Counting
 from autograder.model.feedback import HiddenFeedback
+from autograder.model.rubric import Rubric
+from autograder.model.verdicts import Verdict
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +35,8 @@ class Settings:
     hidden_looks_per_day: with hidden = "visible", how many submissions a day show them; 0 means all.
     minutes: the time limit that is set on the host for one submission.
     otter: whether Otter writes its own results too (they are compared with ours).
+    visibility: when students see single hidden checks, by question or check id, where it is not as `hidden` says.
+    counting: the questions and checks that are dropped, given or a bonus.
     """
 
     hidden: HiddenVisibility = "after_published"
@@ -37,6 +44,8 @@ class Settings:
     hidden_feedback: HiddenFeedback = "rubric"
     minutes: float = 10.0
     otter: bool = True
+    visibility: Mapping[str, HiddenVisibility] = field(default_factory=dict)
+    counting: Counting = field(default_factory=Counting)
 
     @property
     def seconds(self) -> float:
@@ -44,7 +53,7 @@ class Settings:
         return max(60.0, self.minutes * 60 - MARGIN)
 
 
-def read(path: Path) -> Settings:
+def read(path: Path, rubric: Rubric) -> Settings:
     """Reads the settings; the defaults if there is no file.
 
     Raises ValueError, naming the file, the entry and what it can be, for anything else.
@@ -55,7 +64,7 @@ def read(path: Path) -> Settings:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from None
-    names = [field.name for field in fields(Settings)]
+    names = [f.name for f in fields(Settings) if f.name != "counting"] + list(counting.TABLES)
     for name in table:
         if name not in names:
             raise ValueError(f"{path}: there is no setting {name!r}; there are {', '.join(names)}")
@@ -76,4 +85,28 @@ def read(path: Path) -> Settings:
         raise ValueError(f"{path}: minutes is {minutes!r}; it can be a number from 2 to 240")
     if type(otter) is not bool:
         raise ValueError(f"{path}: otter is {otter!r}; it can be true or false")
-    return Settings(hidden, looks, told, float(minutes), otter)
+    seen = _visibility(table.get("visibility", {}), path, rubric)
+    return Settings(hidden, looks, told, float(minutes), otter, seen, counting.read(table, path, rubric))
+
+
+def require_known(settings: Settings, path: Path, checks: Iterable[Verdict]) -> None:
+    """Raises ValueError when the settings name a check that is none of these."""
+    ids = [v.id for v in checks]
+    counting.known(settings.counting.checks, path, "checks", ids)
+    counting.known([id for id in settings.visibility if ":" in id], path, "visibility", ids)
+
+
+def _visibility(table: Any, path: Path, rubric: Rubric) -> Mapping[str, HiddenVisibility]:
+    if not isinstance(table, dict):
+        raise ValueError(
+            f'{path}: visibility is no table; write [visibility], and below it lines like "ID" = "visible"'
+        )
+    for id, when in table.items():
+        if id.partition(":")[0] not in (ids := [q.id for q in rubric.auto]):
+            raise ValueError(
+                f"{path}: visibility: there is no {id!r}; it can be a question or a check of {', '.join(ids)}"
+            )
+        if when not in get_args(HiddenVisibility):
+            can = ", ".join(get_args(HiddenVisibility))
+            raise ValueError(f"{path}: visibility: {id} is {when!r}; it can be {can}")
+    return table

@@ -28,18 +28,22 @@ def write_reports(
     absent: Sequence[str] = (),
     identical: Sequence[Sequence[str]] = (),
     marks: Mapping[str, Mapping[str, WrittenMark]] | None = None,
+    lines: Mapping[str, Sequence[str]] | None = None,
+    rules: Sequence[str] = (),
 ) -> None:
     """Writes `out`/report.html, and a page for each student into `out`/feedback/, in place of earlier ones.
 
     graded: the time of grading, as text. note: shown at the top of the report. teaching: what students' pages say of hidden checks.
     absent: the names of students who submitted nothing. identical: groups of submissions with the same modules.
-    marks: of written answers, by submission and question.
+    marks: of written answers, by submission and question. lines: how a submission's points count; rules: how the class's do.
     """
     files = feedback_files(results)
     for result, file in zip(results, files, strict=True):
-        page = feedback_page(result, rubric, teaching, (marks or {}).get(result.submission))
+        name = result.submission
+        page = feedback_page(result, rubric, teaching, (marks or {}).get(name), (lines or {}).get(name, ()))
         write_atomically(out / FEEDBACK / file, page)
-    write_atomically(out / REPORT, report_page(results, rubric, graded, note, files, absent, identical))
+    report = report_page(results, rubric, graded, note, files, absent, identical, lines, rules)
+    write_atomically(out / REPORT, report)
 
 
 def feedback_files(results: Sequence[Result]) -> list[str]:
@@ -56,12 +60,15 @@ def report_page(
     files: Sequence[str] | None = None,
     absent: Sequence[str] = (),
     identical: Sequence[Sequence[str]] = (),
+    lines: Mapping[str, Sequence[str]] | None = None,
+    rules: Sequence[str] = (),
 ) -> str:
     """The class report, for instructors. The same arguments give the same text.
 
     files: the names of the students' pages in the folder `feedback` next to the report; None if there are none.
     absent: the names of students who submitted nothing; they are listed, and left out of the statistics.
     identical: groups of submissions (by name) with the same modules.
+    lines: how a submission's points count, by its name; rules: how the points of the class do.
     """
     analysis = analyse(results)
     names = files or [""] * len(results)
@@ -87,6 +94,8 @@ def report_page(
         graded=graded,
         note=note,
         absent=absent,
+        lines=lines or {},
+        rules=rules,
     )
 
 
@@ -95,10 +104,16 @@ def feedback_page(
     rubric: Rubric,
     teaching: Teaching = Teaching(),  # noqa: B008 (it is immutable)
     marks: Mapping[str, WrittenMark] | None = None,
+    lines: Sequence[str] = (),
 ) -> str:
-    """A student's page about their own submission. It holds no script. marks: of written answers, by question."""
+    """A student's page about their own submission. It holds no script. marks: of written answers, by question.
+
+    lines: how the points count, where it is not as the checks and graders gave them.
+    """
     view = views.for_students(result, rubric, teaching)
-    return render("feedback.html.j2", rubric=rubric, view=view, choice=teaching.choice, marks=marks or {})
+    return render(
+        "feedback.html.j2", rubric=rubric, view=view, choice=teaching.choice, marks=marks or {}, lines=lines
+    )
 
 
 def _highest(analysis: ClassAnalysis) -> int:

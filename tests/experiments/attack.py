@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from autograder.classroom import gradebook
 from autograder.classroom.collect import Entry
+from autograder.classroom.rows import rows_of
 from autograder.grading import batch, judge, options
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Question
@@ -159,7 +160,7 @@ def _questions(attack: Attack) -> list[Question]:
 def _gradebook(path: Path, results: dict[str, Result]) -> list[str]:
     rubric = assignment().rubric
     entries = [Entry(Student(name), name) for name in results]
-    gradebook.write_grades(path, gradebook.rows_of(entries, results, rubric), rubric)
+    gradebook.write_grades(path, rows_of(entries, results, rubric), rubric)
     with path.open(encoding="utf-8", newline="") as stream:
         cells = [cell for row in csv.DictReader(stream) for cell in (row["submission"], row["student"])]
     return [f"a formula in the gradebook: {cell}" for cell in cells if cell.startswith(FORMULAS)]

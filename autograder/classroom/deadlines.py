@@ -1,0 +1,110 @@
+"""Due times, and students' extensions of them: from the roster's column Extension, or a table that the settings name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from autograder.classroom import tables
+from autograder.classroom.errors import ClassroomError
+from autograder.classroom.roster import Roster
+from autograder.model.student import Student
+from autograder.submissions.metadata import time_of
+
+COLUMNS = ("student", "extension")
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A row of the table of extensions. extension: days, or a due time, as written; where: the file and line."""
+
+    student: str
+    extension: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """The due time of the class, and extensions of it: by student of the roster, and those of the table, which come first."""
+
+    due: datetime | None = None
+    roster: Mapping[Student, str] = field(default_factory=dict)
+    table: Sequence[Extension] = ()
+
+    def of(self, students: Iterable[Student], remarks: list[str]) -> dict[Student, datetime]:
+        """The due times of these students, where they have one.
+
+        remarks: receives one line for each extension that does not count.
+        """
+        everyone = tuple(dict.fromkeys(students))
+        people = Roster(everyone)
+        found = {
+            s: (text, f"{s.shown}: the roster's extension")
+            for s, text in self.roster.items()
+            if s in everyone
+        }
+        for row in self.table:
+            match = people.find_text(row.student)
+            if match.student is None:
+                remarks.append(f"{row.where}: {row.student} {match.why}; this extension does not count")
+            else:
+                found[match.student] = (row.extension, f"{row.where}: {row.student}: the extension")
+        dues = dict.fromkeys(everyone, self.due) if self.due else {}
+        for student, (text, where) in found.items():
+            try:
+                dues[student] = extended(text, self.due)
+            except ClassroomError as error:
+                remarks.append(f"{where} {error}")
+        return dues
+
+
+def extended(text: str, due: datetime | None) -> datetime:
+    """A due time with an extension: "2", "2 days", or a due time. Raises ClassroomError, with the end of a sentence."""
+    if days := re.fullmatch(r"\+?(\d{1,3})(?: ?days?)?", text.strip()):
+        if due is None:
+            raise ClassroomError(f"of {text!r} needs a due time; give one with --due or in the settings")
+        return due + timedelta(days=int(days[1]))
+    try:
+        return due_time(text)
+    except ClassroomError:
+        raise ClassroomError(
+            f"is {text!r}; it can be days, such as 2, or a time, such as 2026-03-03T23:59"
+        ) from None
+
+
+def read(path: Path) -> tuple[list[Extension], list[str]]:
+    """The table of extensions, and one line for each problem with it. Raises tables.TableError."""
+    table = tables.read(path, COLUMNS)
+    header = [tables.header_key(name) for name in table.header]
+    if not set(COLUMNS) <= set(header):
+        raise tables.TableError(f"{path}: its first row must name the columns {' and '.join(COLUMNS)}")
+    rows = zip(table.numbers, table.rows, strict=True)
+    student, extension = (header.index(name) for name in COLUMNS)
+    found = [Extension(r[student], r[extension], f"{path}: line {number}") for number, r in rows]
+    return [row for row in found if row.student and row.extension], list(table.remarks)
+
+
+def due_time(text: str) -> datetime:
+    """A due time from the command line, ISO 8601; without a time zone, this machine's; a date alone means its last second.
+
+    Raises ClassroomError, which says how to write it.
+    """
+    stripped = text.strip()
+    if time_of(stripped) is None:
+        raise ClassroomError(
+            f"{text!r} is not a time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
+        )
+    try:
+        local = datetime.fromisoformat(stripped.replace(" ", "T", 1))
+    except ValueError:
+        local = None
+    if local is not None and local.tzinfo is None:
+        if len(stripped) <= len("2026-03-01"):
+            local += timedelta(days=1, seconds=-1)
+        return local.astimezone(timezone.utc)
+    parsed = time_of(stripped)
+    assert parsed is not None
+    return parsed
