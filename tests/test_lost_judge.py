@@ -41,7 +41,9 @@ def judges_killed_while(begun: Path) -> Iterator[None]:
 
 
 def test_with_one_job_too_the_batch_goes_on_when_its_judge_is_killed(tmp_path: Path) -> None:
-    slow = shutil.copytree(ROOT / "solutions", tmp_path / "slow", ignore=shutil.ignore_patterns("__pycache__"))
+    slow = shutil.copytree(
+        ROOT / "solutions", tmp_path / "slow", ignore=shutil.ignore_patterns("__pycache__")
+    )
     vae = slow / "vae.py"
     vae.write_text("import time\ntime.sleep(15)\n" + vae.read_text(encoding="utf-8"), encoding="utf-8")
     jobs = [

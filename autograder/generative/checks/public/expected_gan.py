@@ -30,7 +30,14 @@ from ...mistakes.public.gan_losses import (
 )
 from ...mistakes.public.gan_training import OTHER_OPTIMISER
 from ...stand_ins.gan import SmallDiscriminator, SmallGenerator, stand_in_loss
-from .judge_training_step import codes_of, events, expect_begun_as_given, has_moved, parameters_of, wrong_order
+from .judge_training_step import (
+    codes_of,
+    events,
+    expect_begun_as_given,
+    has_moved,
+    parameters_of,
+    wrong_order,
+)
 from .models_gan import discriminator_from, generator_from
 
 # The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.

@@ -170,6 +170,7 @@ def loader_epochs(seen: Observation, epochs: int, data: Numbered) -> list[list[L
             numbers = data.numbers(shades)
             labels = batch.tensor("labels", (len(numbers),), what="the labels of a batch", floating=False)
             shape = [int(n) for n in batch.numbers("shape", what="the shape of a batch of images")]
+            expect(bool(shape), expected="images in every batch", seen="a batch without images")
             batches.append(LoaderBatch(shape, numbers, labels.long()))
         expect(bool(batches), expected="batches in every epoch", seen="none")
         served = torch.cat([batch.numbers for batch in batches])

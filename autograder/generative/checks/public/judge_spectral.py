@@ -123,7 +123,7 @@ def used_weight(convolution: Observation) -> Tensor:
     """The weight that a convolution used; raises a fault where its singular values cannot be computed, or not in time."""
     weight = convolution.tensor("weight", (None, None, None, None))
     expect(
-        0 < weight.numel() and max(weight.shape[:2]) <= MOST_CHANNELS and weight.numel() <= MOST_WEIGHTS,
+        weight.numel() > 0 and max(weight.shape[:2]) <= MOST_CHANNELS and weight.numel() <= MOST_WEIGHTS,
         expected=f"convolutions with the channels of Discriminator, {max(k[0] for k in KERNELS)} at most",
         seen=f"a weight of shape {tuple(weight.shape)}",
     )
