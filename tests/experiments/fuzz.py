@@ -37,7 +37,6 @@ from tests.experiments.forgeries import Answers, Forger, graded, recorded
 
 SECONDS, MEMORY = 5.0, 1 << 30  # for each verdict, of this process's computing time and beyond what it has
 LONGER = 1000
-MOST_BYTES = 128 << 20  # of a tensor: more does not travel
 
 Path_ = tuple[str | int, ...]
 Mutation = Callable[[Any, random.Random], Any]  # a new value for an old one
@@ -199,7 +198,7 @@ def replaced(value: Any, path: Path_, new: Any) -> Any:
     """A copy of an answer with another value at one place."""
     if not path:
         return new
-    copy = dict(value) if isinstance(value, Mapping) else list(value)
+    copy: Any = dict(value) if isinstance(value, Mapping) else list(value)
     copy[path[0]] = replaced(value[path[0]], path[1:], new)
     return copy
 
