@@ -17,7 +17,7 @@ from autograder.model.assignment import assignment
 from autograder.sandbox.launch import launcher
 from tests.experiments import forgeries, fuzz
 
-QUESTIONS = ("1-3", "2-3")
+QUESTIONS = ("1-3", "1-4")
 
 
 def test_every_mutated_answer_ends_in_a_verdict() -> None:
@@ -26,10 +26,10 @@ def test_every_mutated_answer_ends_in_a_verdict() -> None:
     boxes = launcher(None, None, [], gpu=False)
     try:
         answers, _ = forgeries.recorded(solutions, boxes, "today", QUESTIONS)
-        found = fuzz.fuzz(answers, boxes, 6, QUESTIONS)
+        found = fuzz.fuzz(answers, boxes, 10, QUESTIONS)
     finally:
         boxes.close()
-    assert found.verdicts > 60
+    assert found.verdicts > 150
     assert not found.faults
     assert not found.slow
 
