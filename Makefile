@@ -27,7 +27,7 @@ OFFLINE ?=
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic feedback forgeries stability kills cost attacks \
+.PHONY: help env check watch grade stubs test lint types clean corpora adequacy mutants metamorphic feedback forgeries fuzz stability kills cost attacks \
   submit release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
@@ -49,6 +49,7 @@ help:  ## list the targets
 	@echo "make cost           what isolation costs: grade the solutions at every level, in turn"
 	@echo "make feedback       what students read about each single fault: caught, named, how long, told twice"
 	@echo "make forgeries      what made-up answers earn, check by check, and whether an odd answer makes a check fail itself"
+	@echo "make fuzz           200 mutated answers to each check: a verdict every time, within 5 s and 1 GB"
 	@echo "make attacks        grade hostile and broken submissions at every isolation level (Linux)"
 	@echo "make host           simulate Gradescope: setup.sh and run_autograder in containers (Linux, root)"
 	@echo "make parity         compare the scores of grade, otter run, results.json and grader.check"
@@ -122,6 +123,9 @@ feedback: $(READY)
 
 forgeries: $(READY)
 	@$(PY) -m tests.experiments.forgeries
+
+fuzz: $(READY)
+	@$(PY) -m tests.experiments.fuzz
 
 cost: $(READY)
 	@$(PY) -m tests.experiments.cost

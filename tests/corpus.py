@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.build.stubs import stub_source
-from autograder.grading import batch, options
+from autograder.grading import batch, judge, options
 from autograder.model.assignment import assignment, choose
 from autograder.model.verdicts import Result
 
@@ -233,7 +233,12 @@ def grade(
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
             queue = [options.Job(e.write(Path(folder)), e.name, None) for e in group]
-            for job, result in batch.run(queue, jobs, options.GradingOptions(questions, device)):
+            chosen = options.GradingOptions(questions, device)
+            if jobs <= 1 or len(queue) == 1:  # in this process, which none of these submissions endangers
+                results = ((job, judge.grade_job(job, chosen)) for job in queue)
+            else:
+                results = batch.run(queue, jobs, chosen)
+            for job, result in results:
                 yield by_name[job.name], result
 
 

@@ -1,4 +1,4 @@
-"""Grading many submissions, in this process or in a pool of judge processes; results are yielded as they are ready.
+"""Grading many submissions in a pool of judge processes, which can be lost; results are yielded as they are ready.
 
 In this module and its callers `queue` is the list of jobs to grade, and `jobs` the number of judges that work at the same time.
 """
@@ -38,23 +38,25 @@ def run(
 
         yield from cluster.run(queue, options.cluster, options)
         return
-    if jobs <= 1 or len(queue) <= 1:
-        for job in queue:
-            yield job, grade_job(job, options)
-        return
     left = list(queue)
-    with _pool(min(jobs, len(queue))) as pool, interrupts.ending_children():
-        waiting: dict[Future[Result], Job] = {pool.submit(grade_job, job, options): job for job in queue}
-        try:
-            for future in as_completed(waiting):
-                result = future.result()
-                left.remove(waiting[future])
-                yield waiting[future], result
-        except BrokenProcessPool:
-            pool.shutdown(wait=False, cancel_futures=True)
-            log.error("a judge process ended unexpectedly; the remaining submissions are graded one by one")
-    for job in left:
-        yield job, _alone(job, options)
+    while left:
+        size = max(1, min(jobs, len(left)))
+        with _pool(size) as pool, interrupts.ending_children():
+            waiting: dict[Future[Result], Job] = {pool.submit(grade_job, job, options): job for job in left}
+            try:
+                for future in as_completed(waiting):
+                    result = future.result()
+                    left.remove(waiting[future])
+                    yield waiting[future], result
+            except BrokenProcessPool:
+                pool.shutdown(wait=False, cancel_futures=True)
+                log.error(
+                    "a judge process ended unexpectedly; what it may have been grading is graded again, one by one"
+                )
+        # Jobs are begun in their order, so these are the ones that judges were working at, if any are left.
+        begun, left = left[:size], left[size:]
+        for job in begun:
+            yield job, _alone(job, options)
 
 
 def _pool(size: int) -> ProcessPoolExecutor:

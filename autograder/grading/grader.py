@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autograder.grading import once
+from autograder.grading import bounds, once
 from autograder.grading.collecting import Check, read_check, run_pytest, scaled, weight_of
 from autograder.grading.sandboxed import SandboxedSubmission
 from autograder.judging.draw import Draw, seed_from
@@ -69,6 +69,7 @@ class Grader:
         self._printed: dict[str, str] = {}
         self._explained: set[str] = set()  # ids of checks, see `once.charged`
         self._fully_explained = False  # whether the last fault was
+        self._left = bounds.QUESTION_SECONDS  # of this process's own computing, for the current question
         self._misfit = False  # whether code raised, or its last answer had another form than was asked
         self._began = time.monotonic()
         self.errors: list[str] = []
@@ -132,6 +133,7 @@ class Grader:
         return True
 
     def _grade_question(self, question: Question, checks: Sequence[Check], session: pytest.Session) -> None:
+        self._left = bounds.QUESTION_SECONDS
         try:
             self._sandboxed.begin(question)
             for check, following in zip(checks, [*checks[1:], None], strict=True):
@@ -208,8 +210,10 @@ class Grader:
             if isinstance(value, Draw):
                 value.restart(usual)
         self._fully_explained, self._misfit = False, False
+        began = time.process_time()
         try:
-            function(**arguments)
+            with bounds.bounded(min(bounds.CHECK_SECONDS, self._left)):
+                function(**arguments)
         except Fault as fault:
             self._fully_explained, self._misfit = fault.once, fault.form
             return check.verdict(
@@ -223,6 +227,8 @@ class Grader:
         except Exception:
             log.exception("%s, submission %s: the check itself failed", check.id, self._submission.name)
             return check.verdict(status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
+        finally:
+            self._left -= time.process_time() - began
         return check.verdict(status="passed", score=tidy(check.points))
 
     def _seed(self, check: Check) -> int:

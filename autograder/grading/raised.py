@@ -145,5 +145,21 @@ def unreadable(error: Exception | None = None) -> NoAnswer:
     return NoAnswer("error", seen, "Return plain tensors and numbers of moderate size.")
 
 
+def too_large_to_judge() -> NoAnswer:
+    """The reason when an answer is larger than any that is asked for, or judging it would need too much memory."""
+    return NoAnswer(
+        "failed", "your code's answer is too large to judge", "Return values of the sizes that are asked for."
+    )
+
+
+def too_slow_to_judge() -> NoAnswer:
+    """The reason when judging an answer takes far longer than judging any that is asked for."""
+    return NoAnswer(
+        "timeout",
+        "your code's answer takes too long to judge",
+        "Return values of the sizes that are asked for, and do nothing more often than asked.",
+    )
+
+
 def running(question: Question, importing: bool) -> str:
     return f"importing {question.module}.py" if importing else "your code"

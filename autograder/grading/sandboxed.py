@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from autograder.grading import raised
+from autograder.grading import bounds, raised
 from autograder.judging.draw import seed_from
 from autograder.judging.observation import Observation, Unsupported
 from autograder.judging.outcome import NoAnswer
@@ -100,7 +100,14 @@ class SandboxedSubmission:
         return any(f"{name}.py" in self._own_files for name in question.stand_ins)
 
     def ask(self, probe: str, /, *, seconds: float = ASK_SECONDS, **inputs: Any) -> Observation:
-        """What `probe` ("module.function") returns. Raises NoAnswer when student code raised, hung, died or is missing."""
+        """What `probe` ("module.function") returns.
+
+        Raises NoAnswer when student code raised, hung, died or is missing, or its answer is larger than any that is asked for.
+        """
+        with bounds.unlimited_memory():
+            return self._ask(probe, seconds, inputs)
+
+    def _ask(self, probe: str, seconds: float, inputs: Mapping[str, Any]) -> Observation:
         assert self._question is not None, "ask() is for checks, which run between begin() and end()"
         module, _, function = probe.rpartition(".")
         box = self._box()
@@ -116,6 +123,7 @@ class SandboxedSubmission:
         if "ok" not in answer:
             raise raised.while_running(answer["raised"])
         tree = _readable(answer["ok"])
+        bounds.require_moderate(tree)
         return Observation(tree if isinstance(tree, dict) else {"value": tree})
 
     def ask_once(self, probe: str, /, *, seconds: float = ASK_SECONDS, **inputs: Any) -> Observation:

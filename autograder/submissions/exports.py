@@ -372,9 +372,16 @@ def _in_text(paths: Sequence[Path]) -> Student | None:
     """The student that Blackboard's text about an attempt names."""
     for path in paths:
         with suppress(OSError), path.open("rb") as stream:
-            first = stream.read(2000).decode("utf-8-sig", "replace")
-            if match := re.match(r"Name:\s*(.+?)\s*\(([^()\n]+)\)\s*$", first, re.MULTILINE):
-                return Student(match[1], login=match[2].strip())
+            first = stream.readline(2000).decode("utf-8-sig", "replace").strip()
+            name, _, login = first.removeprefix("Name:").removesuffix(")").rpartition("(")
+            if (
+                first.startswith("Name:")
+                and first.endswith(")")
+                and name.strip()
+                and login
+                and ")" not in login
+            ):
+                return Student(name.strip(), login=login.strip())
     return None
 
 

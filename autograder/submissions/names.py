@@ -54,7 +54,7 @@ DATE = r"(?:[^\W\d]{3,9}\.? \d{1,2},? \d{4}|\d{1,2}\.? [^\W\d]{3,9}\.?,? \d{4}),
 BRIGHTSPACE = re.compile(
     rf"(?P<user>\d+)-\d+ ?- ?(?P<name>.+?) ?- ?(?P<time>{DATE})(?: ?- ?(?P<original>.+))?", re.I | re.S
 )
-GOOGLE = re.compile(r"(?P<name>[^/]*?[^\W\d_][^/]*?) - (?P<original>.+)", re.S)
+GOOGLE = re.compile(r"(?P<name>(?:[^\w/]|[\d_])*[^\W\d_][^/]*?) - (?P<original>.+)", re.S)
 GITHUB = "-submissions"  # the ending of the folder that its command line makes
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 VERSION = re.compile(r"(?P<stem>.+)-(?P<version>\d{1,4})", re.S)
@@ -141,6 +141,7 @@ def github_names(folders: Collection[str], outer: str) -> dict[str, ParsedName]:
 
 def time_in_words(text: str) -> datetime | None:
     """A time as people read it ("Sunday, 1 March 2026, 10:30 PM", "Mar 1, 2026 1030 PM"), on this machine's clock."""
+    text = text[:100]  # no time is longer
     month = next(
         (
             MONTHS.index(w[:3].lower()) + 1

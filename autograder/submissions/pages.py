@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from autograder.model.rubric import Question
-from autograder.submissions.words import COMMENT, FORMULA
+from autograder.submissions.words import replace_formulas, without_comments
 from autograder.submissions.written import Answer, Part, text_of
 from autograder.support.markup import for_html
 
@@ -59,7 +59,8 @@ code.formula {{ background: none; color: #036; overflow-wrap: anywhere }}
 </html>
 """
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_IMG = re.compile(r"""<img\b[^<>]*?\bsrc=["']([^"'<>\s]+)["'][^<>]*>""", re.IGNORECASE)
+_IMG = re.compile(r"<img\b[^<>]*>", re.IGNORECASE)
+_SOURCE = re.compile(r"""\bsrc=["']([^"'<>\s]+)["']""", re.IGNORECASE)
 _HELD = re.compile("\ue000(\\d+)\ue001")
 
 
@@ -98,16 +99,22 @@ def answer_html(answer: Answer, folder: Path) -> str:
     return "\n".join(_markdown(part, folder) if part.kind == "text" else _code(part) for part in answer.parts)
 
 
+def _markdown_image(tag: re.Match[str]) -> str:
+    """An image's tag as Markdown; a tag without a source stays."""
+    source = _SOURCE.search(tag[0])
+    return f"![](<{source[1]}>)" if source else tag[0]
+
+
 def _markdown(part: Part, folder: Path) -> str:
     """A Markdown text as HTML. Formulas are set aside while Markdown is parsed: their stars and underscores are not markup."""
     held: list[str] = []
 
-    def hold(found: re.Match[str]) -> str:
-        held.append(found[0])
+    def hold(formula: str) -> str:
+        held.append(formula)
         return f"\ue000{len(held) - 1}\ue001"
 
-    text = COMMENT.sub("", part.text.replace("\ue000", "?").replace("\ue001", "?"))
-    text = FORMULA.sub(hold, _IMG.sub(r"![](<\1>)", text))
+    text = without_comments(part.text.replace("\ue000", "?").replace("\ue001", "?"))
+    text = replace_formulas(_IMG.sub(_markdown_image, text), hold)
     # Raw HTML is off: a tag is shown as typed. Links cannot run anything: markdown-it refuses such URLs.
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     images = _Images(part.attachments, folder)

@@ -10,6 +10,7 @@ _COPY = re.compile(
     r"(?:copy of )?(?P<stem>.+?)\s*(?:\(\d{1,3}\)|-\d{1,3}|- copy(?:\s*\(\d{1,3}\))?| copy(?: \d{1,3})?)?",
     re.S,
 )
+LONGEST = 200  # characters of a name that is looked at; longer ones are no module's, and would take long
 # What people make of a module that is not one: texts, bytecode and exports.
 OTHER_ENDINGS = ("", ".txt", ".md", ".pyc", ".html", ".pdf", ".doc", ".docx", ".rtf", ".odt")
 
@@ -33,7 +34,7 @@ def resembles(name: str, modules: Collection[str]) -> str:
 
 
 def _bare(stem: str, modules: Collection[str]) -> str:
-    match = _COPY.fullmatch(stem.strip())
+    match = _COPY.fullmatch(stem.strip()) if len(stem) <= LONGEST else None
     found = match["stem"].strip() if match else ""
     return next((m for m in modules if m.casefold() == found), "")
 

@@ -23,9 +23,9 @@ from typing import Any
 from autograder.submissions.words import count_words
 
 _BEGIN = re.compile(r"^\s*<!--\s*BEGIN\s+QUESTION\s*-->\s*$", re.IGNORECASE)
-_QUESTION = re.compile(r"^\s*<!--\s*question[\s:]+(\S+)\s*-->\s*$", re.IGNORECASE)
+_QUESTION = re.compile(r"^\s*<!--\s*question[\s:]+([^\s:]\S*)\s*-->\s*$", re.IGNORECASE)
 _END = re.compile(r"<!--\s*END\s+QUESTION\s*-->", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"[*_]*(?<![a-z])Write your answer here\.?[*_]*", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"(?<![a-z])Write your answer here\.?[*_]*", re.IGNORECASE)
 MAX_NOTEBOOK = 50 << 20  # bytes: figures make notebooks large, but hosts accept at most about 100 MB
 
 
@@ -176,15 +176,20 @@ def _without(cells: Sequence[Part], given: Sequence[str] | None) -> list[Part]:
     for cell, text in zip(cells, texts, strict=True):
         if cell.kind == "code":
             parts.append(cell)
-        elif (text := _PLACEHOLDER.sub("", text).strip("\n")) and text.strip():
+        elif (text := _without_placeholder(text).strip("\n")) and text.strip():
             parts.append(Part("text", text, cell.attachments))
     return parts
+
+
+def _without_placeholder(text: str) -> str:
+    *before, last = _PLACEHOLDER.split(text)
+    return "".join([*(piece.rstrip("*_") for piece in before), last])
 
 
 def _without_first(cells: Sequence[Part]) -> list[str]:
     """The texts if the prompt is unknown: it is taken to be the first cell, or its first paragraph if there is no other cell."""
     texts = [cell.text for cell in cells]
-    others = any(cell.kind == "code" or _PLACEHOLDER.sub("", cell.text).strip() for cell in cells[1:])
+    others = any(cell.kind == "code" or _without_placeholder(cell.text).strip() for cell in cells[1:])
     if texts:
         texts[0] = "" if others else "\n\n".join(re.split(r"\n\s*\n", texts[0].strip())[1:])
     return texts

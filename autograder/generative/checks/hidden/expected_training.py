@@ -156,7 +156,11 @@ class Run:
         found = [m for m, how in mistakes.WRONG_LOOPS if self._looks_like(how) is not None]
         found += [m for m in self._wrong_totals if self._fits(self._simulated(m.id)[0])]
         rates = self.seen.get("rates")
-        if not found and isinstance(rates, list) and len(set(rates)) > 1:
+        if (
+            not found
+            and isinstance(rates, list)
+            and len({r for r in rates if isinstance(r, (int, float))}) > 1
+        ):
             found = [known.RATE_CHANGES]
         return found
 

@@ -29,8 +29,15 @@ from ...mistakes.public.gan_losses import (
     total,
 )
 from ...mistakes.public.gan_training import OTHER_OPTIMISER
-from ...stand_ins.gan import CODE_SIZE, SmallDiscriminator, SmallGenerator, stand_in_loss
-from .judge_training_step import events, expect_begun_as_given, has_moved, parameters_of, wrong_order
+from ...stand_ins.gan import SmallDiscriminator, SmallGenerator, stand_in_loss
+from .judge_training_step import (
+    codes_of,
+    events,
+    expect_begun_as_given,
+    has_moved,
+    parameters_of,
+    wrong_order,
+)
 from .models_gan import discriminator_from, generator_from
 
 # The loss that is asked, and the stand-in that replaces it while stand-ins are active: a student may call either.
@@ -40,6 +47,8 @@ NEAR = 1e-3
 SMALLEST = 1e-7  # Length of a gradient: with the weights and images that are drawn they are longer than 0.4.
 # Passes of one phase that are tried in every order, where a network was in evaluation mode.
 MOST_PASSES = 4
+# Passes of the generator in one phase, and codes in them beyond eight times the batch: more are not judged.
+MOST_GENERATED, MOST_CODES = 64, 1024
 
 Wrong = tuple[Mistake, Tensor, nn.Module]  # a mistake, the loss that it minimises, the network that learns
 
@@ -98,9 +107,13 @@ class Step:
             if event.text("event") == f"{before} step":
                 break
             if event.text("event") == "generator":
-                found.append(
-                    event.tensor("noise", (None, CODE_SIZE), what="the codes sent through the generator")
-                )
+                found.append(codes_of(event))
+        codes, most = sum(map(len, found)), 8 * len(self.real) + MOST_CODES
+        expect(
+            len(found) <= MOST_GENERATED and codes <= most,
+            expected=f"fakes as many as the {len(self.real)} real images of the batch, made by one pass of self._generator",
+            seen=f"{codes} fakes made by {len(found)} passes",
+        )
         return found
 
     def in_evaluation_mode(self, phase: str) -> str:
@@ -261,13 +274,14 @@ def losses_in_modes_seen(step: Step, phase: str) -> Iterator[Wrong]:
     """The losses of right code whose networks are in the modes that were seen, if one of them is evaluation mode."""
     if not step.in_evaluation_mode(phase):
         return
+    step.noises(phase)  # no more than can be judged
     judging = step.passes(phase, "discriminator")[:MOST_PASSES]
     for making in step.passes("discriminator", "generator")[:MOST_PASSES] + step.passes(
         "generator", "generator"
     ):
         generator, discriminator = step.networks(phase)
         net = discriminator if phase == "discriminator" else generator
-        fakes = as_seen(generator, making, making.tensor("noise", (None, CODE_SIZE)))
+        fakes = as_seen(generator, making, codes_of(making))
         fakes = fakes.detach() if phase == "discriminator" else fakes
         of_fakes = [as_seen(discriminator, event, fakes) for event in judging]
         of_reals = [as_seen(discriminator, event, step.real) for event in judging]

@@ -161,9 +161,16 @@ def loader_epochs(seen: Observation, epochs: int, data: Numbered) -> list[list[L
     for epoch in seen.parts("epochs"):
         batches = []
         for batch in epoch.parts("batches"):
-            numbers = data.numbers(batch.tensor("shades", (None,), what="the images of a batch"))
+            shades = batch.tensor("shades", (None,), what="the images of a batch")
+            expect(
+                len(shades) <= len(data.shades),
+                expected=f"batches of at most {len(data.shades)} images, as many as the data set has",
+                seen=f"a batch of {len(shades)}",
+            )
+            numbers = data.numbers(shades)
             labels = batch.tensor("labels", (len(numbers),), what="the labels of a batch", floating=False)
             shape = [int(n) for n in batch.numbers("shape", what="the shape of a batch of images")]
+            expect(bool(shape), expected="images in every batch", seen="a batch without images")
             batches.append(LoaderBatch(shape, numbers, labels.long()))
         expect(bool(batches), expected="batches in every epoch", seen="none")
         served = torch.cat([batch.numbers for batch in batches])

@@ -304,7 +304,7 @@ def expect_untouched(found: Search) -> None:
             )
         largest = found.seen.part("gradients").get(network)
         expect(
-            largest is None or largest == 0.0,
+            largest is None or (isinstance(largest, float) and largest == 0),
             expected=f"no gradient left on the {network}",
             seen="gradients on its parameters",
             mistake=mistakes.GRADIENTS_LEFT,

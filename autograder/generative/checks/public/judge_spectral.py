@@ -22,6 +22,7 @@ LAST = (1, 2048)
 LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3  # singular values of the kernels that are sent
 # Passes in training mode: power iteration needs few; running averages come within 0.9^160 of those of the last pass.
 FORWARDS = {"class": 160, "true": 40, "false": 40}
+MOST_CHANNELS, MOST_WEIGHTS = 512, 1 << 22  # of a convolution whose singular values are computed
 LOW, HIGH = 0.9, 1.15  # a largest singular value of 1, as far as power iteration gets there
 NEAR = 1e-3  # of the logits' size: rounding, and what power iteration leaves
 
@@ -82,8 +83,7 @@ class Filled:
         """The weights of the convolutions; raises a fault where there are fewer than three."""
         found = [o for o in self.seen.part(mode).parts("operations") if o.text("kind") == "convolution"]
         expect(len(found) >= 3, expected="three convolutions in a forward pass", seen=str(len(found)))
-        used = [o.tensor("weight", (None, None, None, None)) * o.number("scale") for o in found]
-        return Weights(used, self.sent)
+        return Weights([used_weight(o) for o in found], self.sent)
 
     def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
         """Whether its logits are those of Discriminator with these weights.
@@ -94,6 +94,7 @@ class Filled:
         right = logits_of(self.sent, kernels, used, last, mode == "training")
         return (
             isinstance(seen, Tensor)
+            and seen.is_floating_point()
             and seen.shape == right.shape
             and bool((seen - right).norm() <= NEAR * right.norm())
         )
@@ -116,6 +117,19 @@ class Filled:
         if any([tuple(weight.shape) for weight in found] != list(KERNELS) for found in (trained, used)):
             return False
         return any(self.computes(mode, trained, used, weight) for weight in last)
+
+
+def used_weight(convolution: Observation) -> Tensor:
+    """The weight that a convolution used; raises a fault where its singular values cannot be computed, or not in time."""
+    weight = convolution.tensor("weight", (None, None, None, None))
+    expect(
+        weight.numel() > 0 and max(weight.shape[:2]) <= MOST_CHANNELS and weight.numel() <= MOST_WEIGHTS,
+        expected=f"convolutions with the channels of Discriminator, {max(k[0] for k in KERNELS)} at most",
+        seen=f"a weight of shape {tuple(weight.shape)}",
+    )
+    used = weight * convolution.number("scale")
+    expect(bool(used.isfinite().all()), expected="finite weights of the convolutions", seen="infinite ones")
+    return used
 
 
 def ask_filled(submission: Submission, draw: Draw, which: str) -> Filled:

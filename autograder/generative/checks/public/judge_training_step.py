@@ -114,6 +114,11 @@ def events(call: Observation, kind: str) -> list[Observation]:
     return [event for event in call.parts("events") if event.text("event") == kind]
 
 
+def codes_of(event: Observation) -> Tensor:
+    """The codes (N, 64) of one pass through the generator."""
+    return event.tensor("noise", (None, CODE_SIZE), what="the codes sent through the generator")
+
+
 def passes(call: Observation, network: str) -> list[Observation]:
     """The passes through a network in a call, without those that only measure: in evaluation mode and without a graph."""
     found = events(call, network)
@@ -213,7 +218,13 @@ def expect_judged(call: Observation, generator: State, discriminator: State, rea
     shown = [real]
     with torch.no_grad():
         for event in events(call, "generator")[:4]:
-            shown.append(maker.train()(event.tensor("noise", (None, CODE_SIZE), what="the codes")))
+            codes = codes_of(event)
+            expect(
+                len(codes) <= 8 * len(real) + 1024,
+                expected=f"fakes as many as the {len(real)} real images of the batch",
+                seen=f"{len(codes)} fakes",
+            )
+            shown.append(maker.train()(codes))
         shown += [torch.cat([real, fakes]) for fakes in shown[1:]]
         right = [net.train(mode)(images) for images in shown for mode in (True, False)]
     judged = [event.get("logits") for event in events(call, "discriminator")]
