@@ -60,6 +60,7 @@ def _expect_refusals(submission: Submission, draw: Draw) -> None:
         "floats that are not whole": good + 0.5,
     }
     seen = submission.ask("cvae.idx2onehot_refused", good=good, bad=list(bad.values()), n=n)
+    seen.list("bad", len(bad), what="the answers to labels that must be refused")
     for (name, labels), answer in zip(bad.items(), seen.parts("bad"), strict=True):
         accepted = mistakes.Accepted(labels, answer.get("value"), good, n)
         expect(

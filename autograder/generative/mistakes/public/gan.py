@@ -34,6 +34,8 @@ def default_bound(weight: Tensor) -> float:
 
 def looks_default(weight: Tensor) -> bool:
     """Whether a weight looks like the one that PyTorch gave its layer."""
+    if weight.dim() < 2 or weight.numel() == 0:
+        return False
     largest, bound = weight.abs().max().item(), default_bound(weight)
     return 0.95 * bound < largest <= bound * (1 + 1e-5) and abs(weight.std().item() / bound - 3**-0.5) < 0.06
 
