@@ -50,7 +50,7 @@ def check(
     """
     # Students run their own code here; better isolation would only cost time.
     isolation = isolation or os.environ.get("AUTOGRADER_ISOLATION") or "process"
-    judge.warm_up(isolation, device)
+    judge.warm_up(isolation, device, own_code=True)
     console = Console(soft_wrap=False)
     require_usable(questions, device)
     if not watch:
