@@ -33,7 +33,7 @@ class ProcessGroups:
     ) -> None:
         self._privileges, self._linux, self._syscalls = privileges, linux, syscalls
         self._children: dict[int, int | None] = {}
-        self._users, self._guardian = list(users[:-1]), users[-1] if users else None
+        self._users, self._guardian = list(users[:-1]), users[-1] if users else -1
         self._user: int | None = None  # of the newest child
         # What a child leaves running becomes this process's child and can be found there.
         with contextlib.suppress(OSError):
@@ -105,15 +105,11 @@ class ProcessGroups:
         return self._privileges.use(members, memory) > memory
 
     def _end_user(self, user: int) -> None:
-        """Ends every process of a user: a process with that effective id can signal all of them and no other.
-
-        They cannot signal it back, because its real and saved ids are the guardian's, which nothing else has.
-        """
+        """Ends every process of a user."""
         helper = os.fork()
         if helper == 0:
             with contextlib.suppress(BaseException):
-                os.setresuid(self._guardian, user, self._guardian)
-                self._linux.drop_capabilities()  # with them, the signal would reach every process
+                become_guardian(user, self._guardian, self._linux)
                 os.kill(-1, signal.SIGKILL)
             os._exit(0)
         with contextlib.suppress(ChildProcessError):
@@ -127,6 +123,16 @@ class ProcessGroups:
             return [int(pid) for pid in listed.read_text().split() if int(pid) not in self._children]
         except OSError:
             return []
+
+
+def become_guardian(user: int, guardian: int, linux: ModuleType) -> None:
+    """Becomes a process that can signal all processes of `user` and no other, and that they cannot signal or stop.
+
+    guardian: an id that no other process has.
+    """
+    # The kernel compares the sender's effective and real ids with the real and saved ids of the other process.
+    os.setresuid(guardian, user, guardian)
+    linux.drop_capabilities()  # with them, a signal to all would reach every process of the machine
 
 
 def another_user(
