@@ -1,85 +1,35 @@
-"""Root without the right to make namespaces (most containers): at the level `process`, children run as another user.
-
-The judge runs in a Python that other users can read; the Python that runs these tests may be unreadable for them.
-"""
+"""Root at the level `process`: children run as another user, or not at all."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
-import textwrap
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from autograder.sandbox import fork_launcher, linux, privileges, process_groups
+from autograder.sandbox.launch import Launcher, Unavailable, launcher
+from tests.test_isolation import run, running
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = 210_000  # above the user ids of people and services
 
-JUDGE = """
-import json, sys
-sys.path.insert(0, {root!r})
-from tests.test_isolation import run
-from autograder.sandbox.launch import Limits, launcher
-boxes = launcher("fork", "process")
-boxes.isolation
-report = {{"same_user": boxes.same_user, "unable": list(boxes.unable)}}
-if not boxes.same_user:
-    report["seen"] = [run(boxes, code) for code in json.loads({codes!r})]
-boxes.close()
-print(json.dumps(report))
-"""
 
-
-@cache
-def readable_python() -> str | None:
-    """A Python of this version whose library other users can read."""
-    for path in (sys.executable, shutil.which("python3", path=os.defpath)):
-        if path is None:
-            continue
-        asked = "import os, sys; print(*sys.version_info[:2], os.__file__)"
-        done = subprocess.run([path, "-c", asked], capture_output=True, text=True)
-        words = done.stdout.split()
-        if done.returncode or words[:2] != [str(n) for n in sys.version_info[:2]]:
-            continue
-        if all(folder.stat().st_mode & 0o001 for folder in Path(words[2]).resolve().parents):
-            return path
-    return None
-
-
-@pytest.fixture(scope="module", autouse=True)
-def only_as_root_on_linux() -> Iterator[None]:
+@pytest.fixture(scope="module")
+def boxes() -> Iterator[Launcher]:
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root on Linux can change to another user")
-    if readable_python() is None:
-        pytest.skip("this machine has no Python of this version that other users can read")
-    yield
-
-
-def run_each(*codes: str) -> Any:
-    """The value that each function body returns in its own sandbox; one judge runs them all."""
-    script = JUDGE.format(root=str(ROOT), codes=json.dumps([textwrap.dedent(code) for code in codes]))
-    done = subprocess.run(
-        [str(readable_python()), "-c", script],
-        env={**os.environ, "PYTHONPATH": sysconfig.get_paths()["purelib"], "AUTOGRADER_ISOLATION": ""},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    if report["same_user"]:
-        pytest.skip(f"unavailable on this machine: {report['unable']}")
-    return report["seen"]
+    made = launcher("fork", "process")
+    try:
+        assert made.isolation == "process"
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield made
+    made.close()
 
 
 def processes_of(user: int) -> list[str]:
@@ -94,10 +44,11 @@ def processes_of(user: int) -> list[str]:
     return found
 
 
-def test_children_have_no_privilege_and_reach_nothing(tmp_path: Path) -> None:
+def test_children_have_no_privilege_and_reach_nothing(boxes: Launcher, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     tmp_path.chmod(0o700)
-    (seen,) = run_each(
+    seen = run(
+        boxes,
         f"""
         import os, signal, socket
         status = dict(l.split(":\\t", 1) for l in open("/proc/self/status").read().splitlines() if ":\\t" in l)
@@ -118,7 +69,7 @@ def test_children_have_no_privilege_and_reach_nothing(tmp_path: Path) -> None:
         attempt("file", lambda: open("/etc/passwd", "a"))
         status = {{k: status[k] for k in ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Uid", "Groups")}}
         return {{"status": status, "refused": refused}}
-        """
+        """,
     )
     assert all(seen["refused"].values()), seen["refused"]
     assert {int(seen["status"][n], 16) for n in ("CapPrm", "CapEff", "CapBnd")} == {0}
@@ -127,8 +78,9 @@ def test_children_have_no_privilege_and_reach_nothing(tmp_path: Path) -> None:
     assert all(int(uid) >= FIRST for uid in seen["status"]["Uid"].split())
 
 
-def test_children_work_in_their_own_folder() -> None:
-    (seen,) = run_each(
+def test_children_work_in_their_own_folder(boxes: Launcher) -> None:
+    seen = run(
+        boxes,
         """
         import os, torch
         with open("note.txt", "w") as f:
@@ -136,14 +88,15 @@ def test_children_work_in_their_own_folder() -> None:
         layer = torch.nn.Linear(3, 2)
         layer(torch.ones(4, 3)).sum().backward()
         return {"text": open(os.path.abspath("note.txt")).read(), "grad": layer.bias.grad.tolist()}
-        """
+        """,
     )
     assert seen == {"text": "kept", "grad": [4.0, 4.0]}
 
 
-def test_a_child_leaves_nothing_behind() -> None:
+def test_a_child_leaves_nothing_behind(boxes: Launcher) -> None:
     name = f"/tmp/left-by-a-child-{os.getpid()}"
-    first, second = run_each(
+    first = run(
+        boxes,
         f"""
         import os, signal, time
         for _ in range(3):
@@ -157,6 +110,9 @@ def test_a_child_leaves_nothing_behind() -> None:
         open({name!r} + "/note", "w").write("for the next one")
         return os.getuid()
         """,
+    )
+    second = run(
+        boxes,
         f"""
         import os
         return {{"uid": os.getuid(), "found": os.path.exists({name!r})}}
@@ -174,8 +130,8 @@ def test_a_child_leaves_nothing_behind() -> None:
 def test_user_ids_are_chosen_among_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container without a user map, one with 65,536 ids, and one with a single id."""
     for table, low, high, count in (
-        ("0 0 4294967295", 210_000, 410_000, 4),
-        ("0 1000 1\n1 100000 65535", 20_000, 60_000, 4),
+        ("0 0 4294967295", 210_000, 460_000, 5),
+        ("0 1000 1\n1 100000 65535", 20_000, 60_000, 5),
         ("0 1000 1", fork_launcher.NOBODY, fork_launcher.NOBODY + 1, 1),
     ):
         monkeypatch.setattr(Path, "read_text", lambda self, table=table: table)
@@ -186,4 +142,114 @@ def test_user_ids_are_chosen_among_those_that_exist(monkeypatch: pytest.MonkeyPa
 
 def test_the_user_nobody_does_not_run_code(tmp_path: Path) -> None:
     """The grader must not end processes or remove files that belong to the user `nobody`."""
-    assert "too few user ids" in process_groups.another_user([fork_launcher.NOBODY], [], privileges, linux)
+    assert "too few user ids" in process_groups.another_user(
+        [fork_launcher.NOBODY], [], str(tmp_path), privileges, linux
+    )
+
+
+def test_no_two_children_that_are_alive_share_a_user(boxes: Launcher) -> None:
+    """A reference's process stays while the processes of questions come and go."""
+    user = "import os\nreturn os.getuid()"
+    with running(boxes, user) as reference:
+        others = [run(boxes, user) for _ in range(fork_launcher.TURNS)]
+    assert reference not in others
+
+
+def test_children_see_no_process_of_the_machine(boxes: Launcher) -> None:
+    able = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True)
+    if able.returncode:
+        pytest.skip("this machine allows no process namespaces")
+    seen = run(
+        boxes,
+        """
+        import os
+        return {"own": os.getpid(), "all": [int(p) for p in os.listdir("/proc") if p.isdigit()]}
+        """,
+    )
+    assert sorted(seen["all"]) == [1, seen["own"]]
+
+
+ROOT_ONLY = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root on Linux can change to another user"
+)
+
+SIGNALS = """
+import os
+from autograder.sandbox import linux, process_groups
+
+wait, end = os.pipe()
+
+def start(become):
+    ready, started = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        become()
+        os.write(started, b"x")
+        os.read(wait, 1)
+        os._exit(0)
+    os.read(ready, 1)
+    return pid
+
+def may_signal(become, pid):
+    asked = os.fork()
+    if asked == 0:
+        become()
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(asked, 0)[1] == 0
+
+def student():
+    os.setresuid(209_999, 209_999, 209_999)
+
+def helper():
+    process_groups.become_guardian(209_999, 209_998, linux)
+
+first, second = start(student), start(helper)
+print(may_signal(helper, first), may_signal(student, second), may_signal(helper, os.getpid()))
+os.write(end, b"xx")
+"""
+
+
+@ROOT_ONLY
+def test_the_helper_that_ends_a_users_processes_cannot_be_signalled_by_them() -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALS], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "True False False\n", done.stderr
+
+
+NO_OTHER_USER = """
+from autograder.sandbox import linux
+from autograder.sandbox.launch import Unavailable, launcher
+from tests.test_isolation import run
+
+linux.prctl(linux.PR_CAPBSET_DROP, 21)  # CAP_SYS_ADMIN: no namespaces, as in most containers
+boxes = launcher("fork", "process")
+try:
+    print(boxes.isolation)
+except Unavailable as reason:
+    print(str(reason).partition(" (")[0])
+boxes = launcher("fork", "process", own_code=True)
+code = '''
+lines = open("/proc/self/status").read().splitlines()
+status = dict(line.split(":\\\\t", 1) for line in lines if ":\\\\t" in line)
+return " ".join(status[name] for name in ("CapPrm", "CapEff", "NoNewPrivs", "Seccomp"))
+'''
+print(run(boxes, code))
+boxes.close()
+"""
+
+
+@ROOT_ONLY
+def test_where_no_other_user_can_work_root_grades_nothing_and_may_check_its_own_code(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)  # boxes are made here, where no other user can enter
+    done = subprocess.run(
+        [sys.executable, "-c", NO_OTHER_USER],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    expected = ["student code would run as root here", f"{0:016x} {0:016x} 1 2"]
+    assert done.stdout.splitlines() == expected, done.stderr

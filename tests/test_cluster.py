@@ -169,3 +169,8 @@ def test_a_worker_with_another_grader_is_refused(running: Cluster, monkeypatch: 
     monkeypatch.setattr(cluster, "grader_digest", lambda: "another")
     with pytest.raises(cluster.ClusterError, match="another version"):
         list(cluster.run([], address, options.GradingOptions()))
+
+
+def test_tls_without_certificates_is_reported_in_one_line() -> None:
+    with pytest.raises(cluster.ClusterError, match="TLS expects"):
+        list(cluster.run([], "tls://127.0.0.1:9", options.GradingOptions()))

@@ -13,7 +13,7 @@ import pytest
 
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
-from autograder.submissions import intake
+from autograder.submissions import intake, modules
 from tests.attacks import uploads
 
 MODULES = {f"{m}.py": f"# {m}\n".encode() for m in ("autoencoder", "vae", "cvae", "gan")}
@@ -286,3 +286,14 @@ def test_notes_are_printable_and_limited_in_number(tmp_path: Path, rubric: Rubri
     notes = intake.read(folder(tmp_path, {"vae.py": b"v", **names}), rubric).notes
     assert all(note.isprintable() for note in notes)
     assert len(notes) == intake.MAX_NOTES + 1
+
+
+def test_a_helper_module_may_not_hide_a_package_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian installs its own packages into dist-packages."""
+    (tmp_path / "dist-packages").mkdir()
+    (tmp_path / "dist-packages" / "systemwide.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "dist-packages"))
+    assert modules._taken("systemwide", "tiny")
+    assert not modules._taken("somewhere_else", "tiny")

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ def launchers() -> Iterator[Launchers]:
 
 def run(boxes: Launcher, code: str, seconds: float = 30.0, limits: Limits | None = None) -> Any:
     """The value that a function with the body `code` returns in a fresh box, or the answer without one: {"raised": ...}."""
+    with running(boxes, code, seconds, limits) as answer:
+        return answer
+
+
+@contextmanager
+def running(boxes: Launcher, code: str, seconds: float = 30.0, limits: Limits | None = None) -> Iterator[Any]:
+    """What `run` returns, while the box is still alive."""
     box = boxes.box(limits or Limits())
     try:
         source = "def f():\n" + textwrap.indent(textwrap.dedent(code), "    ")
@@ -80,7 +88,7 @@ def run(boxes: Launcher, code: str, seconds: float = 30.0, limits: Limits | None
         }
         assert "ok" in box.request(prepare, 30.0)
         answer = box.request({"op": "probe", "module": "probes.p", "function": "f", "inputs": {}}, seconds)
-        return answer.get("ok", answer)
+        yield answer.get("ok", answer)
     finally:
         box.close()
 
@@ -180,6 +188,10 @@ def test_a_hidden_folder_is_empty_wherever_it_is(launchers: Launchers, level: st
         "libc(250 if x86 else 219, 0, 0, 0, 0)",  # keyctl
         "libc(321 if x86 else 280, 0, b'\\0' * 64, 64)",  # bpf
         "libc(425, 8, b'\\0' * 120)",  # io_uring_setup
+        "os.kill(-1, 0)",
+        "os.memfd_create('memory')",
+        "libc(29 if x86 else 194, 0, 4096, 0o1600)",  # shmget
+        "libc(68 if x86 else 186, 0, 0o1600)",  # msgget
         "libc(248 if x86 else 217, b'user', b'note', b'x', 1, -3)",  # add_key
     ],
 )
@@ -207,20 +219,41 @@ def test_calls_that_reach_outside_are_refused(launchers: Launchers, level: str, 
 @pytest.mark.parametrize("level", ISOLATED)
 def test_nothing_is_left_for_the_next_box(launchers: Launchers, level: str) -> None:
     leave = """
-        import ctypes, os
         for folder in ("/tmp", "/dev/shm", "/box"):
             open(f"{folder}/note", "w").write("note")
-        shared = ctypes.CDLL(None).shmget(4711, 4096, 0o1666)  # IPC_CREAT
-        return {"made": shared >= 0}
+        return {"left": True}
         """
     find = """
-        import ctypes, os
+        import os
         files = [f for f in ("/tmp", "/dev/shm", "/box") if os.path.exists(f"{f}/note")]
-        return {"files": files, "shared": ctypes.CDLL(None).shmget(4711, 4096, 0o666) >= 0}
+        return {"files": files}
         """
     boxes = launchers.at(level)
-    assert run(boxes, leave) == {"made": True}
-    assert run(boxes, find) == {"files": [], "shared": False}
+    assert run(boxes, leave) == {"left": True}
+    assert run(boxes, find) == {"files": []}
+
+
+@pytest.mark.parametrize("level", ISOLATED)
+def test_boxes_of_one_fork_server_cannot_meet_in_a_socket(launchers: Launchers, level: str) -> None:
+    listen = """
+        import builtins, socket
+        builtins.kept = socket.socket(socket.AF_UNIX)
+        kept.bind("\\0meeting")
+        kept.listen()
+        return {"listening": True}
+        """
+    connect = """
+        import socket
+        try:
+            socket.socket(socket.AF_UNIX).connect("\\0meeting")
+        except ConnectionRefusedError:
+            return {"met": False}
+        return {"met": True}
+        """
+    boxes = launchers.at(level)
+    with running(boxes, listen) as first:
+        assert first == {"listening": True}
+        assert run(boxes, connect) == {"met": False}
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -48,7 +48,7 @@ def check(
     Exit status: 0 when all public checks passed, 1 while one fails, 2 when PATH cannot be used.
     """
     isolation = isolation or judge.students_isolation()
-    judge.warm_up(isolation, device)
+    judge.warm_up(isolation, device, own_code=True)
     console = Console(soft_wrap=False)
     require_usable(questions, device)
     if not watch:

@@ -97,7 +97,7 @@ def _connect(address: str) -> Any:
         ) from None
     try:
         client = make(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: tls:// without certificates
         reason = str(error).splitlines()[0]
         raise ClusterError(
             f"--cluster {address}: no Dask scheduler answers there ({reason}); is it running?"

@@ -47,9 +47,8 @@ def grade_one(
     limits = Limits() if device == "cpu" else Limits(memory=GPU_ADDRESS_SPACE)
     settings = {"visibilities": visibilities, "questions": questions, "device": device, "limits": limits}
     job = Job(path, submission.name, output)
-    return _grade(
-        submission, job, secret or course_secret(), _launcher(start, isolation, device), "", settings
-    )
+    boxes = _launcher(start, isolation, device, own_code=visibilities == ("public",))
+    return _grade(submission, job, secret or course_secret(), boxes, "", settings)
 
 
 def check(
@@ -197,23 +196,23 @@ def _earlier(job: Job) -> Result | None:
     return replace(result, points=fitting, checks=checks) if ids and result.submission == job.name else None
 
 
-_launchers: dict[tuple[str | None, str | None, str], Launcher] = {}
+_launchers: dict[tuple[str | None, str | None, str, bool], Launcher] = {}
 
 
-def _launcher(start: str | None, isolation: str | None, device: str) -> Launcher:
+def _launcher(start: str | None, isolation: str | None, device: str, own_code: bool = False) -> Launcher:
     """This process's launcher, made on first use and closed at exit."""
-    key = (start, isolation, device)
+    key = (start, isolation, device, own_code)
     if key not in _launchers:
         subject = assignment()
         hidden = [folder for folder in (subject.solutions, subject.folder) if folder is not None]
-        _launchers[key] = launcher(start, isolation, hidden, gpu=device != "cpu")
+        _launchers[key] = launcher(start, isolation, hidden, gpu=device != "cpu", own_code=own_code)
         atexit.register(_launchers[key].close)
     return _launchers[key]
 
 
-def warm_up(isolation: str | None = None, device: str = "cpu") -> None:
+def warm_up(isolation: str | None = None, device: str = "cpu", own_code: bool = False) -> None:
     """Starts this process's fork server, so that it loads torch while this process does other things."""
-    _launcher(None, isolation, device)
+    _launcher(None, isolation, device, own_code)
 
 
 def ungraded(job: Job) -> Result:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autograder.sandbox.environment import SANDBOX, clean_environment, import_paths, python_prefixes
-from autograder.sandbox.levels import Isolation, Limits, Unavailable
+from autograder.sandbox.levels import AS_ROOT, AS_ROOT_FIX, Isolation, Limits, Unavailable
 
 if TYPE_CHECKING:
     from autograder.sandbox.box import Box
@@ -27,15 +27,20 @@ if TYPE_CHECKING:
 # User ids that no account has, from which each fork server's children get their own; the second range is for containers
 # that have only 65,536 ids.
 FIRST_USER, USERS = 210_000, 50_000
-FEW_FIRST, FEW_USERS = 20_000, 10_000
-TURNS = 4  # ids that a fork server's children use in turn at `process`
+FEW_FIRST, FEW_USERS = 20_000, 8_000
+TURNS = (
+    5  # ids of a fork server: those that its children use in turn at `process`, and the one of who ends them
+)
 NOBODY = 65_534
 
 
 class ForkLauncher:
     """Forks children from one fork server (see fork_server.py), started at once, so that torch loads while the judge gets ready."""
 
-    def __init__(self, levels: Sequence[Isolation], hidden: Sequence[Path], gpu: bool) -> None:
+    def __init__(
+        self, levels: Sequence[Isolation], hidden: Sequence[Path], gpu: bool, own_code: bool
+    ) -> None:
+        self._own_code = own_code
         self._levels = list(levels)
         self._hidden = sorted({str(path.resolve()) for path in (SANDBOX.parent, Path.cwd(), *hidden)})
         self._gpu = gpu
@@ -68,6 +73,7 @@ class ForkLauncher:
             "hidden": self._hidden,
             "users": self._users(),
             "gpu": self._gpu,
+            "scratch": tempfile.gettempdir(),
         }
         self._process = subprocess.Popen(
             [
@@ -103,10 +109,13 @@ class ForkLauncher:
         while not self._ready:
             message = self._receive(("ready", "unable"), 120.0)
             if "ready" in message:
-                self._ready = True
                 if reason := message.get("same user"):
+                    if os.geteuid() == 0 and not self._own_code:
+                        self._shut()
+                        raise Unavailable(f"{AS_ROOT} ({reason}); {AS_ROOT_FIX}")
                     self.same_user = True
                     self.unable.append(f"process, as another user: {reason}")
+                self._ready = True
                 return
             self.unable.append(f"{self._levels.pop(0)}: {message['unable']}")
             self._shut()

@@ -2,7 +2,7 @@
 
 Run by file path: python -I fork_server.py FD SETTINGS, where FD is one end of a socket pair and SETTINGS a JSON object:
     {"paths": [for sys.path], "level": "full"|"user"|"process", "shown": [...], "hidden": [...], "users": [id, ...],
-     "gpu": bool}
+     "scratch": folder of the boxes, "gpu": bool}
 The judge sends one JSON datagram per order; a fork comes with three descriptors: requests to read, answers to write, prints.
     {"fork": {"memory": bytes, "file_size": bytes, "folder": str or null}}  ->  {"pid": 12}
     {"kill": 12}
@@ -22,6 +22,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,14 +56,17 @@ class ForkServer:
 
     def serve(self, details: dict[str, Any]) -> None:
         send(self._control, {"ready": os.getpid(), **details})
+        watched = time.monotonic()
         while True:
             timeout = WATCH if self._alive else None
             ready = select.select([self._control.fileno(), self._wake], [], [], timeout)[0]
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()
-            if not ready:
+            # By the clock: children that keep the fork server busy are watched as well.
+            if time.monotonic() - watched >= WATCH:
                 self._watch()
+                watched = time.monotonic()
             if self._control.fileno() in ready and not self._obey():
                 break
         for pid in list(self._alive):
@@ -197,8 +201,16 @@ def warm_up() -> None:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
-    linux, syscalls, privileges, namespaces, process_groups = (
-        load(name) for name in ("linux", "syscalls", "privileges", "namespaces", "process_groups")
+    linux, syscalls, privileges, namespaces, process_namespace, process_groups = (
+        load(name)
+        for name in (
+            "linux",
+            "syscalls",
+            "privileges",
+            "namespaces",
+            "process_namespace",
+            "process_groups",
+        )
     )
     # Read before entering the new root, where this folder is not visible.
     sources = {
@@ -211,6 +223,9 @@ def main() -> None:
     try:
         if level != "process":
             namespaces.enter(root, linux)
+        elif os.geteuid() == 0:
+            with contextlib.suppress(OSError):  # as in most containers
+                process_namespace.enter(settings["shown"], namespaces, linux)
     except OSError as error:
         send(control, {"unable": error.strerror or str(error)})
         return
@@ -226,7 +241,9 @@ def main() -> None:
         import torch
 
         needed = [torch.__file__, os.__file__, sys.executable]
-        trouble = process_groups.another_user(settings["users"], needed, privileges, linux)
+        trouble = process_groups.another_user(
+            settings["users"], needed, settings["scratch"], privileges, linux
+        )
         process_factory = process_groups.ProcessGroups(
             privileges, linux, syscalls, [] if trouble else settings["users"]
         )

@@ -13,6 +13,12 @@ Isolation = Literal["full", "user", "process"]
 LEVELS: tuple[Isolation, ...] = get_args(Isolation)
 
 
+AS_ROOT = "student code would run as root here"
+AS_ROOT_FIX = (
+    "install Python where other users can read it, outside /root, or grade as a user that is not root"
+)
+
+
 class Unavailable(RuntimeError):
     """The requested isolation is unavailable on this machine; the text gives the reason."""
 

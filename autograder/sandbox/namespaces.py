@@ -64,7 +64,7 @@ def enter(root: Root, linux: ModuleType) -> None:
     inside = os.fork()
     if inside:
         os.close(trouble_write)
-        _wait_outside(inside, trouble_read)
+        wait_outside(inside, trouble_read)
     os.close(trouble_read)
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
@@ -77,7 +77,7 @@ def enter(root: Root, linux: ModuleType) -> None:
     os.environ.update({"HOME": HOME, "TMPDIR": HOME})
 
 
-def _wait_outside(inside: int, trouble: int) -> None:
+def wait_outside(inside: int, trouble: int) -> None:
     """Raises OSError when the namespaces could not be made; otherwise exits with the status of the process inside."""
     message = b""
     while part := os.read(trouble, 500):
@@ -126,7 +126,7 @@ def _build_root(root: Root, linux: ModuleType) -> None:
     user = root.user if root.level == "full" else 0
     Path(f"{new}/etc/passwd").write_text(f"student:x:{user}:{user}::{HOME}:/bin/sh\n")
     Path(f"{new}/etc/group").write_text(f"student:x:{user}:\n")
-    _mount_proc(f"{new}/proc", linux)
+    mount_proc(f"{new}/proc", linux)
     os.chdir(new)
     linux.pivot_root(".", ".")
     linux.umount(".")
@@ -169,7 +169,7 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
-def _mount_proc(target: str, linux: ModuleType) -> None:
+def mount_proc(target: str, linux: ModuleType) -> None:
     """Mounts a /proc of this process namespace; only its processes, if the kernel can leave out the rest."""
     flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
     for options in ("", "subset=pid"):
@@ -274,7 +274,8 @@ class NamespacedProcesses:
         """In the child: private folders, limits, no privileges. Returns the working folder; afterwards student code may run."""
         linux, privileges = self._linux, self._privileges
         os.close(self._own)
-        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+        # A network of its own, although there is none: children of one fork server could meet in abstract Unix sockets.
+        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWNET)
         user = self._root.user if self._root.level == "full" else 0
         for folder, size in SCRATCH.items():
             options = f"size={size},nr_inodes={INODES},mode=0700,uid={user},gid={user}"

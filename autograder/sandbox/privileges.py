@@ -18,7 +18,12 @@ def give_up_privileges(user: int | None, linux: ModuleType) -> None:
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
-    linux.bound_capabilities()
+    try:
+        linux.bound_capabilities()
+    except OSError:
+        # Only who has capabilities may bound them. Without new privileges, a program cannot gain one either way.
+        if user is not None:
+            raise
     if user is not None:
         os.setresuid(user, user, user)
     linux.drop_capabilities()

@@ -1,8 +1,8 @@
 """Children at the level `process`: a process group each, and limits. Loaded by file path in the fork server.
 
-This does not stop hostile code; it keeps honest mistakes (loops, crashes, memory, daemons) from harming others. Where the
-grader is root but may not make namespaces (in most containers), children also run as another user, without privileges,
-network or access to other processes, so they cannot reach what only root may read or write.
+Every child gives up its capabilities and passes the system call filter. Where the grader is root, children also run as
+another user, so they cannot reach what only root may read or write. Elsewhere this does not stop hostile code; it keeps
+honest mistakes (loops, crashes, memory, daemons) from harming others.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ PUBLIC = ("/tmp", "/var/tmp", "/dev/shm")  # folders that every user may write t
 class ProcessGroups:
     """Makes children of the fork server, and ends them with everything they started.
 
-    users: the ids that children use in turn, so that one cannot reach the next; empty where they run under the fork
-        server's own.
+    users: the ids that children use in turn, so that one cannot reach the next, and last the id of the helper that ends
+        them; empty where children run under the fork server's own.
     """
 
     def __init__(
@@ -33,20 +33,30 @@ class ProcessGroups:
     ) -> None:
         self._privileges, self._linux, self._syscalls = privileges, linux, syscalls
         self._children: dict[int, int | None] = {}
-        self._users, self._count = users, 0
+        self._users, self._guardian = list(users[:-1]), users[-1] if users else -1
+        self._user: int | None = None  # of the newest child
         # What a child leaves running becomes this process's child and can be found there.
         with contextlib.suppress(OSError):
             linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
     def fork(self) -> int:
-        self._count += 1
+        self._user = self._next_user()
         pid = os.fork()
         if pid:
-            self._children[pid] = self._user()
+            self._children[pid] = self._user
         return pid
 
-    def _user(self) -> int | None:
-        return self._users[self._count % len(self._users)] if self._users else None
+    def _next_user(self) -> int | None:
+        """The id that has been unused for longest; None where children have no user of their own."""
+        if not self._users:
+            return None
+        taken = self._children.values()
+        user = next((user for user in self._users if user not in taken), None)
+        if user is None:
+            raise RuntimeError("more children are alive than there are user ids")
+        self._users.remove(user)
+        self._users.append(user)
+        return user
 
     def end(self, child: int) -> None:
         """Ends the child's group, every process of its user, and every orphan that the fork server inherited."""
@@ -68,13 +78,15 @@ class ProcessGroups:
 
     def lock(self, limits: dict[str, int]) -> str:
         """In the child: sets limits, and changes to another user if there is one. Returns the working folder."""
-        privileges, linux, user = self._privileges, self._linux, self._user()
+        privileges, linux, user = self._privileges, self._linux, self._user
         with contextlib.suppress(OSError):
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         folder = str(limits["folder"])
         os.chdir(folder)
         if user is None:
             privileges.limit(limits)
+            privileges.give_up_privileges(None, linux)
+            self._syscalls.install()
             return folder
         os.chown(folder, user, user)
         privileges.limit({**limits, "descriptors": privileges.DESCRIPTORS, "processes": privileges.PROCESSES})
@@ -93,11 +105,11 @@ class ProcessGroups:
         return self._privileges.use(members, memory) > memory
 
     def _end_user(self, user: int) -> None:
-        """Ends every process of a user: a process of that user can signal all of them and no other."""
+        """Ends every process of a user."""
         helper = os.fork()
         if helper == 0:
             with contextlib.suppress(BaseException):
-                os.setresuid(user, user, user)
+                become_guardian(user, self._guardian, self._linux)
                 os.kill(-1, signal.SIGKILL)
             os._exit(0)
         with contextlib.suppress(ChildProcessError):
@@ -113,8 +125,21 @@ class ProcessGroups:
             return []
 
 
-def another_user(users: Sequence[int], needed: list[str], privileges: ModuleType, linux: ModuleType) -> str:
-    """Tests whether a child can work as another user: read the files `needed`, and write into its own folder.
+def become_guardian(user: int, guardian: int, linux: ModuleType) -> None:
+    """Becomes a process that can signal all processes of `user` and no other, and that they cannot signal or stop.
+
+    guardian: an id that no other process has.
+    """
+    # The kernel compares the sender's effective and real ids with the real and saved ids of the other process.
+    os.setresuid(guardian, user, guardian)
+    linux.drop_capabilities()  # with them, a signal to all would reach every process of the machine
+
+
+def another_user(
+    users: Sequence[int], needed: list[str], scratch: str, privileges: ModuleType, linux: ModuleType
+) -> str:
+    """Tests whether a child can work as another user: read the files `needed`, and write into its own folder,
+    made in `scratch`.
 
     Returns what prevents that, or "".
     """
@@ -123,7 +148,10 @@ def another_user(users: Sequence[int], needed: list[str], privileges: ModuleType
     if len(users) < 2:  # `nobody` may own processes and files of others, which must not be ended or removed
         return "there are too few user ids here"
     first = users[0]
-    folder = tempfile.mkdtemp(prefix="box-")
+    try:
+        folder = tempfile.mkdtemp(prefix="box-", dir=scratch)
+    except OSError as error:
+        return f"another user cannot work in {scratch} ({error.strerror})"
     read_end, write_end = os.pipe()
     helper = os.fork()
     if helper == 0:

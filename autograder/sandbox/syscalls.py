@@ -63,11 +63,19 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "personality": (135, 92),
     "fanotify_init": (300, 262),
     # keyrings outlive processes: notes could be left in them
+    # memory that belongs to no process or outlives it
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),
 }
-SOCKET, CLONE, CLONE3 = (41, 198), (56, 220), (435, 435)
+SOCKET, CLONE, CLONE3, KILL_CALL = (41, 198), (56, 220), (435, 435), (62, 129)
+EVERYTHING = 0xFFFFFFFF  # -1, as a process id
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 X32 = 0x40000000  # x86-64's second table of numbers, which is refused as a whole
 AF_UNIX = 1
@@ -102,6 +110,12 @@ def program(machine: str, network: bool = False) -> bytes:
         number = numbers[column]
         if number is not None:
             refuse_if(EQUAL, number, EPERM)
+    # kill(-1): a signal to everything that the sender may signal.
+    code.append((EQUAL, 0, 4, KILL_CALL[column]))
+    code.append((LOAD, 0, 0, FIRST_ARGUMENT))
+    code.append((EQUAL, 0, 1, EVERYTHING))
+    code.append((RETURN, 0, 0, _error(EPERM)))
+    code.append((RETURN, 0, 0, ALLOW))
     # The C library falls back to clone, whose flags the filter can read; those of clone3 are in memory.
     refuse_if(EQUAL, CLONE3[column], ENOSYS)
     code.append((EQUAL, 0, 4, CLONE[column]))

@@ -208,4 +208,5 @@ def _taken(module: str, package: str) -> bool:
     except (ImportError, ValueError):
         return True
     # A file of that name in the working directory is not a package that anything else needs.
-    return spec is not None and "site-packages" in str(spec.origin or spec.submodule_search_locations)
+    where = "" if spec is None else str(spec.origin or spec.submodule_search_locations)
+    return "site-packages" in where or "dist-packages" in where  # Debian's own packages are in the latter
