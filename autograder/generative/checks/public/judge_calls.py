@@ -77,18 +77,22 @@ def loss_trials(x_hat: Tensor, x: Tensor) -> list[Trial]:
 def mistakes_in_loss(submission: Submission, draw: Draw, seen: Any, right: float) -> list[Candidate]:
     """The mistake in reconstruction_loss that its value for a drawn prediction shows, as one that gives `seen`.
 
-    None where `seen` is right, where the function has no value there, or where several mistakes give it.
+    None where `seen` is right, where the function has no value there or changes its arguments, or where several mistakes
+    give it.
     """
     if close(seen, right, 1e-4, 1e-6):
         return []
     x_hat, x = (draw.uniform(7, 1, PIXELS, low=low, high=1 - low) for low in (0.05, 0.02))
     try:
-        value = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x).number("loss")
+        found = submission.ask("autoencoder.reconstruction_loss", x_hat=x_hat, x=x)
+        value = found.number("loss")
     except (Fault, NoAnswer):
         return []
+    if not found.flag("kept"):
+        return []
     wrong = wrong_losses(LossCase(x_hat, x))
-    found = {c.mistake.id: c.mistake for c in wrong if close(value, c.value, 1e-3, 1e-6)}
-    return [mistake.giving(seen) for mistake in found.values()] if len(found) == 1 else []
+    fitting = {c.mistake.id: c.mistake for c in wrong if close(value, c.value, 1e-3, 1e-6)}
+    return [mistake.giving(seen) for mistake in fitting.values()] if len(fitting) == 1 else []
 
 
 def misshapen(asked: Sequence[int]) -> list[Candidate]:
