@@ -144,8 +144,9 @@ def test_linear_layers_keep_their_default_early(submission: Submission) -> None:
             seen=moments(weight),
             mistake=first_shown([mistakes.LINEAR_LAYERS_TOO], weight),
         )
+        # One of 2048 draws may be exactly 0: float32 has 2^24 numbers here.
         expect(
-            bool((bias != 0).all()) and bias.abs().max().item() <= bound * (1 + 1e-5),
+            bool((bias != 0).double().mean() > 0.9) and bias.abs().max().item() <= bound * (1 + 1e-5),
             expected=f"{name_of(layer)}: the biases that PyTorch gives it",
             seen=span(bias),
             mistake=first_shown([mistakes.LINEAR_BIASES_ZERO], bias),
