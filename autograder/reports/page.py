@@ -46,6 +46,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         points=lambda value: f"{tidy(value):g}",
+        in_points=lambda value: f"{tidy(value):g} point{'' if value == 1 else 's'}",
         one=lambda value: f"{value:.1f}",
         percent=lambda share: f"{share:.0%}",
         signed=_signed,
