@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from autograder.cli.main import main
-from autograder.grading import batch, options
-from autograder.model.assignment import VARIABLE, assignment
+from autograder.grading import batch
+from autograder.model.assignment import VARIABLE
 from tests.classes import pack
-from tests.tiny import SOLUTION, make_assignment
+from tests.tiny import SOLUTION, forget_assignment, make_assignment
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "instructors.md"
 FILE = re.compile(r"^`([\w.]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -70,11 +70,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.chdir(tmp_path)
-    assignment.cache_clear()
-    options.grader_digest.cache_clear()
+    forget_assignment()
     yield tmp_path
-    assignment.cache_clear()
-    options.grader_digest.cache_clear()
+    forget_assignment()
     monkeypatch.undo()
     time.tzset()
 

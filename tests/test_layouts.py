@@ -16,7 +16,6 @@ from click.testing import CliRunner
 from autograder.classroom import collect, tables, worksheets
 from autograder.classroom.roster import Roster
 from autograder.cli.main import main
-from autograder.grading import options
 from autograder.grading.judge import read_job
 from autograder.grading.options import GradingOptions
 from autograder.model.assignment import VARIABLE, assignment
@@ -25,7 +24,7 @@ from autograder.submissions import names, unpack
 from autograder.submissions.staging import TempStore
 from tests.classes import MODULES, inside, pack, write
 from tests.test_doors import tarred, zipped
-from tests.tiny import SOLUTION, make_assignment
+from tests.tiny import SOLUTION, forget_assignment, make_assignment
 
 FIRST = ["Ana", "Bo", "Cleo", "Dora", "Émile", "Fatma", "Güneş", "Hana"]
 LAST = ["Arc", "Bauer-Diaz", "da Silva", "O'Neil", "Çelik"]
@@ -178,8 +177,7 @@ def test_a_class_is_graded_once_with_nothing_lost(
     people = [f"{s.name},{s.id},{s.email},{s.login},{s.github}" for s in STUDENTS]
     listed = write(tmp_path, {"r.csv": "\n".join(["Name,ID,Email,Login,GitHub Username", *people]).encode()})
     monkeypatch.setenv(VARIABLE, str(make_assignment(tmp_path).folder))
-    assignment.cache_clear()
-    options.grader_digest.cache_clear()
+    forget_assignment()
     try:
         given = [
             *paths,
@@ -199,8 +197,7 @@ def test_a_class_is_graded_once_with_nothing_lost(
             found = [(s["student"], s["id"], s["status"], s["score"]) for s in run["students"]]
             assert found == [(s.name, s.id, "graded", 2 if i % 4 else 0) for i, s in enumerate(STUDENTS)]
     finally:
-        assignment.cache_clear()
-        options.grader_digest.cache_clear()
+        forget_assignment()
 
 
 @pytest.mark.parametrize("layout", ["moodle", "blackboard", "brightspace", "google"])

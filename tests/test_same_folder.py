@@ -15,10 +15,10 @@ from click.testing import Result as Done
 from autograder.classroom import folder, manifest
 from autograder.cli.main import main
 from autograder.grading import judge, options
-from autograder.model.assignment import VARIABLE, assignment
+from autograder.model.assignment import VARIABLE
 from autograder.model.verdicts import Result
 from tests.classes import pack
-from tests.tiny import SOLUTION, make_assignment, write
+from tests.tiny import SOLUTION, forget_assignment, make_assignment, write
 
 ROSTER = "Name,ID,Email,Login\nAna Bo,007,ana@example.edu,ana\nBen Cho,008,ben@example.edu,ben\nZoe Zed,010,zoe@example.edu,zoe\n"
 WRONG = {"first.py": "def double(x):\n    return x + 2\n"}  # no points for question 1
@@ -46,8 +46,7 @@ class Desk:
         text = self.toml.read_text(encoding="utf-8")
         assert old in text
         self.toml.write_text(text.replace(old, new), encoding="utf-8")
-        assignment.cache_clear()
-        options.grader_digest.cache_clear()
+        forget_assignment()
 
     def run(self, *arguments: object) -> Done:
         return CliRunner().invoke(main, [str(a) for a in arguments])
@@ -99,11 +98,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     made = Desk(tmp_path)
     monkeypatch.setenv(VARIABLE, str(made.toml.parent))
     monkeypatch.setenv("AUTOGRADER_SECRET", SECRET)
-    assignment.cache_clear()
-    options.grader_digest.cache_clear()
+    forget_assignment()
     yield made
-    assignment.cache_clear()
-    options.grader_digest.cache_clear()
+    forget_assignment()
 
 
 # --- A part of the questions ---------------------------------------------------------------------------

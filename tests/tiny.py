@@ -6,8 +6,10 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.model.assignment import FILE, Assignment, load
-from autograder.submissions import intake
+from autograder.classroom import answers
+from autograder.grading import options
+from autograder.model.assignment import FILE, Assignment, assignment, load
+from autograder.submissions import handed_out, intake
 
 RUBRIC = """
 title = "Tiny"
@@ -122,6 +124,12 @@ def make_assignment(folder: Path) -> Assignment:
     home = write(folder / "tiny", {FILE: RUBRIC, **PROBES, **CHECKS})
     write(home / "solutions", {**SOLUTION, "given.py": "GIVEN = 1\n"})
     return load(home)
+
+
+def forget_assignment() -> None:
+    """Drops what this process knows of the assignment in use, before and after a test uses another one."""
+    for known in (assignment, options.grader_digest, handed_out.handed_out, answers._handed_out):
+        known.cache_clear()
 
 
 def submit(folder: Path, assignment: Assignment, **files: str) -> intake.Submission:
