@@ -119,8 +119,9 @@ def filled(
         found, logits = operations(network.train(mode == "training"), images)
         seen[mode] = {"operations": found, "logits": snapshot(logits)}
     with torch.no_grad():
-        again = network.train()(images), network(images)
-    return {**seen, "random": not torch.equal(*again)}
+        first, second = network.train()(images), network(images)
+    # Power iteration changes the last digits from call to call.
+    return {**seen, "random": bool((first - second).norm() > 0.01 * second.norm())}
 
 
 def chirp(shape: torch.Size, angle: float, offset: float, scale: float) -> Tensor:
