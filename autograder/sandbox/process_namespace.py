@@ -1,8 +1,8 @@
 """What root's fork server enters at the level `process`, where the machine allows it. Loaded by file path, before torch.
 
 A process namespace: code in it reaches no process of the machine, and cannot stop the namespace's first process, the fork
-server. And a mount namespace in which other users can enter the folders of a Python that only root may enter (one under /root, for instance):
-each closed folder is replaced by an empty one that holds nothing but Python's own folders, read-only.
+server. And a mount namespace in which other users can enter the folders of a Python that only root may enter, such as one
+in root's home: each closed folder is replaced by an empty one that holds nothing but Python's own folders, read-only.
 """
 
 from __future__ import annotations
