@@ -1,6 +1,6 @@
 """A grader that is killed at any moment leaves valid results and no process, and the next run continues from there.
 
-Three moments by default; `make kills` tries thirty (KILLS=30).
+Two moments by default; `make kills` tries thirty (KILLS=30).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from autograder.model.verdicts import Result
 
 ROOT = Path(__file__).resolve().parents[1]
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 MARK = "killed-by-a-test"
 GRADEBOOKS = ("canvas.csv", "gradescope.csv", "grades.csv")
 SUBMISSIONS = ("solutions", "assignment", "tests/submissions/problem-1-done")
