@@ -344,6 +344,7 @@ def send(phase, info):  # exceptions in a callback of the garbage collector are 
         gc.callbacks.remove(send)
         os.kill(os.getpid(), signal.SIGINT)
 gc.callbacks.append(send)
+gc.set_threshold(100)  # often enough that it runs before the second submission is graded
 """
 
 
