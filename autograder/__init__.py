@@ -99,6 +99,7 @@ def grade_all(
     from autograder.grading.options import GradingOptions, course_secret, known_questions
     from autograder.model.assignment import assignment
     from autograder.submissions.staging import TempStore
+    from autograder.support.processes import default_jobs
 
     folder, subject = Path(out), assignment()
     held = folders.read(folder, subject)
@@ -112,7 +113,7 @@ def grade_all(
             raise FileNotFoundError("; ".join(plan.problems))
         folder.mkdir(parents=True, exist_ok=True)
         manifest.write(folder, manifest.of(subject, course_secret(), options.questions, "", held.manifest))
-        with contextlib.closing(batch.run(plan.works, jobs or batch.default_jobs(), options)) as graded:
+        with contextlib.closing(batch.run(plan.works, jobs or default_jobs(), options)) as graded:
             for _, result in graded:
                 yield result
     finally:

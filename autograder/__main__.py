@@ -1,5 +1,7 @@
 """`python -m autograder`: see cli/."""
 
+import atexit
+import contextlib
 import os
 import sys
 
@@ -30,5 +32,19 @@ def run() -> None:
     sys.exit(2)
 
 
+def end(status: int) -> None:
+    """Ends this process without Python's own cleanup, which takes most of a second once PyTorch is loaded."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    run()
+    try:
+        run()
+    except SystemExit as done:
+        if sys.argv[1:2] == ["check"] and isinstance(done.code, int):
+            end(done.code)
+        raise

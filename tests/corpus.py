@@ -20,6 +20,7 @@ from autograder.build.stubs import stub_source
 from autograder.grading import batch, judge, options
 from autograder.model.assignment import assignment, choose
 from autograder.model.verdicts import Result
+from autograder.support.processes import default_jobs
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -288,7 +289,7 @@ def main() -> None:
         "-k", "--name", default="", help="only entries whose name contains one of these (a,b)"
     )
     parser.add_argument("--kind", choices=list(KINDS))
-    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--jobs", type=int, default=default_jobs())
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing check's feedback")
     options = parser.parse_args(choose(sys.argv[1:]))
     entries = [e for kind, make in KINDS.items() if options.kind in (None, kind) for e in make()]

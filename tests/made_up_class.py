@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 from functools import cache
 
-from autograder.grading.grader import checks_of
+from autograder.grading.listing import checks_of
 from autograder.model.assignment import assignment
 from autograder.model.feedback import Feedback
 from autograder.model.verdicts import GRADER_FAULT, NO_FEEDBACK, Result, Status, Verdict

@@ -130,8 +130,8 @@ def test_a_child_leaves_nothing_behind(boxes: Launcher) -> None:
 def test_user_ids_are_chosen_among_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container without a user map, one with 65,536 ids, and one with a single id."""
     for table, low, high, count in (
-        ("0 0 4294967295", 210_000, 460_000, 5),
-        ("0 1000 1\n1 100000 65535", 20_000, 60_000, 5),
+        ("0 0 4294967295", 210_000, 660_000, 9),
+        ("0 1000 1\n1 100000 65535", 20_000, 65_000, 9),
         ("0 1000 1", fork_launcher.NOBODY, fork_launcher.NOBODY + 1, 1),
     ):
         monkeypatch.setattr(Path, "read_text", lambda self, table=table: table)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from autograder.classroom import session
 from autograder.cli.main import main
-from autograder.grading import batch
 from autograder.model.assignment import VARIABLE
 from tests.classes import pack
 from tests.tiny import SOLUTION, forget_assignment, make_assignment
@@ -64,9 +64,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "extensions.csv").write_text("student,extension\n009,2026-03-03\n")
     monkeypatch.setenv(VARIABLE, str(make_assignment(tmp_path).folder))
     monkeypatch.setenv("AUTOGRADER_SECRET", "a secret of the course")
-    monkeypatch.setattr(
-        batch, "default_jobs", lambda: 1
-    )  # a judge takes longer to start than to grade four students
+    # A judge takes longer to start than to grade four students.
+    monkeypatch.setattr(session, "default_jobs", lambda: 1)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.chdir(tmp_path)

@@ -74,7 +74,7 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
         raise ValueError(f"{chosen}: there is no such file")
     made = settings.read(chosen, assignment().rubric)
     if made.counting.checks or made.visibility:
-        from autograder.grading.grader import checks_of
+        from autograder.grading.listing import checks_of
 
         settings.require_known(made, chosen, checks_of(assignment()))
     files = dict(otters_part(assignment().folder))
@@ -91,7 +91,7 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
 
 def test_files() -> dict[str, str]:
     """Otter's test files by name: one for each question, with one test case for each check."""
-    from autograder.grading.grader import checks_of
+    from autograder.grading.listing import checks_of
 
     checks = checks_of(assignment())
     texts: dict[str, str] = {}

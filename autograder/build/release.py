@@ -123,7 +123,7 @@ def _unix(data: bytes) -> bytes:
 
 def _with_weights(subject: Assignment) -> dict[str, Any]:
     """The assignment.toml, with the weights of all checks where these are not the rubric's points: a release lacks some checks."""
-    from autograder.grading.grader import weights_of
+    from autograder.grading.listing import weights_of
 
     weights = weights_of(subject)
     table = dict(rubrics.table(subject.folder / FILE))

@@ -52,6 +52,7 @@ from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
 from autograder.submissions.staging import TempStore
 from autograder.support.files import remove_leftovers
+from autograder.support.processes import default_jobs
 
 UPLOADS = ".uploads"
 
@@ -269,7 +270,7 @@ def _grade(
     # Closed here, so that Ctrl-C ends the judges too, before anything waits for them.
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        contextlib.closing(batch.run(works, options.jobs or batch.default_jobs(), options.grading)) as graded,
+        contextlib.closing(batch.run(works, options.jobs or default_jobs(), options.grading)) as graded,
     ):
         task = progress.add_task("", total=len(works))
         began = time.monotonic()

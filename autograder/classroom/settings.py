@@ -112,7 +112,7 @@ def of_run(out: Path, given: Path | None, subject: Assignment) -> Chosen:
         return Chosen()
     settings = read(path, subject.rubric)
     if settings.counting.checks and given is not None:
-        from autograder.grading.grader import checks_of
+        from autograder.grading.listing import checks_of
 
         try:
             counting.known(settings.counting.checks, path, "checks", (v.id for v in checks_of(subject)))

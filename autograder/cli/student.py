@@ -14,6 +14,8 @@ from rich.console import Console
 from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, require_usable
 from autograder.grading import judge
 from autograder.model.assignment import assignment
+from autograder.model.verdicts import Result
+from autograder.reports.terminal import as_line, print_check
 from autograder.submissions import intake
 from autograder.support.files import write_atomically
 
@@ -94,13 +96,15 @@ def _check_once(
 ) -> int:
     """Checks and prints once; returns the exit status."""
     try:
-        with console.status("Checking ..."):
-            result = judge.check(path, questions or None, device, isolation)
+        with console.status("Checking ...") as status:
+
+            def show(so_far: Result) -> None:
+                status.update(as_line(so_far))
+
+            result = judge.check(path, questions or None, device, isolation, show)
     except intake.UnusableSubmission as error:
         click.echo(f"autograder: {error}", err=True)
         return UNUSABLE
-    from autograder.reports.terminal import print_check
-
     print_check(console, result, assignment().rubric, questions or None, prints)
     if json_file is not None:
         write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")

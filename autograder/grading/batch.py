@@ -6,19 +6,16 @@ In this module and its callers `queue` is the list of jobs to grade, and `jobs` 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import get_context
 
 from autograder.grading.judge import grade_job, ungraded
 from autograder.grading.options import GradingOptions, Job
 from autograder.model.verdicts import Result
 from autograder.support import interrupts
+from autograder.support.processes import begin_in_pool
 
 log = logging.getLogger("autograder")
 
@@ -64,22 +61,6 @@ def _pool(size: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=begin_in_pool)
 
 
-def begin_in_pool() -> None:
-    """Prepares a pool's process: it ends when its parent is gone (a killed parent cannot end it), and ignores Ctrl-C.
-
-    Ctrl-C in a terminal reaches all processes; the parent ends its pool itself.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _alone(job: Job, options: GradingOptions) -> Result:
     """Grades one job in a judge of its own, so that a submission that ends its judge affects no other."""
     try:
@@ -88,8 +69,3 @@ def _alone(job: Job, options: GradingOptions) -> Result:
     except BrokenProcessPool:
         log.error("%s: the judge process ended while grading it", job.path)
         return ungraded(job)
-
-
-def default_jobs() -> int:
-    """One judge for each core that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 
-from autograder.grading import bounds, once
-from autograder.grading.collecting import Check, read_check, run_pytest, scaled, weight_of
+from autograder.grading import bounds, helpers, once
+from autograder.grading.collecting import Check, read_check, run_pytest, scaled
 from autograder.grading.sandboxed import SandboxedSubmission
 from autograder.judging.draw import Draw, seed_from
 from autograder.judging.outcome import Fault, NoAnswer
@@ -22,9 +23,9 @@ from autograder.model.assignment import Assignment
 from autograder.model.feedback import LONGEST, Feedback
 from autograder.model.rubric import Question
 from autograder.model.verdicts import GRADER_FAULT, NOT_RUN, Result, Verdict, Visibility, tidy
-from autograder.sandbox.box import Box
-from autograder.sandbox.launch import Isolation, Launcher, Limits
-from autograder.submissions.intake import Submission, empty
+from autograder.sandbox.fork_launcher import ForkLauncher
+from autograder.sandbox.launch import Launcher, Limits
+from autograder.submissions.intake import Submission
 from autograder.support import interrupts
 from autograder.support.text import plain
 
@@ -38,6 +39,7 @@ class JudgeOptions:
     secret: the course secret; with the submission's content it seeds the inputs of checks.
     visibilities: which checks run; for students, only the public ones.
     questions: ids of the questions to grade; None for all.
+    judges: how many processes judge questions side by side, where the launcher's children are forked.
     device: "cuda" looks for tensors on the wrong device on a real GPU; "cpu" simulates a second device.
     """
 
@@ -45,6 +47,7 @@ class JudgeOptions:
     visibilities: tuple[Visibility, ...] = ("public", "hidden")
     questions: tuple[str, ...] | None = None
     device: str = "cpu"
+    judges: int = 1
     limits: Limits = field(default_factory=Limits)
 
 
@@ -63,7 +66,7 @@ class Grader:
         self._sandboxed = SandboxedSubmission(
             submission.files, assignment, launcher, options.limits, options.device
         )
-        self._progress, self._isolation = progress, launcher.isolation
+        self._progress, self._launcher = progress, launcher
         self._checks: list[Check] = []
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}
@@ -126,13 +129,60 @@ class Grader:
         if self.errors:
             return True
         self._report()
-        for question in self._assignment.rubric.auto:
-            checks = [c for c in self._checks if c.question == question.id]
-            if checks:
-                self._grade_question(question, checks, session)
+        asked = list(dict.fromkeys(c.question for c in self._checks))
+        if min(self._options.judges, len(asked)) > 1 and len(asked) <= helpers.MOST:
+            self._grade_side_by_side(asked, session)
+        for id in asked:
+            if not all(c.id in self._verdicts for c in self._of(id)):
+                self._grade_question(id, session)
         return True
 
-    def _grade_question(self, question: Question, checks: Sequence[Check], session: pytest.Session) -> None:
+    def _grade_side_by_side(self, asked: Sequence[str], session: pytest.Session) -> None:
+        """Grades the questions with helpers. What a helper that was lost had begun is left out."""
+        if not isinstance(self._launcher, ForkLauncher):
+            return
+        turns = helpers.Turns(asked)
+        helping: list[helpers.Helper] = []
+        try:
+            for _ in range(min(self._options.judges, len(asked)) - 1):
+                launcher = self._launcher.join()
+                helping.append(helpers.Helper(partial(self._help, turns, launcher, session)))
+                launcher.close()
+            for id in turns:
+                self._grade_question(id, session)
+                self._learn(found for helper in helping for found in helper.found())
+            self._learn(found for helper in helping for found in helper.found(all_of_it=True))
+        finally:
+            for helper in helping:
+                helper.end()
+            turns.close()
+
+    def _help(
+        self,
+        turns: helpers.Turns,
+        launcher: Launcher,
+        session: pytest.Session,
+        send: Callable[[helpers.Found], None],
+    ) -> None:
+        """In a helper: grades questions in turn with the others."""
+        self._progress = lambda result: None
+        self._sandboxed.use(launcher)
+        for id in turns:
+            self._grade_question(id, session)
+            verdicts = {c.id: self._verdicts[c.id] for c in self._of(id) if c.id in self._verdicts}
+            send(helpers.Found(verdicts, {k: v for k, v in self._printed.items() if k == id}))
+
+    def _learn(self, all_found: Iterable[helpers.Found]) -> None:
+        for found in all_found:
+            self._verdicts.update(found.verdicts)
+            self._printed.update(found.printed)
+            self._report()
+
+    def _of(self, question: str) -> list[Check]:
+        return [c for c in self._checks if c.question == question]
+
+    def _grade_question(self, id: str, session: pytest.Session) -> None:
+        question, checks = self._assignment.rubric.question(id), self._of(id)
         self._left = bounds.QUESTION_SECONDS
         try:
             self._sandboxed.begin(question)
@@ -251,7 +301,7 @@ class Grader:
         return Result(
             submission=self._submission.name,
             sha256=self._submission.sha256,
-            isolation=self._isolation,
+            isolation=self._launcher.isolation,
             seconds=time.monotonic() - self._began,
             checks=verdicts,
             points=points,
@@ -291,57 +341,11 @@ def grade(
     """
     import torch
 
+    from autograder.sandbox import without_compiler
+
     torch.set_num_threads(1)
+    without_compiler.unload()
     assignment.make_importable()
     grader = Grader(submission, assignment, launcher, options, progress)
     run_pytest(grader, assignment)
     return grader.result()
-
-
-class _Lister(Grader):
-    """Collects checks without running them. weights: the sum of the weights of each question's checks."""
-
-    def __init__(self, assignment: Assignment) -> None:
-        super().__init__(empty("", ""), assignment, _NoLauncher(), JudgeOptions(""), lambda result: None)
-        self.weights: dict[str, float] = {}
-
-    def _with_points(self, question: Question, checks: Sequence[Check]) -> list[Check]:
-        self.weights[question.id] = weight_of(checks)
-        return super()._with_points(question, checks)
-
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        return True
-
-
-class _NoLauncher:
-    """The launcher of a grader that runs no student code."""
-
-    isolation: Isolation = "process"
-    unable: Sequence[str] = ()
-    same_user = True
-
-    def box(self, limits: Limits) -> Box:
-        raise RuntimeError("listing checks runs no student code")
-
-    def close(self) -> None:
-        pass
-
-
-def weights_of(assignment: Assignment) -> dict[str, float]:
-    """The sum of the weights of all checks, by question. Raises RuntimeError when they cannot be collected."""
-    return _list(assignment).weights
-
-
-def checks_of(assignment: Assignment) -> tuple[Verdict, ...]:
-    """All checks of an assignment in their order, as verdicts of an ungraded submission.
-
-    Raises RuntimeError when the check files cannot be collected.
-    """
-    return _list(assignment).result().checks
-
-
-def _list(assignment: Assignment) -> _Lister:
-    lister = _Lister(assignment)
-    assignment.make_importable()
-    run_pytest(lister, assignment)
-    return lister

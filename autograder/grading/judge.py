@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from autograder.model.verdicts import Origin, Result, Visibility, tidy
 from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.submissions import intake
 from autograder.support.files import write_result
+from autograder.support.processes import default_jobs
 
 log = logging.getLogger("autograder")
 
+MOST_JUDGES = 4  # of one student's check: more would wait for the longest question, and need more user ids
 GPU_ADDRESS_SPACE = 1 << 46  # bytes: CUDA maps the GPU's memory and much more, without using it
 NOT_GRADED = "This submission could not be graded because of a fault in the grader; grade it again."
 
@@ -38,21 +41,31 @@ def grade_one(
     output: Path | None = None,
     start: str | None = None,
     isolation: str | None = None,
+    judges: int = 1,
+    progress: Callable[[Result], object] | None = None,
 ) -> Result:
     """Grades the submission at `path` in this process.
 
     output: the JSON file that is written at first and after each question.
     start: "fork" or "spawn", to choose how sandboxed processes are made.
     isolation: the level that is required; None for the best that this machine has.
+    judges: how many processes judge questions side by side, where they can be forked.
+    progress: receives the result so far, before the first question and after each.
     Raises intake.UnusableSubmission when the path holds nothing that can be read, and launch.Unavailable (a RuntimeError)
     when that isolation is unavailable on this machine.
     """
     submission = intake.read(path, assignment().rubric, name)
     limits = Limits() if device == "cpu" else Limits(memory=GPU_ADDRESS_SPACE)
-    settings = {"visibilities": visibilities, "questions": questions, "device": device, "limits": limits}
+    settings = {
+        "visibilities": visibilities,
+        "questions": questions,
+        "device": device,
+        "limits": limits,
+        "judges": judges,
+    }
     job = Job(path, submission.name, output)
     boxes = _launcher(start, isolation, device, own_code=visibilities == ("public",))
-    return _grade(submission, job, secret or course_secret(), boxes, "", settings)
+    return _grade(submission, job, secret or course_secret(), boxes, "", settings, progress=progress)
 
 
 def check(
@@ -60,8 +73,12 @@ def check(
     questions: tuple[str, ...] | None = None,
     device: str = "cpu",
     isolation: str | None = None,
+    progress: Callable[[Result], object] | None = None,
 ) -> Result:
-    """The public checks of the submission at `path`, as students run them. Raises as `grade_one` does."""
+    """The public checks of the submission at `path`, as students run them.
+
+    progress: receives the result so far, before the first question and after each. Raises as `grade_one` does.
+    """
     return grade_one(
         path,
         visibilities=("public",),
@@ -69,6 +86,8 @@ def check(
         secret="public",
         device=device,
         isolation=isolation or students_isolation(),
+        judges=min(default_jobs(), MOST_JUDGES) if device == "cpu" else 1,
+        progress=progress,
     )
 
 
@@ -170,6 +189,7 @@ def _grade(
     grader: str,
     settings: dict[str, Any],
     earlier: Result | None = None,
+    progress: Callable[[Result], object] | None = None,
 ) -> Result:
     # Imported here, after the fork server's process has been started, so that both load torch at the same time.
     from autograder.grading.grader import JudgeOptions, grade
@@ -177,6 +197,8 @@ def _grade(
     def saved(result: Result) -> Result:
         result = Work(submission, (), earlier).finished(replace(result, grader=grader))
         save(job, result)
+        if progress is not None:
+            progress(result)
         return result
 
     return saved(grade(submission, assignment(), boxes, JudgeOptions(secret, **settings), saved))

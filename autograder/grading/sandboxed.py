@@ -70,6 +70,10 @@ class SandboxedSubmission:
         self.mode = "stand-ins"
         self.seed = 0
 
+    def use(self, launcher: Launcher) -> None:
+        """Makes processes with another launcher from now on."""
+        self._launcher = launcher
+
     def begin(self, question: Question) -> None:
         self.end()
         self._question, self._left, self._printed = question, question.seconds, ""

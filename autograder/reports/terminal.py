@@ -70,6 +70,16 @@ def print_check(
     console.print(f"Public checks give {most:g} of these questions' {most + hidden:g} points{others}.")
 
 
+def as_line(so_far: Result) -> Text:
+    """What is known while checks are still running, in one line."""
+    done = [id for id, _ in so_far.points if id not in so_far.unfinished]
+    failing = [id for id in done if lost(so_far.of(id))]
+    passing = [id for id in done if id not in failing]
+    known = [("pass", passing), ("to do", failing)]
+    words = [f"{word}: {', '.join(ids)}" for word, ids in known if ids]
+    return Text("  ".join([f"Checking ... {len(done)} of {len(so_far.points)} questions", *words]))
+
+
 def as_text(step: Step) -> str:
     """A step in lines: the check's title, and under it the feedback and the checks with the same cause."""
     if not step.title:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import copy
 import json
 import os
 import shutil
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 # User ids that no account has, from which each fork server's children get their own; the second range is for containers
 # that have only 65,536 ids.
 FIRST_USER, USERS = 210_000, 50_000
-FEW_FIRST, FEW_USERS = 20_000, 8_000
-TURNS = (
-    5  # ids of a fork server: those that its children use in turn at `process`, and the one of who ends them
-)
+FEW_FIRST, FEW_USERS = 20_000, 5_000
+# Ids of a fork server: those that its children use in turn at `process`, and the one of who ends them. Each judge that shares
+# it may have two children at a time.
+TURNS = 9
 NOBODY = 65_534
 
 
@@ -51,12 +52,29 @@ class ForkLauncher:
         self.same_user = False
         self._ready = False
         self._generation = 0
+        self._joined = False
         self._start()
 
     @property
     def isolation(self) -> Isolation:
         self._wait_until_ready()
         return self._levels[0]
+
+    def join(self) -> ForkLauncher:
+        """A launcher with the same fork server, for a process that is forked from this one."""
+        self._wait_until_ready()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._send({"join": True}, [theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        other = copy.copy(self)
+        other._control, other._joined = ours, True
+        other._exited, other._pids, other._spare = {}, deque(), None
+        return other
 
     def _start(self) -> None:
         self._generation += 1
@@ -200,6 +218,9 @@ class ForkLauncher:
     def _shut(self) -> None:
         self._drop_spare()
         self._control.close()
+        if self._joined:  # the fork server is another's; if it is lost, this launcher starts its own
+            self._joined = False
+            return
         try:
             self._process.wait(5.0)
         except subprocess.TimeoutExpired:
@@ -235,10 +256,10 @@ class ForkLauncher:
                 return message
 
     def _message(self, seconds: float) -> dict[str, object] | None:
-        self._control.settimeout(max(0.001, seconds))
         try:
+            self._control.settimeout(max(0.001, seconds))
             data = self._control.recv(1 << 16)
-        except (TimeoutError, OSError):
+        except (TimeoutError, OSError):  # closed, too
             return None
         if not data:
             return None

@@ -6,9 +6,10 @@ Run by file path: python -I fork_server.py FD SETTINGS, where FD is one end of a
 The judge sends one JSON datagram per order; a fork comes with three descriptors: requests to read, answers to write, prints.
     {"fork": {"memory": bytes, "file_size": bytes, "folder": str or null}}  ->  {"pid": 12}
     {"kill": 12}
+    {"join": true}, with a descriptor: one end of a socket pair, on which another judge orders; it may kill its own children only
 The fork server itself sends {"ready": pid} (with "same user": reason, where children run under the judge's account) or
 {"unable": reason} when the level is unavailable, and {"exited": 12, "status": wait status} when a child and everything it
-started have ended. Closing the socket ends everything.
+started have ended. Closing a socket ends the children that were ordered on it; closing the first ends everything.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ class ForkServer:
         self, control: socket.socket, process_factory: Any, wire: ModuleType, child: ModuleType
     ) -> None:
         self._control, self._process_factory, self._wire, self._child = control, process_factory, wire, child
-        self._alive: dict[int, int] = {}  # children, and how much memory each may use
+        self._controls = [control]
+        # Children: how much memory each may use, and where it was ordered.
+        self._alive: dict[int, tuple[int, socket.socket]] = {}
         self._wake, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
-        self._fds = [control.fileno(), self._wake, wake_write]
+        self._fds = [self._wake, wake_write]
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write)
 
@@ -59,7 +62,8 @@ class ForkServer:
         watched = time.monotonic()
         while True:
             timeout = WATCH if self._alive else None
-            ready = select.select([self._control.fileno(), self._wake], [], [], timeout)[0]
+            watched_fds: list[Any] = [*self._controls, self._wake]
+            ready = select.select(watched_fds, [], [], timeout)[0]
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()
@@ -67,17 +71,28 @@ class ForkServer:
             if time.monotonic() - watched >= WATCH:
                 self._watch()
                 watched = time.monotonic()
-            if self._control.fileno() in ready and not self._obey():
+            gone = [control for control in self._controls if control in ready and not self._obey(control)]
+            if self._control in gone:
                 break
+            for control in gone:
+                self._leave(control)
         for pid in list(self._alive):
             self._end(pid, None)
         os._exit(0)  # without torch's own cleanup, which takes seconds
 
-    def _obey(self) -> bool:
-        """Carries out the next order; False at the end of the socket."""
+    def _leave(self, control: socket.socket) -> None:
+        """Ends the children of a judge that is gone."""
+        for pid, (_, theirs) in list(self._alive.items()):
+            if theirs is control:
+                self._end(pid, None)
+        self._controls.remove(control)
+        control.close()
+
+    def _obey(self, control: socket.socket) -> bool:
+        """Carries out the next order of a judge; False at the end of its socket."""
         try:
             size = socket.CMSG_LEN(3 * array.array("i").itemsize)
-            message, ancillary, _, _ = self._control.recvmsg(1 << 16, size)
+            message, ancillary, _, _ = control.recvmsg(1 << 16, size)
         except OSError:  # the judge is gone, with messages unread
             return False
         if not message:
@@ -87,8 +102,11 @@ class ForkServer:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
         order: dict[str, Any] = json.loads(message)
         if "kill" in order:
-            if order["kill"] in self._alive:
+            if self._alive.get(order["kill"], (0, None))[1] is control:
                 self._end(order["kill"], None)
+            return True
+        if "join" in order:
+            self._controls.append(socket.socket(fileno=descriptors[0]))
             return True
         pid = self._process_factory.fork()
         if pid == 0:
@@ -97,10 +115,10 @@ class ForkServer:
                 self._become_child(order["fork"], list(descriptors))
             finally:
                 os._exit(0)
-        self._alive[pid] = order["fork"]["memory"]
+        self._alive[pid] = order["fork"]["memory"], control
         for fd in descriptors:
             os.close(fd)
-        send(self._control, {"pid": pid})
+        send(control, {"pid": pid})
         return True
 
     def _reap(self) -> None:
@@ -120,12 +138,12 @@ class ForkServer:
             with contextlib.suppress(ChildProcessError):
                 _, status = os.waitpid(pid, 0)
         self._process_factory.end(pid)
-        self._alive.pop(pid, None)
-        send(self._control, {"exited": pid, "status": int(status or 0)})
+        _, control = self._alive.pop(pid)
+        send(control, {"exited": pid, "status": int(status or 0)})
 
     def _watch(self) -> None:
         """Ends children that use too much memory, together with everything they started."""
-        for pid, memory in list(self._alive.items()):
+        for pid, (memory, _) in list(self._alive.items()):
             if self._process_factory.exceeds(pid, memory):
                 self._end(pid, None)
 
@@ -133,7 +151,7 @@ class ForkServer:
         requests, answers, prints = descriptors
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for fd in self._fds:
+        for fd in (*self._fds, *(control.fileno() for control in self._controls)):
             os.close(fd)
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
@@ -214,7 +232,8 @@ def main() -> None:
     )
     # Read before entering the new root, where this folder is not visible.
     sources = {
-        name: Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in ("wire", "child")
+        name: Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        for name in ("wire", "child", "without_compiler")
     }
     level = settings["level"]
     root = namespaces.Root(
@@ -231,8 +250,9 @@ def main() -> None:
         return
     sys.path[:] = settings["paths"]
     try:
+        wire, child, without_compiler = (from_source(name, text) for name, text in sources.items())
+        without_compiler.unload()
         warm_up()
-        wire, child = (from_source(name, text) for name, text in sources.items())
     except Exception as error:
         send(control, {"unable": f"PyTorch cannot be loaded there ({type(error).__name__}: {error})"[:500]})
         return

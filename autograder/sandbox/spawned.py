@@ -37,6 +37,7 @@ def main() -> None:
             msvcrt.setmode(fd, os.O_BINARY)  # type: ignore[attr-defined]
     os.chdir(folder)
     wire, child = load("wire"), load("child")
+    load("without_compiler").unload()
 
     def write(data: bytes) -> None:
         view = memoryview(data)

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from autograder.grading import batch
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import Result, Verdict
 from autograder.support.files import write_atomically
+from autograder.support.processes import default_jobs
 from tests import corpus
 
 Graded = tuple[corpus.Entry, Result]
@@ -176,7 +176,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("adequacy"))
-    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--jobs", type=int, default=default_jobs())
     options = parser.parse_args()
     entries = [entry for make in corpus.KINDS.values() for entry in make()]
     order = {entry.name: i for i, entry in enumerate(entries)}

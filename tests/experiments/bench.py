@@ -31,9 +31,9 @@ from rich.table import Table
 
 from autograder.generative.study import sources, tables, training
 from autograder.grading import sandboxed
-from autograder.grading.batch import default_jobs
 from autograder.sandbox.launch import Limits, launcher
 from autograder.support.files import write_atomically
+from autograder.support.processes import default_jobs
 from tests.experiments import bench_training, big_class
 
 ROOT = Path(__file__).resolve().parents[2]

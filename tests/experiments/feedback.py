@@ -21,11 +21,12 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from autograder.grading import batch, judge
+from autograder.grading import judge
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import lost
 from autograder.reports.causes import by_cause, next_steps
 from autograder.reports.terminal import as_text
+from autograder.support.processes import default_jobs
 from tests import corpus
 
 WIDTH = 80
@@ -103,7 +104,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-k", "--name", default="", help="only chaffs whose name contains this")
-    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--jobs", type=int, default=default_jobs())
     options = parser.parse_args()
     entries = [entry for entry in corpus.read("chaff") if options.name in entry.name]
     with Progress(disable=not sys.stdout.isatty()) as progress:

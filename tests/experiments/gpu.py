@@ -26,7 +26,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from autograder.grading.batch import default_jobs
+from autograder.support.processes import default_jobs
 from tests.experiments import gpu_parts
 from tests.experiments.gpu_parts import Row, Settings
 

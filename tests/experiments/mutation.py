@@ -18,8 +18,8 @@ from cosmic_ray import plugins
 from cosmic_ray.mutating import mutate_code
 from rich.progress import Progress
 
-from autograder.grading import batch
 from autograder.support.files import write_atomically
+from autograder.support.processes import default_jobs
 from tests import corpus
 
 if sys.version_info >= (3, 11):
@@ -94,7 +94,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-m", "--module", help="only this module's mutants")
-    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--jobs", type=int, default=default_jobs())
     parser.add_argument("--out", type=Path, default=Path("adequacy"))
     options = parser.parse_args()
     made: dict[str, Mutant] = {}

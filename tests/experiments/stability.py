@@ -20,7 +20,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from autograder.grading import batch, judge
+from autograder.grading import judge
+from autograder.support.processes import default_jobs
 from tests import corpus
 
 REFERENCE = corpus.Entry("wheat", "solutions", "The reference.")
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--secrets", type=int, default=200, help="for each wheat (200)")
     parser.add_argument("--chaffs", type=int, default=60, help="how many chaffs (60)")
     parser.add_argument("--chaff-secrets", type=int, default=20, help="for each chaff (20)")
-    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--jobs", type=int, default=default_jobs())
     options = parser.parse_args()
     subjects = [*wheats(options.secrets), *chaffs(options.chaff_secrets, options.chaffs)]
     began, found = time.monotonic(), Counter[str]()

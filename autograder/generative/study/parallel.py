@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from autograder.grading.batch import begin_in_pool, default_jobs
 from autograder.support import interrupts
+from autograder.support.processes import begin_in_pool, default_jobs
 
 from .runs import Plan, Progress
 from .training import flushing_denormals

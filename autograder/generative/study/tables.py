@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from autograder.grading.batch import default_jobs
+from autograder.support.processes import default_jobs
 
 from .handout import Compared
 from .runs import Outcome

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from autograder.grading import batch
+from autograder.support.processes import default_jobs
 from tests.experiments.metamorphic import cases, equivalence, programs
 from tests.experiments.metamorphic.observe import Observations, observe
 from tests.experiments.metamorphic.rewrites import ALL as REWRITES
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=300, help="combinations with a fault inside")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-k", "--name", default="", help="only programs whose name contains this")
-    parser.add_argument("--jobs", type=int, default=batch.default_jobs())
+    parser.add_argument("--jobs", type=int, default=default_jobs())
     parser.add_argument("--keep", type=Path, help="a folder for the programs that are judged wrongly")
     parser.add_argument(
         "--no-equivalence", action="store_true", help="do not run every rewrite by itself first"
