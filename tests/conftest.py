@@ -3,11 +3,15 @@
 import importlib
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+
+from autograder.grading import batch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,3 +67,27 @@ def torch_seed() -> int:
     """Seeds torch's random numbers."""
     torch.manual_seed(20140501)
     return 20140501
+
+
+class _Here(Executor):
+    """Does each job at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+JUDGES = batch._pool
+
+
+@pytest.fixture
+def judged_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submissions are judged in this process, for tests of what happens around judging: a judge takes seconds to start.
+
+    What judges in processes of their own do is tested with such judges (test_lost_judge, test_kills, test_cli).
+    """
+    monkeypatch.setattr(batch, "_pool", lambda size: _Here())

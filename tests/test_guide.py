@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from autograder.classroom import session
 from autograder.cli.main import main
 from autograder.model.assignment import VARIABLE
 from tests.classes import pack
@@ -48,7 +47,7 @@ def here(text: str) -> str:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged_here: None) -> Iterator[Path]:
     """A folder with a class as Gradescope exports it: Ben has no answer to question 1, and Zoe submitted nothing."""
     files, metadata = {}, ""
     for number, (name, when) in enumerate(TIMES.items(), 1):
@@ -64,8 +63,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "extensions.csv").write_text("student,extension\n009,2026-03-03\n")
     monkeypatch.setenv(VARIABLE, str(make_assignment(tmp_path).folder))
     monkeypatch.setenv("AUTOGRADER_SECRET", "a secret of the course")
-    # A judge takes longer to start than to grade four students.
-    monkeypatch.setattr(session, "default_jobs", lambda: 1)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.chdir(tmp_path)

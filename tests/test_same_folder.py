@@ -14,10 +14,11 @@ from click.testing import Result as Done
 
 from autograder.classroom import folder, manifest
 from autograder.cli.main import main
-from autograder.grading import judge, options
+from autograder.grading import batch, judge, options
 from autograder.model.assignment import VARIABLE
 from autograder.model.verdicts import Result
 from tests.classes import pack
+from tests.conftest import JUDGES
 from tests.tiny import SOLUTION, forget_assignment, make_assignment, write
 
 ROSTER = "Name,ID,Email,Login\nAna Bo,007,ana@example.edu,ana\nBen Cho,008,ben@example.edu,ben\nZoe Zed,010,zoe@example.edu,zoe\n"
@@ -94,7 +95,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged_here: None) -> Iterator[Desk]:
     made = Desk(tmp_path)
     monkeypatch.setenv(VARIABLE, str(made.toml.parent))
     monkeypatch.setenv("AUTOGRADER_SECRET", SECRET)
@@ -376,8 +377,9 @@ def test_points_of_a_renamed_written_question_are_kept_and_reported(desk: Desk) 
 # --- Regrading -----------------------------------------------------------------------------------------
 
 
-def test_one_question_is_regraded_without_the_others(desk: Desk) -> None:
+def test_one_question_is_regraded_without_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.graded()
+    monkeypatch.setattr(batch, "_pool", JUDGES)  # new processes, which load the changed check
     check = desk.toml.parent / "checks" / "public" / "test_first.py"
     check.write_text(check.read_text().replace("2 * x, what", "x + 2, what"))
     options.grader_digest.cache_clear()
