@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ from autograder.judging.outcome import NoAnswer
 from autograder.model.assignment import Assignment
 from autograder.model.student import Student
 from autograder.model.verdicts import Result, Verdict
+from autograder.sandbox import wire
+from autograder.sandbox.box import Box
 from autograder.sandbox.launch import Launcher, Limits, launcher
 from autograder.submissions import intake
 from tests.tiny import SOLUTION, make_assignment, submit
@@ -298,6 +301,46 @@ def test_no_amount_of_printing_changes_a_verdict(graded: Grade) -> None:
     result = graded(first=f"def double(x):\n{lines}    return 2 * x\n")
     assert result.score == 6
     assert result.printed["1"].startswith("xxx")
+
+
+def test_prints_are_kept_while_public_checks_run_only(graded: Grade) -> None:
+    """The public check of question 1 sends 3 x 2 numbers, the hidden one 5."""
+    result = graded(first="def double(x):\n    print('given', tuple(x.shape))\n    return 2 * x\n")
+    assert result.printed["1"].splitlines() == ["given (3, 2)"]
+
+
+def test_what_student_code_raises_is_shown_without_control_characters(graded: Grade) -> None:
+    code = "def double(x):\n    print('\\x1b[2J\\x07 printed')\n    raise ValueError('\\x1b[31mred\\r\\x00' + 'a' * 100_000)\n"
+    result = graded(first=code)
+    text = verdict(result, "1:twice").feedback.text()
+    assert "red" in text and len(text) < 10_000 and "printed" in result.printed["1"]
+    assert not {"\x1b", "\x07", "\x00", "\r"} & set(text + result.printed["1"])
+
+
+def test_the_sandbox_receives_no_secret_solution_check_or_mistake(
+    graded: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = bytearray()
+    request = Box.request
+
+    def recording(self: Box, message: Mapping[str, Any], seconds: float) -> Any:
+        sent.extend(wire.encode(dict(message)))
+        return request(self, message, seconds)
+
+    monkeypatch.setattr(Box, "request", recording)
+    assert graded("the secret of the course").score == 6
+    home = graded.assignment.folder
+    assert b"def double" in sent and b"quadruple" in sent
+    for word in (
+        "the secret of the course",
+        "any_shape",
+        "Doubling is right",
+        "TWO_IS_ADDED",
+        "Two is added",
+    ):
+        assert word.encode() not in sent
+        assert word.startswith("the secret") or any(word in p.read_text() for p in home.rglob("*.py"))
+    assert str(home).encode() not in sent
 
 
 def test_the_font_librarys_notices_are_no_prints_of_the_student(graded: Grade) -> None:
