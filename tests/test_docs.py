@@ -130,3 +130,15 @@ def test_every_command_has_help_with_an_example() -> None:
     )
     for command in ("check", "grade", "isolation", "release", "gradescope", "submit", "merge", "regrade"):
         assert f"python -m autograder {command}" in done.stdout or f"  {command} " in done.stdout
+
+
+def test_every_test_that_holds_a_promise_exists() -> None:
+    table = (
+        (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("### Which test holds which promise")[2]
+    )
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", table)
+    files = re.findall(r"`(?:tests/)?(test_\w+\.py)`", table)
+    assert len(named) > 20 and len(files) > 10
+    assert [name for name in named if f"def {name}(" not in tests] == []
+    assert [name for name in files if not (ROOT / "tests" / name).is_file()] == []
