@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from autograder.grading import bounds
 from autograder.judging import NoAnswer
+from tests.conftest import ROOT
 
 
 def compute(seconds: float) -> None:
@@ -45,6 +48,28 @@ def test_no_interruption_comes_after_the_check() -> None:
     with bounds.bounded(0.3):
         compute(0.25)
     compute(0.4)
+
+
+@pytest.mark.parametrize("seconds", [5.0, 0.2])
+def test_code_after_a_check_can_be_traced(seconds: float) -> None:
+    code = f"""
+import cProfile, pathlib, time
+from autograder.grading import bounds
+from autograder.judging import NoAnswer
+try:
+    with bounds.bounded({seconds}):
+        end = time.process_time() + 0.5
+        while time.process_time() < end: pass
+    print("in time")
+except NoAnswer:
+    print("too late")
+profile = cProfile.Profile()
+profile.enable()
+pathlib.Path("folder")
+profile.disable()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "in time\n" if seconds > 1 else "too late\n"), done.stderr
 
 
 def test_a_check_that_needs_too_much_memory_ends_with_a_reason_for_the_student() -> None:

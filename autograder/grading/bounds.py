@@ -6,6 +6,7 @@ can interrupt one of these.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import re
 import sys
@@ -79,14 +80,25 @@ class _Watch(threading.Thread):
     def stop(self) -> None:
         self._done.set()
         self.join()
-        _raise_in(self._judge, None)  # what has not been delivered yet
+        if self.fired:
+            _drain()
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raises an exception in another thread, at its next step in Python; None takes back one that has not been raised."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), ctypes.py_object(error) if error else None
-    )
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Raises an exception in another thread, at its next step in Python."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+def _drain() -> None:
+    """Takes the exception that this thread may still be about to get.
+
+    It is replaced by one that is caught here. Taking it back, which Python allows, leaves the interpreter looking for it: in a
+    thread that is traced, by a debugger for instance, without end.
+    """
+    with contextlib.suppress(_TooSlow):
+        _raise_in(threading.get_ident(), _TooSlow)
+        while True:
+            pass
 
 
 @contextmanager
