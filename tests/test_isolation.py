@@ -381,7 +381,8 @@ def test_many_processes_together_cannot_use_more_memory_than_one(
     [
         (
             "processes",
-            "for _ in range(200):\n    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)",
+            "for _ in range(200):\n    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)\n"
+            "time.sleep(20)",  # where they are counted now and then, it must still be there to be ended
         ),
         (
             "threads",
