@@ -1,8 +1,8 @@
 """Verdicts under many course secrets, that is, on different inputs (`make stability`).
 
 False alarms: the reference and five wheats may never lose a point. Escapes: each of 60 chaffs, graded on its own question,
-must be caught every time, and be recognised as the same mistake every time. Prints each of both, and the time it took;
-exits 1 if there is any.
+must be caught every time, and be recognised as the same mistake every time. Prints each of both, every submission when all
+its gradings are done, and the time it took; exits 1 if there is any of either.
 """
 
 from __future__ import annotations
@@ -82,15 +82,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=default_jobs())
     options = parser.parse_args()
     subjects = [*wheats(options.secrets), *chaffs(options.chaff_secrets, options.chaffs)]
-    began, found = time.monotonic(), Counter[str]()
+    began, found, done = time.monotonic(), Counter[str](), Counter[str]()
     graded = Counter({kind: sum(s.secrets for s in subjects if s.entry.kind == kind) for kind in WRONG})
     with Progress(disable=not sys.stdout.isatty()) as progress:
         verdicts = measure(subjects, options.jobs)
         for subject, secret, texts in progress.track(verdicts, total=graded.total(), description="Grading"):
             kind = subject.entry.kind
             found[kind] += bool(texts)
+            done[subject.entry.name] += 1
+            if done[subject.entry.name] == subject.secrets:
+                print(f"{(time.monotonic() - began) / 60:5.1f} min  {kind} {subject.entry.name}", flush=True)
             for text in texts:
-                print(f"{WRONG[kind]}: {subject.entry.name}, secret {secret}: {text}")
+                print(f"{WRONG[kind]}: {subject.entry.name}, secret {secret}: {text}", flush=True)
     minutes = (time.monotonic() - began) / 60
     print(
         f"{graded['wheat']} gradings of correct submissions: {found['wheat']} false alarms; {graded['chaff']} gradings of "
