@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from autograder.classroom import folder, regrade
-from autograder.cli.main import main
 from autograder.model.assignment import assignment
 from autograder.support.files import write_result
 from tests.classes import pack, result
+from tests.commands import autograder, here
 
 ROOT = Path(__file__).resolve().parents[1]
 RUBRIC = assignment().rubric
 MODULES = ("autoencoder", "vae", "cvae", "gan")
-
-
-def autograder(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "PYTEST"))}
-    command = [sys.executable, "-m", "autograder", *map(str, args)]
-    settings = {**clean, "AUTOGRADER_SECRET": "s", **environment}
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=settings, timeout=280
-    )
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -62,7 +50,16 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.C
         'Student,ID,SIS User ID,SIS Login ID,Section\n"=cmd, Ana",12,007,am7,A\n"Bo, Ben",13,008,bb,A\n"Zed, Zoe",14,010,zz,B\n'
     )
     done = autograder(
-        "grade", folder, "--roster", base / "roster.csv", "--out", base / "out", "-q", "1-7", "--json"
+        "grade",
+        folder,
+        "--roster",
+        base / "roster.csv",
+        "--out",
+        base / "out",
+        "-q",
+        "1-7",
+        "--json",
+        AUTOGRADER_SECRET="s",
     )
     return base, done
 
@@ -101,9 +98,10 @@ def test_stdout_has_only_the_json_summary_and_stderr_one_line_per_remark(
 
 
 def test_regrading_shows_who_changes_and_why_and_keeps_written_points(
-    graded: tuple[Path, subprocess.CompletedProcess[str]],
+    graded: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch, judged_here: None
 ) -> None:
     base, _ = graded
+    monkeypatch.setenv("AUTOGRADER_SECRET", "s")
     filled = base / "filled.csv"
     text = (base / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()
     header = text[0].split(",")
@@ -111,28 +109,28 @@ def test_regrading_shows_who_changes_and_why_and_keeps_written_points(
     rows[1][header.index("1-3w")] = "2"
     with filled.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([header, *rows])
-    assert autograder("merge", filled, "--out", base / "out", "--quiet").stdout == ""
+    assert here("merge", filled, "--out", base / "out", "--quiet").output == ""
     newer = shutil.copytree(base / "submissions", base / "newer")
     pack(newer / "boben_LATE_13_300_work.zip", solutions())
     options = ("--roster", base / "roster.csv", "-q", "1-7")
-    done = autograder("regrade", base / "out", newer, "--out", base / "again", *options)
-    assert done.returncode == 0, done.stderr
+    done = here("regrade", base / "out", newer, "--out", base / "again", *options)
+    assert done.exit_code == 0, done.output
     total, check = table(base / "again" / "changes.csv")
     assert (total["submission"], total["check"], total["change"]) == ("Ben Bo", "", "1")
     assert total["why"] == "other content"
     assert (check["question"], check["earlier"], check["now"]) == ("1-7", "0", "1")
-    assert "1 of 1 changed submissions have other points" in done.stdout
+    assert "1 of 1 changed submissions have other points" in done.output
     ben = table(base / "again" / "grades.csv")[1]
     assert (ben["1-3w"], ben["total"]) == ("2", "3")
     (base / "out" / ".uploads" / "00001").mkdir(parents=True)  # as a killed run leaves it
-    quiet = autograder("grade", base / "submissions", "--out", base / "out", *options, "--quiet")
-    assert (quiet.returncode, quiet.stdout) == (0, "")
+    quiet = here("grade", base / "submissions", "--out", base / "out", *options, "--quiet")
+    assert (quiet.exit_code, quiet.stdout) == (0, "")
     assert not (base / "out" / ".uploads").exists()
     assert table(base / "out" / "grades.csv")[1]["1-3w"] == "2"
-    again = autograder("grade", base / "submissions", "--out", base / "out", *options, "-v")
-    assert "4 of 4 were finished by an earlier run" in again.stdout  # an unreadable upload is still the same
-    assert re.search(r"^\d/4 stranger: 0/1", again.stdout, re.MULTILINE)  # as it is finished, in any order
-    assert "\x1b" not in again.stdout
+    again = here("grade", base / "submissions", "--out", base / "out", *options, "-v")
+    assert "4 of 4 were finished by an earlier run" in again.output  # an unreadable upload is still the same
+    assert re.search(r"^\d/4 stranger: 0/1", again.output, re.MULTILINE)  # as it is finished, in any order
+    assert "\x1b" not in again.output
 
 
 EARLIER = {
@@ -190,9 +188,7 @@ def test_unusable_earlier_runs_are_reported_in_one_line(tmp_path: Path) -> None:
         ("broken", "o", "holds no results"),
         ("good", "good", "choose another --out"),
     ):
-        done = CliRunner().invoke(
-            main, ["regrade", str(tmp_path / earlier), "x", "--out", str(tmp_path / out)]
-        )
+        done = here("regrade", tmp_path / earlier, "x", "--out", tmp_path / out)
         assert done.exit_code == 2
         assert message in done.output.splitlines()[-1]
     assert [p.name for p in (tmp_path / "good").iterdir()] == ["ana.json"]
@@ -200,7 +196,7 @@ def test_unusable_earlier_runs_are_reported_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", [["--roster", "nowhere.csv"], ["--due", "soon"]])
 def test_unusable_options_are_reported_in_one_line(tmp_path: Path, option: list[str]) -> None:
-    done = CliRunner().invoke(main, ["grade", str(ROOT / "solutions"), "--out", str(tmp_path / "o"), *option])
+    done = here("grade", ROOT / "solutions", "--out", tmp_path / "o", *option)
     assert done.exit_code == 2
     assert len(done.output.strip().splitlines()) == 1
     assert not (tmp_path / "o").exists()
