@@ -14,15 +14,19 @@ from hypothesis import strategies as st
 
 from autograder.classroom import collect
 from autograder.classroom.collect import Entry, Plan
-from autograder.classroom.deadlines import Deadlines, due_time
+from autograder.classroom.deadlines import Deadlines, Extension, due_time
+from autograder.classroom.policy import Policy
+from autograder.classroom.reporting import on_pages
 from autograder.classroom.roster import Roster
+from autograder.classroom.rows import rows_of
+from autograder.classroom.settings import Late, Settings
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
 from autograder.submissions import exports, intake, metadata, names
 from autograder.submissions.exports import Found
 from autograder.submissions.staging import TempStore
-from tests.classes import METADATA, MODULES, gradescope, inside, pack, packed, write
+from tests.classes import METADATA, MODULES, gradescope, inside, pack, packed, result, write
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,27 @@ def test_late_gradescope_uploads_are_found_by_the_due_time_and_group_members_hav
     assert len(made.works) == 3
     (late,) = [w for w in made.works if w.name == "Ben Bo and Cleo Cruz"]
     assert any("handed in late" in note for note in late.notes)
+
+
+def test_members_of_a_group_have_due_times_of_their_own(tmp_path: Path, rubric: Rubric) -> None:
+    """Eight hours late for one, and on an extension for the other: one submission, two totals, both named on its page."""
+    extension = Extension("Cleo Cruz", "1", "more.csv: line 2")
+    until = Deadlines(due_time("2026-03-02T00:00Z"), table=[extension])
+    made = plan(write(tmp_path / "e", gradescope()), due=until)
+    _, ben, cleo, _ = made.entries
+    assert [(e.student.name, e.late, "handed in late" in e.notes) for e in (ben, cleo)] == [
+        ("Ben Bo", True, True),
+        ("Cleo Cruz", False, False),
+    ]
+    results = {"Ben Bo and Cleo Cruz": result("Ben Bo and Cleo Cruz", q1_6=2)}
+    policy = Policy(Settings(late=Late(per_day=0.5)))
+    rows = rows_of([ben, cleo], results, rubric, {}, ["1-6"], policy)
+    assert [(row.deduction, row.total) for row in rows] == [(0.5, 1.5), (0, 2)]
+    lines = on_pages(policy, rows, results, rubric)["Ben Bo and Cleo Cruz"]
+    assert lines == (
+        "Ben Bo: Handed in 08:00:00 (hours, minutes and seconds) after the due time, which counts as 1 day: -0.5 points.",
+        "Ben Bo: With this, the total is 1.5 points.",
+    )
 
 
 BROKEN = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autograder.classroom import folder, regrade
+from autograder.classroom import regrade, stored
 from autograder.model.assignment import assignment
 from autograder.support.files import write_result
 from tests.classes import pack, result
@@ -182,7 +182,7 @@ def test_unusable_earlier_runs_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "ana.json").write_text('{"submission": "ana"}')
     write_result(tmp_path / "good" / "ana.json", EARLIER["ana"])
-    assert folder.results_in(tmp_path / "good") == ({"ana": EARLIER["ana"]}, [])
+    assert stored.results_in(tmp_path / "good") == ({"ana": EARLIER["ana"]}, [])
     for earlier, out, message in (
         ("nowhere", "o", "there is no such folder"),
         ("broken", "o", "holds no results"),

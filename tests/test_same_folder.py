@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from autograder.classroom import folder, manifest
+from autograder.classroom import manifest, stored
 from autograder.cli.main import main
 from autograder.grading import batch, judge, options
 from autograder.model.assignment import VARIABLE
@@ -400,6 +401,47 @@ def test_one_question_is_regraded_without_the_others(desk: Desk, monkeypatch: py
         ("Ben Cho", "1", "1"),
     ]
     assert all(c["why"].startswith("another grader") for c in changes)
-    before, after = (folder.results_in(out)[0]["Ana Bo"] for out in (desk.out, again))
+    before, after = (stored.results_in(out)[0]["Ana Bo"] for out in (desk.out, again))
     assert after.of("2") == before.of("2")
     assert after.kept["2"].grader == before.grader != after.grader
+
+
+# --- Reports after a merge -------------------------------------------------------------------------------
+
+
+def test_the_report_shows_what_is_merged_and_keeps_the_time_of_grading(desk: Desk) -> None:
+    desk.graded()
+    report = desk.out / "report.html"
+    first = report.read_text(encoding="utf-8")
+    desk.merged(ana="1")
+    assert report.read_text(encoding="utf-8") == first  # it shows no written points
+    (desk.base / "by-hand.csv").write_text("student,question,points,comment,who\nben,1,+1,By mail,Kim\n")
+    assert "Adjusted by hand" not in first
+    desk.merged("--adjustments", str(desk.base / "by-hand.csv"), ana="1")
+    changed = report.read_text(encoding="utf-8")
+    assert "Adjusted by hand: Ben Cho." in changed
+    graded = re.search(r'<meta name="graded" content="(.+)">', first)
+    assert graded and graded[0] in changed
+
+
+def test_a_report_that_is_missing_or_older_is_left_alone(desk: Desk) -> None:
+    desk.graded()
+    report = desk.out / "report.html"
+    report.write_text("<html>an older version's", encoding="utf-8")
+    done = desk.run("merge", desk.out / "grades.csv", "--out", desk.out)
+    assert done.exit_code == 0
+    assert f"{report}: an older report, left as it is" in done.output
+    report.unlink()
+    assert desk.run("merge", desk.out / "grades.csv", "--out", desk.out).exit_code == 0
+    assert not report.exists()
+
+
+def test_a_check_that_does_not_exist_is_reported_in_the_folders_own_settings_too(desk: Desk) -> None:
+    (desk.base / "settings.toml").write_text('[checks]\n"1:any_shape" = "given"\n', encoding="utf-8")
+    assert desk.grade(desk.uploads, "--settings", desk.base / "settings.toml").exit_code == 0
+    assert desk.grade(desk.uploads).exit_code == 0
+    kept = desk.out / "settings.toml"
+    kept.write_text(kept.read_text(encoding="utf-8").replace("1:any_shape", "1:any_shap"), encoding="utf-8")
+    for done in (desk.grade(desk.uploads), desk.run("merge", desk.out / "grades.csv", "--out", desk.out)):
+        assert done.exit_code == 2
+        assert f"{kept}: checks: there is no check '1:any_shap'; it can be 1:any_shape" in done.output

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from click.testing import Result as Done
 
 from autograder.classroom import answers as class_answers
-from autograder.classroom import collect, entries, folder, gradebook, marks, reporting, roster, session
+from autograder.classroom import collect, entries, gradebook, marks, reporting, roster, session, stored
 from autograder.classroom.rows import rows_of
 from autograder.cli.main import main
 from autograder.model.assignment import assignment
@@ -476,7 +476,7 @@ def test_a_run_reports_written_points_and_identical_uploads(out: Path, source: P
     run("merge", copy(out, "a.csv", {"Ana Müller": ("1.5", "Good.")}), "--out", out)
     with TempStore(out / ".uploads").cleared() as store:
         plan = collect.plan([source], out, RUBRIC, store, roster.read(people), None)
-    results, _ = folder.results_in(out)
+    results, _ = stored.results_in(out)
     rows = gradebook.read(out / "grades.csv", RUBRIC)
     for path in out.rglob("*.html"):
         path.unlink()

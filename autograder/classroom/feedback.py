@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from autograder.classroom import folder
+from autograder.classroom import stored
 from autograder.model.assignment import assignment
 from autograder.model.counting import Counting
 from autograder.model.feedback import HiddenFeedback, WrittenMark
@@ -40,7 +40,7 @@ def refresh(
     except ModuleNotFoundError as error:
         return [f"students' pages are left as they are: the package {error.name} is not installed"]
     remarks: list[str] = []
-    results = list(folder.results_in(out)[0].values()) if (out / FEEDBACK).is_dir() else []
+    results = list(stored.results_in(out)[0].values()) if (out / FEEDBACK).is_dir() else []
     catalogue = {m.id: m for m in all_mistakes(assignment())} if results else {}
     for result, file in zip(results, feedback_files(results), strict=True):
         path = out / FEEDBACK / file

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.classroom import gradebook, manifest
+from autograder.classroom import gradebook, manifest, stored
 from autograder.classroom.collect import Entry
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.manifest import Manifest
@@ -33,25 +32,9 @@ class Folder:
 
 def read(out: Path, subject: Assignment) -> Folder:
     """What the folder `out` holds; nothing, if there is no such folder. Raises ClassroomError when a file is damaged."""
-    results, remarks = results_in(out)
+    results, remarks = stored.results_in(out)
     made = manifest.read(out) or manifest.adopted(results, subject, course_secret())
     return Folder(results, tuple(_entries(out, subject.rubric)), made, tuple(remarks))
-
-
-def results_in(folder: Path) -> tuple[dict[str, Result], list[str]]:
-    """The results in a folder, by name of submission, and one line for each file that is not a result."""
-    results: dict[str, Result] = {}
-    remarks: list[str] = []
-    for path in sorted(folder.glob("*.json")):
-        if path.name == manifest.NAME or path.name.startswith("."):
-            continue
-        try:
-            result = Result.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError):
-            remarks.append(f"{path}: not a grading result; it is left out")
-            continue
-        results[result.submission] = result
-    return results, remarks
 
 
 def require_same(out: Path, held: Folder, subject: Assignment, force: bool) -> list[str]:

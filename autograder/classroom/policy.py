@@ -113,10 +113,10 @@ def _written(
 
 def _late(settings: Settings, overdue: timedelta, deduction: float) -> str:
     days, late = settings.late.days(overdue), settings.late
+    share = f" ({late.amount(min(days * late.per_day, late.cap))} of the points)" if late.share else ""
     return (
         f"Handed in {span(overdue)} (hours, minutes and seconds) after the due time, which counts as {days} "
-        f"day{'' if days == 1 else 's'}: -{deduction:g} points"
-        f" ({late.amount(min(days * late.per_day, late.cap))}{' of the points' if late.share else ''})."
+        f"day{'' if days == 1 else 's'}: -{deduction:g} points{share}."
     )
 
 

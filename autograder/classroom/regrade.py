@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.classroom import adjustments as adjusting
-from autograder.classroom import folder, marks, settings
+from autograder.classroom import folder, marks, settings, stored
 from autograder.classroom.adjustments import Adjustments
 from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
@@ -67,7 +67,7 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
     differences = held.manifest.differences(subject, course_secret()) if held.manifest else []
     out.mkdir(parents=True, exist_ok=True)
     names = [marks.WRITTEN, settings.FILE, settings.EXTENSIONS, adjusting.FILE]
-    if not differences and not folder.results_in(out)[0]:
+    if not differences and not stored.results_in(out)[0]:
         names += [*(f"{name}.json" for name in held.results), folder.GRADES]
     for name in names:
         if (earlier / name).is_file() and not (out / name).exists():

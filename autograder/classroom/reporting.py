@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +19,10 @@ from autograder.model.assignment import assignment
 from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
-from autograder.support.files import remove_leftovers
+from autograder.support.files import remove_leftovers, write_atomically
+
+_FACT = re.compile(r'<meta name="(graded|note)" content="([^"]*)">')
+_HEAD = 4096  # characters of a report within which it says when it was graded
 
 
 class Run(Protocol):
@@ -41,7 +46,7 @@ def write(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
     stopped = f"The run was stopped: {missing} of {len(run.plan.works)} submissions are not in this report."
     if missing < len(waiting):
         stopped += f" {len(waiting) - missing} are as an earlier run left them."
-    absent = [row.entry.student.shown for row in run.rows if row.status == NO_SUBMISSION]
+    absent = _absent(run.rows)
     try:
         from autograder.judging.catalogue import all_mistakes
         from autograder.reports.hidden import Teaching
@@ -66,6 +71,50 @@ def write(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
         return True
     click.echo(f"autograder: no report.html: {reason}; the grades are complete without it", err=True)
     return False
+
+
+def refresh(
+    out: Path, rows: Sequence[Row], results: Mapping[str, Result], policy: Policy, rubric: Rubric
+) -> list[str]:
+    """Writes the class report in `out` again, with the points of these rows; returns one line if it cannot be written.
+
+    It keeps the time of grading. A report that is not there (`grade --no-report`) is not made.
+    """
+    try:
+        from autograder.reports.html import FEEDBACK, REPORT, feedback_files, report_page
+    except ModuleNotFoundError as error:
+        return [f"report.html is left as it is: the package {error.name} is not installed"]
+    path = out / REPORT
+    if not path.is_file():
+        return []
+    try:
+        facts = {
+            name: html.unescape(text)
+            for name, text in _FACT.findall(path.read_text(encoding="utf-8")[:_HEAD])
+        }
+        if "graded" not in facts:
+            return [f"{path}: an older report, left as it is; grade again to bring it up to date"]
+        counted = [policy.settings.counting.counted(result) for result in results.values()]
+        files = feedback_files(counted) if (out / FEEDBACK).is_dir() else None
+        page = report_page(
+            counted,
+            rubric,
+            facts["graded"],
+            facts.get("note", ""),
+            files,
+            _absent(rows),
+            identical_work([row.entry for row in rows], results),
+            on_pages(policy, rows, results, rubric),
+            rules(policy, rows, results, rubric),
+        )
+        write_atomically(path, page)
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{path}: cannot be written again ({error}); grade again to bring it up to date"]
+    return []
+
+
+def _absent(rows: Sequence[Row]) -> list[str]:
+    return [row.entry.student.shown for row in rows if row.status == NO_SUBMISSION]
 
 
 def on_pages(

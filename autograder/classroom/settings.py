@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from autograder.classroom import deadlines, tables
+from autograder.classroom import deadlines, stored, tables
 from autograder.classroom.errors import ClassroomError
 from autograder.model import counting
 from autograder.model.assignment import Assignment
@@ -111,13 +111,7 @@ def of_run(out: Path, given: Path | None, subject: Assignment) -> Chosen:
     if given is None and not before.is_file():
         return Chosen()
     settings = read(path, subject.rubric)
-    if settings.counting.checks and given is not None:
-        from autograder.grading.listing import checks_of
-
-        try:
-            counting.known(settings.counting.checks, path, "checks", (v.id for v in checks_of(subject)))
-        except ValueError as error:
-            raise ClassroomError(str(error)) from None
+    _require_known_checks(settings.counting.checks, path, out, subject)
     remarks: list[str] = []
     listed = None
     if settings.late.extensions:
@@ -131,6 +125,18 @@ def of_run(out: Path, given: Path | None, subject: Assignment) -> Chosen:
             f"{given}: differs from the settings of earlier runs in {out}; grades are computed again with it"
         )
     return Chosen(settings, text, listed, tuple(remarks))
+
+
+def _require_known_checks(ids: Collection[str], path: Path, out: Path, subject: Assignment) -> None:
+    graded = {v.id for result in stored.results_in(out)[0].values() for v in result.checks} if ids else set()
+    if graded.issuperset(ids):
+        return
+    from autograder.grading.listing import checks_of  # loads torch
+
+    try:
+        counting.known(ids, path, "checks", (v.id for v in checks_of(subject)))
+    except ValueError as error:
+        raise ClassroomError(str(error)) from None
 
 
 def _fields(settings: Settings) -> dict[str, Any]:

@@ -12,7 +12,17 @@ from typing import Any, get_args
 
 import click
 
-from autograder.classroom import feedback, folder, gradebook, manifest, marks, reporting, rules, session
+from autograder.classroom import (
+    feedback,
+    folder,
+    gradebook,
+    manifest,
+    marks,
+    reporting,
+    rules,
+    session,
+    stored,
+)
 from autograder.classroom import merge as written_points
 from autograder.classroom import regrade as comparison
 from autograder.classroom.rows import counted, recounted
@@ -186,12 +196,12 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
         fail(f"{earlier}: there is no such folder; give the folder that an earlier run of grade has written")
     if out.resolve() == earlier.resolve():
         fail(f"{out}: this is the earlier run's folder; choose another --out, so that both can be compared")
-    before, remarks = folder.results_in(earlier)
+    before, remarks = stored.results_in(earlier)
     for line in remarks:
         click.echo(f"autograder: {line}", err=True)
     if not before:
         fail(f"{earlier}: holds no results; give the folder that an earlier run of grade has written")
-    fresh = not folder.results_in(out)[0]
+    fresh = not stored.results_in(out)[0]
     book = earlier / folder.GRADES
     rows_before = gradebook.read(book, rubric) if book.is_file() else []
     try:
@@ -236,7 +246,7 @@ def merge(
     replace: bool,
     quiet: bool,
 ) -> None:
-    """Takes the points and comments of written questions into DIR's gradebooks and students' pages.
+    """Takes the points and comments of written questions into DIR's gradebooks, report and students' pages.
 
     GRADES.CSV: a file that a page of `written` has saved, or a filled-in copy of DIR/grades.csv. Only the written questions'
     columns are read; an empty cell changes nothing, so several graders can merge their files together or one after another.
@@ -250,7 +260,7 @@ def merge(
     rubric = assignment().rubric
     if not filled and adjustments is None:
         fail("there is nothing to merge; give a GRADES.CSV, or --adjustments")
-    results, _ = folder.results_in(out)
+    results, _ = stored.results_in(out)
     made = manifest.read(out)
     if made and (differences := made.differences(assignment())):
         fail(f"{out}: holds results of another run: {'; '.join(differences)}; grade again into another --out")
@@ -274,7 +284,8 @@ def merge(
         marks.store(out, {**merged.marks, **left}, rubric)
         ruled.keep(out)
         gradebook.write_all(out, rows, rubric, column, policy.settings)
-        for line in feedback.refresh(out, rubric, *pages, lines, everyone=adjustments is not None):
+        stale = feedback.refresh(out, rubric, *pages, lines, everyone=adjustments is not None)
+        for line in [*stale, *reporting.refresh(out, rows, results, policy, rubric)]:
             click.echo(f"autograder: {line}", err=True)
     except OSError as error:
         fail(f"{out}: cannot be written ({error.strerror})")
