@@ -1,17 +1,20 @@
-"""A grader that is killed at any moment leaves valid results and no process, and the next run continues from there.
+"""A run that is killed, or loses a part or its disk, at any moment leaves valid results; the next run continues from there.
 
-Two moments by default; `make kills` tries thirty (KILLS=30).
+Two moments, and one for each kind of fault, by default; `make kills` tries thirty of either (KILLS=30).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from autograder.model.verdicts import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("KILLS", "2"))
+FAULTS = max(1, KILLS // 4)  # of each kind
 MARK = "killed-by-a-test"
 GRADEBOOKS = ("canvas.csv", "gradescope.csv", "grades.csv")
 SUBMISSIONS = ("solutions", "assignment", "tests/submissions/problem-1-done")
@@ -114,3 +118,112 @@ def test_a_killed_run_leaves_valid_results_and_the_next_run_continues(
     assert sorted(p.name for p in out.iterdir()) == sorted(
         [*expected, *GRADEBOOKS, "feedback", "manifest.json", "report.html"]
     )
+
+
+def judge_killed(running: psutil.Process, out: Path) -> None:
+    """Kills a judge: a process that multiprocessing has spawned."""
+    judges = [p for p in running.children() if any("spawn_main" in word for word in p.cmdline())]
+    if judges:
+        judges[0].kill()
+
+
+def fork_server_killed(running: psutil.Process, out: Path) -> None:
+    servers = [
+        p
+        for p in running.children(recursive=True)
+        if any(word.endswith("fork_server.py") for word in p.cmdline())
+    ]
+    if servers:
+        servers[0].kill()
+
+
+def disk_full(running: psutil.Process, out: Path) -> None:
+    with (out.parent / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(1 << 10))
+
+
+def disk_read_only(running: psutil.Process, out: Path) -> None:
+    for _ in range(200):  # a file that is being written keeps the disk writable
+        if (
+            subprocess.run(["mount", "-o", "remount,ro", str(out.parent)], capture_output=True).returncode
+            == 0
+        ):
+            return
+        time.sleep(0.01)
+
+
+LOST = {"a judge": judge_killed, "a fork server": fork_server_killed}
+DISK = {"full": disk_full, "read-only": disk_read_only}
+
+
+def disturbed(out: Path, moment: float, disturb: Callable[[psutil.Process, Path], None]) -> tuple[int, str]:
+    """Runs `grade`, disturbs it after so many seconds, and returns its exit status and stderr."""
+    with subprocess.Popen(
+        command(out),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        deadline = time.monotonic() + moment
+        while time.monotonic() < deadline and running.poll() is None:
+            time.sleep(0.02)
+        if running.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                disturb(psutil.Process(running.pid), out)
+        _, stderr = running.communicate(timeout=200)
+    assert "Traceback" not in stderr and "INTERNALERROR" not in stderr
+    return running.returncode, stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it needs a fork server")
+@pytest.mark.parametrize("part", LOST)
+@pytest.mark.parametrize("number", range(FAULTS))
+def test_a_run_that_loses_a_part_grades_everything_all_the_same(
+    number: int, part: str, undisturbed: tuple[dict[str, Any], float], tmp_path: Path
+) -> None:
+    expected, seconds = undisturbed
+    moment = random.Random(f"{part} {number}").uniform(0.2, 0.95) * seconds
+    status, stderr = disturbed(tmp_path / "grades", moment, LOST[part])
+    assert status == 0, stderr
+    assert grades(tmp_path / "grades") == expected
+    assert all(line.startswith("autograder: ") for line in stderr.splitlines())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own, with room for a few results."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
+    if made.returncode:
+        pytest.skip("only root can mount a small disk, and not in every container")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it mounts a small disk as Linux does")
+@pytest.mark.parametrize("fault", DISK)
+@pytest.mark.parametrize("number", range(FAULTS))
+def test_a_run_whose_disk_fails_says_so_in_one_line_and_continues_later(
+    number: int, fault: str, undisturbed: tuple[dict[str, Any], float], small_disk: Path
+) -> None:
+    expected, seconds = undisturbed
+    out = small_disk / "grades"
+    moment = random.Random(f"{fault} {number}").uniform(0.1, 0.95) * seconds
+    status, stderr = disturbed(out, moment, DISK[fault])
+    left = grades(out) if out.is_dir() else {}
+    assert all(result == expected[name] for name, result in left.items() if result["complete"])
+    if status == 0:  # it was over, or all but the report was written
+        assert left == expected
+    else:
+        assert status == 2, stderr
+        (line,) = [line for line in stderr.splitlines() if "no report.html" not in line]
+        assert line.startswith(f"autograder: {out}") and re.search(r"No space left|Read-only", line)
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    (small_disk / "filler").unlink(missing_ok=True)
+    done = subprocess.run(command(out), cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert grades(out) == expected

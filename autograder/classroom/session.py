@@ -51,7 +51,7 @@ from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
 from autograder.submissions.staging import TempStore
-from autograder.support.files import remove_leftovers
+from autograder.support.files import NotWritten, not_written, remove_leftovers
 from autograder.support.processes import default_jobs
 
 UPLOADS = ".uploads"
@@ -185,7 +185,7 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
     Every remark goes to stderr as one line, so that no upload is left out silently. The report and the students' pages are
     written at the end, or when the run is stopped.
     Raises ClassroomError if there is nothing to grade, or the roster, the due time or `out` cannot be used, or `out` holds
-    results of another assignment, rubric or course secret.
+    results of another assignment, rubric or course secret; NotWritten if `out` cannot be written to any more.
     """
     out, console = options.out, options.verbosity.console()
     people = roster.read(options.roster) if options.roster else None
@@ -235,13 +235,16 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         for line in run.plan.layouts:
             console.print(Text(printable(line)), soft_wrap=True)
         try:
-            _grade(run, options, console, rubric)
-        finally:  # even if the run is stopped, finished results are reported
-            if options.report and run.rows:
-                run.reported = reporting.write(run, rubric, options.hidden_feedback)
-        gradebook.write_all(out, run.rows, rubric, options.column, chosen)
-        if written != {**placed, **left}:
-            marks.store(out, {**placed, **left}, rubric)
+            try:
+                _grade(run, options, console, rubric)
+            finally:  # even if the run is stopped, finished results are reported
+                if options.report and run.rows:
+                    run.reported = reporting.write(run, rubric, options.hidden_feedback)
+            gradebook.write_all(out, run.rows, rubric, options.column, chosen)
+            if written != {**placed, **left}:
+                marks.store(out, {**placed, **left}, rubric)
+        except OSError as error:
+            raise NotWritten(not_written(out, error)) from error
         return run
 
 

@@ -217,7 +217,10 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
         *comparison.by_rules(rows_before, run.rows, run.policy.adjustments),
         *comparison.lost(marks.points_of(run.unplaced)),
     ]
-    comparison.write(out / "changes.csv", changes)
+    try:
+        comparison.write(out / "changes.csv", changes)
+    except OSError as error:
+        fail(f"{out}: changes.csv cannot be written ({error.strerror}); the grades are complete")
     if options.verbosity.as_json:
         shown = [{**vars(change), "change": change.difference} for change in changes]
         click.echo(json.dumps({**run.summary(), "changes": shown}, indent=2))

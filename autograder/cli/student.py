@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, require_usable
+from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, require_usable
 from autograder.grading import judge
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import Result
@@ -107,7 +107,10 @@ def _check_once(
         return UNUSABLE
     print_check(console, result, assignment().rubric, questions or None, prints)
     if json_file is not None:
-        write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+        try:
+            write_atomically(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            fail(f"{json_file}: cannot be written ({error.strerror}); choose another place")
     return 0 if all(verdict.status == "passed" for verdict in result.checks) else 1
 
 

@@ -27,6 +27,7 @@ from autograder.sandbox.fork_launcher import ForkLauncher
 from autograder.sandbox.launch import Launcher, Limits
 from autograder.submissions.intake import Submission
 from autograder.support import interrupts
+from autograder.support.files import NotWritten
 from autograder.support.text import plain
 
 log = logging.getLogger("autograder")
@@ -76,6 +77,7 @@ class Grader:
         self._misfit = False  # whether code raised, or its last answer had another form than was asked
         self._began = time.monotonic()
         self.errors: list[str] = []
+        self.not_written: NotWritten | None = None
 
     @pytest.fixture
     def submission(self) -> SandboxedSubmission:
@@ -128,6 +130,13 @@ class Grader:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if self.errors:
             return True
+        try:
+            self._grade_all(session)
+        except NotWritten as error:
+            self.not_written = error
+        return True
+
+    def _grade_all(self, session: pytest.Session) -> None:
         self._report()
         asked = list(dict.fromkeys(c.question for c in self._checks))
         if min(self._options.judges, len(asked)) > 1 and len(asked) <= helpers.MOST:
@@ -135,7 +144,6 @@ class Grader:
         for id in asked:
             if not all(c.id in self._verdicts for c in self._of(id)):
                 self._grade_question(id, session)
-        return True
 
     def _grade_side_by_side(self, asked: Sequence[str], session: pytest.Session) -> None:
         """Grades the questions with helpers. What a helper that was lost had begun is left out."""
@@ -337,7 +345,8 @@ def grade(
 ) -> Result:
     """Grades one submission; `progress` receives the result so far, before the first question and after each.
 
-    Raises RuntimeError when the check files themselves cannot be collected, and KeyboardInterrupt on Ctrl-C.
+    Raises RuntimeError when the check files themselves cannot be collected, NotWritten when `progress` does, and
+    KeyboardInterrupt on Ctrl-C.
     """
     import torch
 
@@ -348,4 +357,6 @@ def grade(
     assignment.make_importable()
     grader = Grader(submission, assignment, launcher, options, progress)
     run_pytest(grader, assignment)
+    if grader.not_written is not None:
+        raise grader.not_written
     return grader.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import marshal
 import time
 from collections.abc import Mapping
@@ -21,10 +22,12 @@ from autograder.judging.submission import ASK_SECONDS
 from autograder.model.assignment import Assignment
 from autograder.model.rubric import Question
 from autograder.sandbox import kit, posing, wire
-from autograder.sandbox.box import Box, Died, TimedOut, Unreadable
+from autograder.sandbox.box import Box, Died, Lost, TimedOut, Unreadable
 from autograder.sandbox.launch import Launcher, Limits
 from autograder.submissions.modules import text_fault
 from autograder.support.text import plain
+
+log = logging.getLogger("autograder")
 
 IMPORT_SECONDS = 20.0  # to import the student's module; too little for a module that trains at import
 GRACE_SECONDS = 20.0  # for the rest of a question once one answer was late
@@ -109,7 +112,19 @@ class SandboxedSubmission:
         Raises NoAnswer when student code raised, hung, died or is missing, or its answer is larger than any that is asked for.
         """
         with bounds.unlimited_memory():
-            return self._ask(probe, seconds, inputs)
+            before = self._asked, self._left
+            try:
+                return self._ask(probe, seconds, inputs)
+            except Lost:
+                log.error("the fork server ended unexpectedly; what it was doing is done again by a new one")
+                self._asked, self._left = before
+                for box in list(self._boxes.values()):
+                    self._forget(box)
+            try:
+                return self._ask(probe, seconds, inputs)
+            except Lost as again:  # the code at hand seems to end it
+                assert self._question is not None
+                raise raised.died(Died(str(again)), self._question, importing=False) from None
 
     def _ask(self, probe: str, seconds: float, inputs: Mapping[str, Any]) -> Observation:
         assert self._question is not None, "ask() is for checks, which run between begin() and end()"

@@ -34,6 +34,10 @@ class Died(BoxError):
     """The child ended by itself; the text gives the status."""
 
 
+class Lost(BoxError):
+    """The fork server is gone, and the child with it: that is not the child's doing."""
+
+
 class Unreadable(BoxError):
     """The answer was not valid; the child is dead now."""
 
@@ -44,6 +48,10 @@ class Handle(Protocol):
     def kill(self) -> None: ...
     def wait(self, seconds: float) -> int | None:
         """Exit status (negative: killed by that signal); None when it is not known in time."""
+        ...
+
+    def lost(self) -> bool:
+        """Whether what has started the child is gone, and ended it."""
         ...
 
 
@@ -77,7 +85,10 @@ class Box:
             raise TimedOut(f"no answer within {seconds:g} s") from None
         if answer is None:
             status = self._handle.wait(2.0)
+            lost = status is None and self._handle.lost()
             self.close()
+            if lost:
+                raise Lost("the sandbox that it ran in has ended, and the process with it")
             raise Died(_status_text(status))
         try:
             if isinstance(answer, BaseException):

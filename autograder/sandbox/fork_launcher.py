@@ -94,13 +94,7 @@ class ForkLauncher:
             "scratch": tempfile.gettempdir(),
         }
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                str(SANDBOX / "fork_server.py"),
-                str(theirs.fileno()),
-                json.dumps(settings),
-            ],
+            [sys.executable, "-I", str(SANDBOX / "fork_server.py"), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -108,6 +102,8 @@ class ForkLauncher:
             start_new_session=True,
         )
         theirs.close()
+        with contextlib.suppress(OSError):  # it has ended at once, which `_wait_until_ready` reports
+            self._control.send(json.dumps(settings).encode())
 
     @staticmethod
     def _users() -> list[int]:
@@ -281,6 +277,17 @@ class ForkLauncher:
         status = self._exited.get(pid)
         return None if status is None else os.waitstatus_to_exitcode(status)
 
+    def lost(self, generation: int) -> bool:
+        """Whether the fork server of that generation has ended."""
+        if generation != self._generation:
+            return True
+        try:
+            return not self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
 
 @dataclass(frozen=True)
 class _Ordered:
@@ -311,3 +318,6 @@ class _Forked:
         if self._status is None:
             self._status = self._owner.status_of(self._pid, self._generation, seconds)
         return self._status
+
+    def lost(self) -> bool:
+        return self._owner.lost(self._generation)

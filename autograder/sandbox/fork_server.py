@@ -218,7 +218,8 @@ def warm_up() -> None:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    settings = json.loads(sys.argv[2])
+    # Not in the command line, which every child can read: it names the folders that are hidden from them.
+    settings = json.loads(control.recv(1 << 20))
     linux, syscalls, privileges, namespaces, process_namespace, process_groups = (
         load(name)
         for name in (

@@ -75,6 +75,9 @@ class _Spawned:
         with contextlib.suppress(OSError):
             self._process.kill()
 
+    def lost(self) -> bool:
+        return False
+
     def wait(self, seconds: float) -> int | None:
         try:
             return self._process.wait(seconds)

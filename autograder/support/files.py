@@ -47,8 +47,22 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+class NotWritten(RuntimeError):
+    """A result cannot be written: the disk is full or read-only, for instance. Its text is one line for the person who grades."""
+
+
 def write_result(path: Path, result: Result) -> None:
-    write_atomically(path, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    """Writes a result, completely or not at all. Raises NotWritten."""
+    try:
+        write_atomically(path, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise NotWritten(not_written(path, error)) from error
+
+
+def not_written(path: Path, error: OSError) -> str:
+    """What to say, in one line, when a run cannot write into `path`."""
+    reason = error.strerror or str(error)
+    return f"{path}: the run has stopped ({reason}); what is written stays: fix that, and run the same command again"
 
 
 def cell(text: str) -> str:

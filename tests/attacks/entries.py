@@ -19,7 +19,7 @@ else:
 
 HERE = Path(__file__).resolve().parent
 ASSIGNMENT = HERE.parents[1] / "assignment"
-KINDS = ("forge", "leak", "deny", "escape", "broken")
+KINDS = ("forge", "rote", "leak", "deny", "escape", "broken")
 # Printed by an attack that succeeded: the sandbox did not hold.
 REACHED = "REACHED"
 
@@ -34,6 +34,7 @@ class Attack:
     upload: a function of `uploads` that packs the files, where a plain folder is not enough.
     touches: the questions that may lose points.
     hears: texts that some feedback or note must contain to be useful to a student.
+    most: the points that code of this form earns honestly, where it is more than none.
     prints: whether its prints are compared with those of a run of the public checks alone.
     """
 
@@ -47,6 +48,7 @@ class Attack:
     upload: str = ""
     touches: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
+    most: float = 0.0
     prints: bool = False
 
     def sources(self) -> dict[str, str]:

@@ -67,8 +67,9 @@ def all_text(result: Result) -> str:
 
 
 def _points(attack: Attack, result: Result, honest: Result) -> Iterator[str]:
+    gains_more = sum(v.score for v in result.checks) > attack.most
     for verdict, right in zip(result.checks, honest.checks, strict=False):
-        if attack.base == "stubs" and verdict.score > 0:
+        if attack.base == "stubs" and verdict.score > 0 and gains_more:
             yield f"gains {verdict.score:g} on {verdict.id}"
         if (
             attack.base == "solutions"

@@ -6,12 +6,17 @@ Each builder gets the folder to write into, a name and the modules, and returns 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import io
+import json
 import os
 import py_compile
 import stat
 import struct
+import tarfile
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -318,3 +323,194 @@ for _name, _module in list(sys.modules.items()):
             if callable(_value) and getattr(_value, '__module__', '') == _name and not isinstance(_value, type):
                 setattr(_module, _key, _forge)
 """
+
+
+def nested_notebook(where: Path, name: str, files: Files) -> Path:
+    """Beside the modules, notebooks whose JSON is nested 100,000 levels deep, and one with an output of 40 MB."""
+    deep = b"[" * 100_000
+    wide = (
+        b'{"cells": [{"cell_type": "code", "source": [], "outputs": [{"text": "'
+        + b"x" * (40 << 20)
+        + b'"}]}]}'
+    )
+    half = b'{"cells": [{"cell_type": "markdown", "source": ["<!-- BEGIN QUESTION -->'
+    return archive(
+        where, name, {**files, "vae.ipynb": deep, "gan.ipynb": wide, "more.ipynb": half, "empty.ipynb": b""}
+    )
+
+
+def notebook_with_a_kernel(where: Path, name: str, files: Files) -> Path:
+    """A notebook whose metadata asks for a kernel of its own, with a library to be loaded first."""
+    spec = {
+        "argv": ["/bin/sh", "-c", f"touch /tmp/{MARK}-kernel"],
+        "env": {"LD_PRELOAD": "./evil.so", "PYTHONPATH": "."},
+        "name": "evil",
+        "language": "python",
+    }
+    notebook = {
+        "cells": [{"cell_type": "code", "source": f"!touch /tmp/{MARK}-cell", "metadata": {}, "outputs": []}],
+        "metadata": {"kernelspec": spec, "otter": {"assignment_name": "../../x"}, "widgets": spec},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    data = json.dumps(notebook).encode()
+    kernels = {"share/jupyter/kernels/python3/kernel.json": json.dumps(spec).encode(), "evil.so": b"\x7fELF"}
+    return archive(where, name, {**files, "vae.ipynb": data, **kernels})
+
+
+def the_hosts_files(where: Path, name: str, files: Files) -> Path:
+    """Files with the names of those that a grading host and Otter read and write."""
+    script = f"#!/bin/sh\ntouch /tmp/{MARK}-script\n".encode()
+    forged = json.dumps({"score": 75, "tests": [{"name": "q1_1", "score": 75, "max_score": 75}]}).encode()
+    more = {
+        "otter_config.json": b'{"plugins": ["evil.Plugin"], "points_possible": 75, "force_public_test_summary": true}',
+        ".OTTER_LOG": b"cos\nsystem\n(S'false'\ntR.",
+        "run_autograder": script,
+        "setup.sh": script,
+        "results.json": forged,
+        "results/results.json": forged,
+        "submission_metadata.json": b'{"assignment": {"due_date": "2999-01-01"}, "previous_submissions": "x"}',
+        "gradescope.toml": b'hidden = "visible"\n',
+        "secret": b"guess",
+        "verdicts.ipynb": b"{}",
+        "tests/q1_1.py": b"OK_FORMAT = True\ntest = {}\n",
+        "manifest.json": b"{}",
+        "settings.toml": b'[questions]\n"1-1" = "given"\n',
+        "adjustments.csv": b"student,question,points\nall,1-1,75\n",
+    }
+    return archive(where, name, {**files, **more})
+
+
+def files_that_python_runs(where: Path, name: str, files: Files) -> Path:
+    """Files that Python, pytest or pip would run or obey if the upload lay where they look."""
+    hostile = b"import os\nprint('REACHED: a file of the upload was run', flush=True)\nos._exit(3)\n"
+    more = {
+        "evil.pth": b"import os; os._exit(3)\n",
+        "usercustomize.py": hostile,
+        "__init__.py": hostile,
+        "__main__.py": hostile,
+        "setup.py": hostile,
+        "pyvenv.cfg": b"home = /tmp\n",
+        "python311._pth": b".\n",
+        "pyproject.toml": b'[tool.pytest.ini_options]\naddopts = "--collect-only"\n',
+        "tox.ini": b"[pytest]\naddopts = --collect-only\n",
+        "lib/python3.11/site-packages/torch/__init__.py": hostile,
+        "dist-packages/torch/__init__.py": hostile,
+        ".env": b"PYTHONSTARTUP=__main__.py\n",
+    }
+    return folder(where, name, {**files, **more})
+
+
+def packages_beside_modules(where: Path, name: str, files: Files) -> Path:
+    """Packages, compiled modules and libraries with the modules' own names, which Python would prefer."""
+    hostile = b"import os\nprint('REACHED: another file was run for a module', flush=True)\nos._exit(3)\n"
+    more = {f"{m.removesuffix('.py')}/__init__.py": hostile for m in files}
+    more |= {m.replace(".py", ".cpython-311-x86_64-linux-gnu.so"): b"\x7fELF" for m in files}
+    more |= {m.replace(".py", ".so"): b"\x7fELF" for m in files}
+    return folder(where, name, {**files, **more})
+
+
+def modules_that_are_folders(where: Path, name: str, files: Files) -> Path:
+    return folder(where, name, {f"{file}/__init__.py": data for file, data in files.items()})
+
+
+def modules_that_are_pipes(where: Path, name: str, files: Files) -> Path:
+    """Named pipes, which would be read for ever."""
+    target = where / name
+    target.mkdir()
+    for file in files:
+        os.mkfifo(target / file)
+    return target
+
+
+def tar_with_links(where: Path, name: str, files: Files) -> Path:
+    """A tar whose members point outside, are links, devices and pipes, and carry setuid bits; then the modules."""
+    path = where / f"{name}.tar.gz"
+    with tarfile.open(path, "w:gz") as made:
+        for kind, member, target in (
+            (tarfile.SYMTYPE, "vae.py", "/etc/passwd"),
+            (tarfile.LNKTYPE, "cvae.py", "/etc/shadow"),
+            (tarfile.SYMTYPE, "folder", "/tmp"),
+            (tarfile.CHRTYPE, "gan.py", ""),
+            (tarfile.FIFOTYPE, "autoencoder.py", ""),
+        ):
+            odd = tarfile.TarInfo(member)
+            odd.type, odd.linkname, odd.mode = kind, target, 0o6777
+            made.addfile(odd)
+        for member in (f"folder/{MARK}-through-a-link", f"../../{MARK}-slip", f"/tmp/{MARK}-absolute"):
+            odd = tarfile.TarInfo(member)
+            odd.size = 4
+            made.addfile(odd, io.BytesIO(b"evil"))
+        for file, data in files.items():
+            real = tarfile.TarInfo(f"work/{file}")
+            real.size = len(data)
+            made.addfile(real, io.BytesIO(data))
+    return path
+
+
+def members_with_markup(where: Path, name: str, files: Files) -> Path:
+    """Names that are HTML, Markdown, a formula, an escape sequence, a template and a right-to-left mark."""
+    odd = (
+        "<script>alert(1)</script>.py",
+        "vae<img src=x onerror=alert(1)>.py",
+        "[here](javascript:alert(1)).py",
+        "=HYPERLINK(vae).py",
+        "\x1b[2Jvae.py",
+        "{{7*7}}.py",
+        "vae\u202eyp.py",
+        "a\nb.py",
+        "vae.py\x7f",
+    )
+    return _with(where, name, files, dict.fromkeys(odd, b"x = 1\n"))
+
+
+def archives_in_archives(where: Path, name: str, files: Files) -> Path:
+    """The modules beside a zip that holds a zip, and so on, fifty times, and a tar that claims to be a zip."""
+    inner = b"x = 1\n"
+    for level in range(50):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+            made.writestr(f"level{level}.zip" if level else "vae.py", inner)
+        inner = packed.getvalue()
+    tarred = io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("vae.py"))
+    return _with(where, name, files, {"more.zip": inner, "other.zip": tarred.getvalue()})
+
+
+def names_of_any_bytes(where: Path, name: str, files: Files) -> Path:
+    """File names that are not UTF-8, or as long as a file system allows."""
+    target = folder(where, name, files)
+    for odd in (b"\xff\xfe.py", b"vae\x80.py", b"x" * 250 + b".py"):
+        (target / os.fsdecode(odd)).write_bytes(b"x = 1\n")
+    return target
+
+
+def a_module_that_changes(where: Path, name: str, files: Files) -> Path:
+    """For two minutes, each module is in turn a stub and a link to the solution: what is read must not be the solution."""
+    target = folder(where, name, files)
+    solutions = assignment().solutions
+    assert solutions is not None
+    until = time.monotonic() + 120
+
+    def swap() -> None:
+        while time.monotonic() < until and target.is_dir():
+            with contextlib.suppress(OSError):
+                for file, data in files.items():
+                    spare = target / f".{file}"
+                    spare.symlink_to(solutions / file)
+                    spare.replace(target / file)
+                    spare.write_bytes(data)
+                    spare.replace(target / file)
+
+    threading.Thread(target=swap, daemon=True).start()
+    return target
+
+
+def a_sparse_gigabyte(where: Path, name: str, files: Files) -> Path:
+    """Beside the modules, files of a gigabyte that take no space, one of them named like a module's copy."""
+    target = folder(where, name, files)
+    for file in ("data.bin", "vae (1).py", "notebook.ipynb", "work.zip"):
+        with (target / file).open("wb") as stream:
+            stream.truncate(1 << 30)
+    return target

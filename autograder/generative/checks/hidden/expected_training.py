@@ -22,6 +22,10 @@ from .expected_steps import Batch, Loss, Losses, Parameters, simulate
 # stay below 0.003 (of some 3000 tried); the known mistakes are above 0.35.
 PARAMETERS_OFF = 0.08
 STEP_OFF = 0.004  # how much the other parameters may differ, in units of the learning rate
+# The same, where no known mistake is nearer. In a model of three layers one gradient near 0 whose sign depends on rounding
+# moves everything behind it a little, about once in 300 runs.
+STEP_OFF_NEAREST = 0.5
+OWN_RATE = 5e-4  # the learning rate for a student's own model: at higher ones rounding decides where three layers end
 
 
 @dataclass(frozen=True)
@@ -133,8 +137,20 @@ class Run:
         """The name of the loss under which a right loop gives the observed parameters; None when there is none."""
         if "fitting" not in self.known:
             right = (n for n in self.losses if self._fits(self._simulated(n)[0]))
-            self.known["fitting"] = next(right, None)
+            self.known["fitting"] = next(right, self._nearest() if self.own else None)
         return self.known["fitting"]
+
+    def _nearest(self) -> str | None:
+        """The loss under which a right loop nearly gives the observed parameters, unless a known mistake is twice as near."""
+        for name in self.losses:
+            right, history = self._simulated(name)
+            if self._fits(right, STEP_OFF_NEAREST):
+                totals = mistakes.WRONG_TOTALS if "kl_loss" in history[0] else ()
+                wrong = [self._simulated(name, **how)[0] for _, how in mistakes.WRONG_LOOPS]
+                wrong += [self._simulated(total.id)[0] for total in totals]
+                if all(self._distance(right) < 2 * self._distance(parameters) for parameters in wrong):
+                    return name
+        return None
 
     def expect_steps(self, what: str) -> None:
         """Raises a fault unless the parameters are where one right Adam takes them."""
@@ -222,18 +238,23 @@ class Run:
 
         return loss
 
-    def _fits(self, parameters: Parameters) -> bool:
-        """True when (nearly all) observed parameters are these."""
-        share = [self._off(name, value) for name, value in parameters.items()]
+    def _distance(self, parameters: Parameters) -> float:
+        """How far the observed parameters are from these, all in all."""
+        seen = self.seen.part("parameters")
+        return sum(float((seen.tensor(n).double() - value).abs().sum()) for n, value in parameters.items())
+
+    def _fits(self, parameters: Parameters, most: float = STEP_OFF) -> bool:
+        """True when (nearly all) observed parameters are these. most: how much they may differ, in learning rates."""
+        share = [self._off(name, value, most) for name, value in parameters.items()]
         compared = sum(n for _, n in share)
         return compared > 0 and sum(off * n for off, n in share) <= PARAMETERS_OFF * compared
 
-    def _off(self, name: str, value: Tensor) -> tuple[float, int]:
+    def _off(self, name: str, value: Tensor, most: float = STEP_OFF) -> tuple[float, int]:
         """The share of a parameter's entries that differ from `value`, and the number of entries."""
         seen = self.seen.part("parameters").tensor(
             name, list(value.shape), what=f"the parameter {name} after training"
         )
-        off = (seen.double() - value).abs() > STEP_OFF * self.size.rate
+        off = (seen.double() - value).abs() > most * self.size.rate
         if self.own:  # some of its units never matter, so what they are says nothing
             moved = (value - self._start[name]).abs() > STEP_OFF * self.size.rate
             off = off[moved]

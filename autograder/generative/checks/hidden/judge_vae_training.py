@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autograder.judging import Draw, Submission, expect
 
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
@@ -30,11 +32,12 @@ def train(
         epochs=size.epochs,
         learning_rate=size.rate,
         pass_device=True,
+        own_rate=training.OWN_RATE,
     )
     own = training.uses_own_parts(seen)
     return training.Run(
         seen=seen,
-        size=size,
+        size=replace(size, rate=training.OWN_RATE) if own else size,
         images=images,
         labels=classes,
         make=lambda: expected_own.Model(weights, beta) if own else model(weights, beta).double(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from autograder.judging import Draw, Observation, Submission, check, expect
@@ -40,11 +42,12 @@ def _train(submission: Submission, draw: Draw) -> training.Run:
         epochs=size.epochs,
         learning_rate=size.rate,
         pass_device=True,
+        own_rate=training.OWN_RATE,
     )
     own = training.uses_own_parts(seen)
     return training.Run(
         seen=seen,
-        size=size,
+        size=replace(size, rate=training.OWN_RATE) if own else size,
         images=images,
         labels=labels,
         make=lambda: (

@@ -15,6 +15,7 @@ from autograder.judging import Mistake, NoAnswer, Observation, Submission, expec
 
 from ...mistakes.public.gan_training import LABELS_LACK_AXIS, OPTIMISERS_EXCHANGED, WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE
+from .judge_backward import any_backward
 from .models_gan import State, discriminator_from, generator_from
 
 T = TypeVar("T")
@@ -200,10 +201,8 @@ def expect_trained(call: Observation, generator: State, discriminator: State, re
 
     Every attempt that runs to its end does this much, right or wrong; made-up answers cannot.
     """
-    steps = [event for event in call.parts("events") if event.text("event").endswith(" step")]
-    found = [step.get(f"{step.text('event').removesuffix(' step')} gradients") for step in steps]
     expect(
-        any(any_gradient(gradients) for gradients in [*found, *call.part("left").values()]),
+        any_backward(call),
         expected="gradients of a loss on one of the networks",
         seen="none",
         hint="Call backward() on each of the two losses.",

@@ -43,7 +43,11 @@ REWRITES: tuple[Rewrite, ...] = (
     by_rules(
         "bce-mean-of-means",
         "The mean of every image's mean.",
-        (BCE, 'torch.stack([e.mean() for e in F.binary_cross_entropy(P_, T_, reduction="none")]).mean()'),
+        (
+            BCE,
+            "(lambda all: torch.stack([e.mean() for e in (all if all.dim() > 1 else all[None])]).mean())"
+            '(F.binary_cross_entropy(P_, T_, reduction="none"))',
+        ),
     ),
     by_rules(
         "bce-in-float64",
