@@ -15,6 +15,7 @@ SAMPLE = (
     "exit-with-status-0",
     "environments-of-others",
     "inherited-descriptors",
+    "what-is-mounted",
     "segmentation-fault",
     "fork-bomb",
     "a-daemon",
