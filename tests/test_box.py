@@ -22,6 +22,9 @@ class Ended:
     def kill(self) -> None:
         self.killed = True
 
+    def lost(self) -> bool:
+        return False
+
     def wait(self, seconds: float) -> int | None:
         return 0
 
