@@ -15,7 +15,7 @@ COMBINATIONS, UNFINISHED = corpus.combinations(), corpus.unfinished()
 SAMPLE = (
     [*WHEATS, *CHAFFS, *COMBINATIONS, *UNFINISHED]
     if ALL
-    else [*corpus.sample(WHEATS, 8, 1), *corpus.sample(CHAFFS, 13, 1), *COMBINATIONS[:1], *UNFINISHED[:2]]
+    else [*corpus.sample(WHEATS, 6, 1), *corpus.sample(CHAFFS, 13, 1), *COMBINATIONS[:1], *UNFINISHED[:1]]
 )
 
 

@@ -1,6 +1,6 @@
 """A run that is killed, or loses a part or its disk, at any moment leaves valid results; the next run continues from there.
 
-By default two moments, a fork server that is lost and a disk that is full; `make kills` tries thirty (KILLS=30) and all kinds.
+By default one moment, a fork server that is lost and a disk that is full; `make kills` tries thirty (KILLS=30) and all kinds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pytest
 from autograder.model.verdicts import Result
 
 ROOT = Path(__file__).resolve().parents[1]
-KILLS = int(os.environ.get("KILLS", "2"))
+KILLS = int(os.environ.get("KILLS", "1"))
 FAULTS = max(1, KILLS // 4)  # of each kind
 MARK = "killed-by-a-test"
 GRADEBOOKS = ("canvas.csv", "gradescope.csv", "grades.csv")
@@ -155,7 +155,7 @@ def disk_read_only(running: psutil.Process, out: Path) -> None:
 
 LOST = {"a fork server": fork_server_killed, "a judge": judge_killed}  # a judge: test_lost_judge as well
 DISK = {"full": disk_full, "read-only": disk_read_only}
-KINDS = None if KILLS > 2 else 1  # of faults that are tried
+KINDS = None if KILLS > 1 else 1  # of faults that are tried
 
 
 def disturbed(out: Path, moment: float, disturb: Callable[[psutil.Process, Path], None]) -> tuple[int, str]:
