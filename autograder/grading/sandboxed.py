@@ -114,17 +114,23 @@ class SandboxedSubmission:
         with bounds.unlimited_memory():
             before = self._asked, self._left
             try:
-                return self._ask(probe, seconds, inputs)
+                return self._ask_or_lose(probe, seconds, inputs)
             except Lost:
                 log.error("the fork server ended unexpectedly; what it was doing is done again by a new one")
                 self._asked, self._left = before
-                for box in list(self._boxes.values()):
-                    self._forget(box)
             try:
-                return self._ask(probe, seconds, inputs)
+                return self._ask_or_lose(probe, seconds, inputs)
             except Lost as again:  # the code at hand seems to end it
                 assert self._question is not None
                 raise raised.died(Died(str(again)), self._question, importing=False) from None
+
+    def _ask_or_lose(self, probe: str, seconds: float, inputs: Mapping[str, Any]) -> Observation:
+        try:
+            return self._ask(probe, seconds, inputs)
+        except Lost:  # every process of that fork server has ended
+            for box in list(self._boxes.values()):
+                self._forget(box)
+            raise
 
     def _ask(self, probe: str, seconds: float, inputs: Mapping[str, Any]) -> Observation:
         assert self._question is not None, "ask() is for checks, which run between begin() and end()"

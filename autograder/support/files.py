@@ -62,7 +62,7 @@ def write_result(path: Path, result: Result) -> None:
 def not_written(path: Path, error: OSError) -> str:
     """What to say, in one line, when a run cannot write into `path`."""
     reason = error.strerror or str(error)
-    return f"{path}: the run has stopped ({reason}); what is written stays: fix that, and run the same command again"
+    return f"{path}: the run has stopped ({reason}). What is written stays; fix that and run the same command again"
 
 
 def cell(text: str) -> str:

@@ -23,7 +23,7 @@ from .expected_steps import Batch, Loss, Losses, Parameters, simulate
 PARAMETERS_OFF = 0.08
 STEP_OFF = 0.004  # how much the other parameters may differ, in units of the learning rate
 # The same, where no known mistake is nearer. In a model of three layers one gradient near 0 whose sign depends on rounding
-# moves everything behind it a little, about once in 300 runs.
+# moves everything behind it a little, once in many runs.
 STEP_OFF_NEAREST = 0.5
 OWN_RATE = 5e-4  # the learning rate for a student's own model: at higher ones rounding decides where three layers end
 
