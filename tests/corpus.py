@@ -224,12 +224,20 @@ def touched(entry: Entry) -> tuple[str, ...]:
 
 
 def grade(
-    entries: Iterable[Entry], jobs: int = 2, whole: bool = False, device: str = "cpu"
+    entries: Iterable[Entry],
+    jobs: int = 2,
+    whole: bool = False,
+    device: str = "cpu",
+    question: str | None = None,
 ) -> Iterator[tuple[Entry, Result]]:
-    """Grades each entry as a submission of its own, on the questions that its edits can affect (on all, if `whole`)."""
+    """Grades each entry as a submission of its own, on the questions that its edits can affect.
+
+    whole: on all questions instead. question: on this one alone.
+    """
     groups: dict[tuple[str, ...] | None, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(None if whole else touched(entry), []).append(entry)
+        key = (question,) if question else None if whole else touched(entry)
+        groups.setdefault(key, []).append(entry)
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
@@ -288,6 +296,9 @@ def main() -> None:
     parser.add_argument(
         "-k", "--name", default="", help="only entries whose name contains one of these (a,b)"
     )
+    parser.add_argument(
+        "-q", "--question", help="only the wheats and faults of this question, graded on it alone"
+    )
     parser.add_argument("--kind", choices=list(KINDS))
     parser.add_argument("--jobs", type=int, default=default_jobs())
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing check's feedback")
@@ -297,8 +308,11 @@ def main() -> None:
     entries = [
         e for e in entries if options.module in (None, e.module) and any(part in e.name for part in parts)
     ]
+    if options.question:
+        kept = {"wheat": touched, "chaff": lambda entry: entry.questions}
+        entries = [e for e in entries if e.kind in kept and options.question in kept[e.kind](e)]
     wrong = diagnosed = chaffs = 0
-    for entry, result in grade(entries, options.jobs):
+    for entry, result in grade(entries, options.jobs, question=options.question):
         problems = complaints(entry, result)
         wrong += bool(problems)
         chaffs += entry.kind == "chaff"

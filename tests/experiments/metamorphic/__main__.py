@@ -53,6 +53,15 @@ def _report(case: cases.Case, problems: list[str], keep: Path | None) -> None:
     sys.stdout.flush()
 
 
+def _note(case: cases.Case, points: float, right: bool, keep: Path) -> None:
+    """Adds a line to a table of what was graded so far: a run that is stopped has still shown something."""
+    keep.mkdir(parents=True, exist_ok=True)
+    with (keep / "graded.csv").open("a", encoding="utf-8") as table:
+        table.write(
+            f"{case.name},{case.fault.name if case.fault else ''},{points:g},{'right' if right else 'WRONG'}\n"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -62,7 +71,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-k", "--name", default="", help="only programs whose name contains this")
     parser.add_argument("--jobs", type=int, default=default_jobs())
-    parser.add_argument("--keep", type=Path, help="a folder for the programs that are judged wrongly")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for a table of results, and the programs that are judged wrongly"
+    )
     parser.add_argument(
         "--no-equivalence", action="store_true", help="do not run every rewrite by itself first"
     )
@@ -91,6 +102,8 @@ def main() -> None:
             problems = cases.complaints(case, result)
             total[kind] += 1
             right[kind] += not problems
+            if options.keep is not None:
+                _note(case, result.score, not problems, options.keep)
             if problems:
                 _report(case, problems, options.keep)
             elif relying := cases.relying(case, result):

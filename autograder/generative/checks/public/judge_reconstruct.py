@@ -186,20 +186,23 @@ def expect_loss_of(
 def expect_searched(found: Search) -> None:
     """Raises Fault unless the codes of the generator's last call are nearer to the given images than the zero codes are.
 
-    Code may search for one image after the other: the last codes are then those of the last images.
+    Code may search for one image after the other: the last codes are then those of the last images. Codes that stay at zero
+    do not count: other checks judge that all of them move.
     """
     last = found.seen.get("last")
     rows = len(last) if isinstance(last, Tensor) and last.dim() == 2 and last.is_floating_point() else 0
     nearer, seen = False, "no codes for these images"
-    if isinstance(last, Tensor) and 0 < rows <= found.count and last.shape[1] == CODE_SIZE:
-        samples = found.samples[-rows:]
+    if isinstance(last, Tensor) and 0 < rows <= found.count and last.shape[1] == CODE_SIZE and last.any():
+        moved = last.any(dim=1)
+        samples = found.samples[-rows:][moved]
         errors = [
-            (images[-rows:] - samples).square().mean().item()
+            (images[-rows:][moved] - samples).square().mean().item()
             for images in (found.images_of(last.float()), found.start())
         ]
         # Any short step has an even chance to come a little nearer: codes that hardly do must lie where the error falls.
-        downhill = torch.cosine_similarity(last.float().flatten(), found.downhill(samples).flatten(), dim=0)
-        nearer = errors[0] < CLEARLY * errors[1] or (errors[0] < errors[1] and float(downhill) > 0.3)
+        steps, downhill = last[moved].float().flatten(), found.downhill(samples).flatten()
+        along = torch.cosine_similarity(steps, downhill, dim=0)
+        nearer = errors[0] < CLEARLY * errors[1] or (errors[0] < errors[1] and float(along) > 0.3)
         seen = f"a mean squared error of {errors[0]:.4f}, where the zero codes have {errors[1]:.4f}"
     expect(
         nearer,
