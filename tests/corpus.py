@@ -309,8 +309,8 @@ def main() -> None:
         e for e in entries if options.module in (None, e.module) and any(part in e.name for part in parts)
     ]
     if options.question:
-        kept = {"wheat": touched, "chaff": lambda entry: entry.questions}
-        entries = [e for e in entries if e.kind in kept and options.question in kept[e.kind](e)]
+        of_wheats = [e for e in entries if e.kind == "wheat" and options.question in touched(e)]
+        entries = of_wheats + [e for e in entries if e.kind == "chaff" and options.question in e.questions]
     wrong = diagnosed = chaffs = 0
     for entry, result in grade(entries, options.jobs, question=options.question):
         problems = complaints(entry, result)
