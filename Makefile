@@ -65,12 +65,9 @@ help:  ## list the targets
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
 	  { echo "Python 3.10 or newer is needed; choose one with: make PYTHON=python3.11 ..."; exit 1; }
-	@echo "Making the environment in $(VENV), once (PyTorch is large: about 5 GB on Linux) ..."
+	@echo "Making the environment in $(VENV), once (with a GPU, PyTorch is large: about 5 GB on Linux) ..."
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
-	  && $(PY) -m uv pip install --python $(PY) -c constraints.txt -e ".[dev]" \
-	  || { echo "uv could not install it; continuing with pip ..."; \
-	       $(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"; }
+	@$(PY) autograder/support/install.py -c constraints.txt -e ".[dev]"
 	@touch $(READY)
 
 env: $(READY)  ## make the environment

@@ -20,14 +20,7 @@ usable python3 || {
 
 umask 022
 python3 -m venv "$home"
-"$home/bin/python" -m pip install --quiet -c "$source/constraints.txt" uv
-install() {
-  "$home/bin/python" -m uv pip install --quiet --python "$home/bin/python" -c "$source/constraints.txt" -r "$source/requirements.txt" "$@"
-}
-install --torch-backend cpu || {
-  echo "The CPU builds of PyTorch cannot be reached; installing the default ones, which are larger."
-  install
-}
+"$home/bin/python" "$source/autograder/support/install.py" --quiet -c "$source/constraints.txt" -r "$source/requirements.txt"
 
 chown -R 0:0 "$source" 2> /dev/null || true
 chmod -R go= "$source"
