@@ -28,7 +28,7 @@ QUICK ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env check watch grade stubs test test-fast lint types clean corpora adequacy mutants metamorphic feedback forgeries fuzz stability kills cost attacks \
-  submit release release-check gradescope host parity class figures sweep bench gpu
+  submit lab release release-check gradescope host parity class figures sweep bench gpu
 
 help:  ## list the targets
 	@echo "make check          run the public checks on assignment/ (Q=1-4: one question)"
@@ -55,6 +55,7 @@ help:  ## list the targets
 	@echo "make host           simulate Gradescope: setup.sh and run_autograder in containers (Linux, root)"
 	@echo "make parity         compare the scores of grade, otter run, results.json and grader.check"
 	@echo "make class          grade a class of 300 made from the corpora: time, memory, Otter's time, kills"
+	@echo "make lab            the release's notebooks in JupyterLab and Chromium: pictures in lab/"
 	@echo "make figures        train the solutions: figures and a table of losses, in figures/ (DATA=folder, OFFLINE=1, QUICK=1)"
 	@echo "make sweep          the study of beta that the accepted interval is based on, in figures/ (DATA=folder, OFFLINE=1)"
 	@echo "make bench          the cost of checking, grading, a sandbox and training, as ratios (DATA=folder)"
@@ -140,6 +141,9 @@ kills: $(READY)
 
 stability: $(READY)
 	@$(PY) -m tests.experiments.stability
+
+lab: $(READY)
+	@$(PY) -m tests.experiments.lab
 
 gradescope: $(READY)
 	@$(PY) -m autograder gradescope --out $(DIST)

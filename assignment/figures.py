@@ -8,6 +8,9 @@ cell is then displayed, and its `description` becomes the image's alternative te
 A model has the same colour in every figure (`COLOURS`).
 """
 
+import base64
+import html
+import io
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -37,9 +40,13 @@ class DescribedFigure(Figure):
 
     description = ""
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        """Adds the description to the image that the notebook draws of the figure."""
-        return {}, {"image/png": {"alt": self.description}}
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: the image with its description, and the image alone for programs without HTML."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", bbox_inches="tight")
+        png = base64.b64encode(buffer.getvalue()).decode()
+        image = f'<img src="data:image/png;base64,{png}" alt="{html.escape(self.description)}">'
+        return {"image/png": png, "text/html": image}
 
 
 def _figure(width: float, height: float, title: str, description: str) -> DescribedFigure:

@@ -3,6 +3,7 @@
 The expected values come from torch.distributions, from NumPy, or from a calculation by hand.
 """
 
+import base64
 import math
 import sys
 from itertools import chain
@@ -805,6 +806,8 @@ def test_a_notebook_gets_the_description_of_a_figure_as_alternative_text(solutio
     from IPython.core.formatters import DisplayFormatter
 
     draw = solutions.figures
-    figure = draw.loss_curves({"kl_loss": [4.0, 2.0, 0.25]}, "VAE on MNIST", model="VAE")
-    _, metadata = DisplayFormatter().format(figure)
-    assert metadata["image/png"]["alt"] == "VAE on MNIST. kl_loss: from 4 to 0.25 in 3 iterations"
+    figure = draw.loss_curves({"kl_loss": [4.0, 2.0, 0.25]}, 'VAE on "MNIST"', model="VAE")
+    shown, _ = DisplayFormatter().format(figure)
+    assert 'alt="VAE on &quot;MNIST&quot;. kl_loss: from 4 to 0.25 in 3 iterations"' in shown["text/html"]
+    assert f"base64,{shown['image/png']}" in shown["text/html"]
+    assert base64.b64decode(shown["image/png"]).startswith(b"\x89PNG")
