@@ -14,16 +14,21 @@ from autograder.cli.main import main
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def without_variables() -> dict[str, str]:
+    """This process's environment without the variables that change what the commands do."""
+    changing = ("AUTOGRADER", "PYTEST", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(changing)}
+
+
 def autograder(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m autograder` at the repository's root, without the variables that change what it does."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOGRADER", "PYTEST"))}
+    """`python -m autograder` at the repository's root."""
     return subprocess.run(
         [sys.executable, "-m", "autograder", *map(str, args)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        env={**clean, "COLUMNS": "120", **environment},
+        env={**without_variables(), "COLUMNS": "120", **environment},
         timeout=280,
     )
 
