@@ -1,6 +1,7 @@
 """Keeps PyTorch's compiler from being loaded until it is used: importing it takes as long as importing PyTorch itself.
 
-The first step of any optimiser imports it, only to mark code that must not be compiled. Nothing is compiled here.
+Ordinary code imports it without using it: the first step of any optimiser marks what must not be compiled, `torch.func.grad` and
+`torch.utils.checkpoint` look at its settings, `torchvision` asks whether it is there. Nothing is compiled here.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -16,27 +18,41 @@ import torch
 NAME = "torch._dynamo"
 
 
+def _disable(fn: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Callable[..., Any]:
+    return (lambda function: function) if fn is None else fn
+
+
+# What is there without the compiler, by module; any other attribute of these modules loads it.
+KNOWN: dict[str, dict[str, Any]] = {
+    NAME: {"disable": _disable, "graph_break": lambda *_, **__: None},
+    f"{NAME}.compiled_autograd": {"_disable": nullcontext},
+    f"{NAME}.config": {"error_on_nested_fx_trace": False},
+    f"{NAME}.utils": {"is_compile_supported": lambda _: False},
+}
+
+
 class _Unloaded(ModuleType):
-    """In place of the compiler's module: what optimisers call does nothing, and any other attribute loads the module."""
-
-    @staticmethod
-    def disable(fn: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Callable[..., Any]:
-        return (lambda function: function) if fn is None else fn
-
-    @staticmethod
-    def graph_break(*_: Any, **__: Any) -> None:
-        pass
+    """In place of one of the compiler's modules."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":  # what loops over all modules look at
-            raise AttributeError(f"module {NAME!r} has no attribute {name!r}")
-        if sys.modules.get(NAME) is self:
-            del sys.modules[NAME]
+        package = self.__name__ == NAME and name == "__path__"  # asked for by whoever imports another part of it
+        if name.startswith("__") and not package:  # asked for by import statements, and by loops over all modules
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        for other in KNOWN:
+            if isinstance(sys.modules.get(other), _Unloaded):
+                del sys.modules[other]
+        if isinstance(torch.__dict__.get("_dynamo"), _Unloaded):
             del torch._dynamo
-        return getattr(importlib.import_module(NAME), name)
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def unload() -> None:
     """Has the compiler loaded when it is used; does nothing where it is loaded already."""
-    if NAME not in sys.modules:
-        sys.modules[NAME] = torch._dynamo = _Unloaded(NAME)
+    if NAME in sys.modules:
+        return
+    made = {name: _Unloaded(name) for name in KNOWN}
+    for name, module in made.items():
+        vars(module).update(KNOWN[name])
+        parent, _, last = name.rpartition(".")
+        setattr(made.get(parent, torch), last, module)
+    sys.modules.update(made)
