@@ -35,8 +35,12 @@ class _Unloaded(ModuleType):
     """In place of one of the compiler's modules."""
 
     def __getattr__(self, name: str) -> Any:
-        package = self.__name__ == NAME and name == "__path__"  # asked for by whoever imports another part of it
-        if name.startswith("__") and not package:  # asked for by import statements, and by loops over all modules
+        package = (
+            self.__name__ == NAME and name == "__path__"
+        )  # asked for by whoever imports another part of it
+        if (
+            name.startswith("__") and not package
+        ):  # asked for by import statements, and by loops over all modules
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         for other in KNOWN:
             if isinstance(sys.modules.get(other), _Unloaded):

@@ -21,6 +21,8 @@ from tests.experiments.metamorphic import cases, equivalence, programs
 from tests.experiments.metamorphic.observe import Observations, observe
 from tests.experiments.metamorphic.rewrites import ALL as REWRITES
 
+TABLE = "graded.csv"
+
 
 def unlike() -> Iterator[str]:
     """The rewrites that do not keep the behaviour of a base, or fit in none, one line each."""
@@ -54,12 +56,19 @@ def _report(case: cases.Case, problems: list[str], keep: Path | None) -> None:
 
 
 def _note(case: cases.Case, points: float, right: bool, keep: Path) -> None:
-    """Adds a line to a table of what was graded so far: a run that is stopped has still shown something."""
+    """Adds a line to a table of what was graded so far."""
     keep.mkdir(parents=True, exist_ok=True)
-    with (keep / "graded.csv").open("a", encoding="utf-8") as table:
-        table.write(
-            f"{case.name},{case.fault.name if case.fault else ''},{points:g},{'right' if right else 'WRONG'}\n"
-        )
+    with (keep / TABLE).open("a", encoding="utf-8") as table:
+        fault = case.fault.name if case.fault else ""
+        table.write(f"{case.name},{fault},{points:g},{'right' if right else 'WRONG'}\n")
+
+
+def _graded(keep: Path | None) -> set[str]:
+    """The programs that an earlier run with the same folder found right: one that was stopped goes on."""
+    if keep is None or not (keep / TABLE).is_file():
+        return set()
+    lines = (keep / TABLE).read_text(encoding="utf-8").splitlines()
+    return {line.split(",")[0] for line in lines if line.endswith(",right")}
 
 
 def main() -> None:
@@ -72,7 +81,9 @@ def main() -> None:
     parser.add_argument("-k", "--name", default="", help="only programs whose name contains this")
     parser.add_argument("--jobs", type=int, default=default_jobs())
     parser.add_argument(
-        "--keep", type=Path, help="a folder for a table of results, and the programs that are judged wrongly"
+        "--keep",
+        type=Path,
+        help="a folder for a table of results and for programs judged wrongly; goes on where it has a table",
     )
     parser.add_argument(
         "--no-equivalence", action="store_true", help="do not run every rewrite by itself first"
@@ -91,6 +102,10 @@ def main() -> None:
         *cases.faulty(options.faults, options.seed),
     ]
     made = [case for case in made if options.name in case.name]
+    before = _graded(options.keep)
+    if before:
+        made = [case for case in made if case.name not in before]
+        print(f"{len(before)} programs were found right by an earlier run; {len(made)} are left")
     right = {"as they are": 0, "correct": 0, "faulty": 0}
     total = dict(right)
     elsewhere = 0
