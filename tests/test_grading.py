@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -247,13 +251,41 @@ def test_a_module_whose_import_never_ends_is_waited_for_once(
     assert result.seconds < 10
 
 
+def computes(seconds: float) -> str:
+    """A right module that computes for a while first."""
+    until = f"    until = time.process_time() + {seconds}\n    while time.process_time() < until: pass\n"
+    return f"import time\ndef double(x):\n{until}    return 2 * x\n"
+
+
 def test_a_question_has_one_budget_for_all_its_checks(graded: Grade) -> None:
-    code = "import time\ndef double(x):\n    time.sleep(2)\n    return 2 * x\n"
     first, *others = graded.assignment.rubric.questions
     rubric = replace(graded.assignment.rubric, questions=(replace(first, seconds=3.0), *others))
     graded.assignment = replace(graded.assignment, rubric=rubric)
-    result = graded(first=code)
+    result = graded(first=computes(2))
     assert [v.status for v in result.of("1")] == ["passed", "timeout"]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to a processor here"
+)
+def test_the_time_that_other_programs_use_is_not_the_submissions(graded: Grade) -> None:
+    """Right code that computes for two seconds of the three that it may, on a processor that others use too."""
+    processor = min(os.sched_getaffinity(0))
+    busy = f"import os\nos.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", busy]) as other:
+        try:
+            result = graded(first=f"import os\nos.sched_setaffinity(0, {{{processor}}})\n{computes(2)}")
+        finally:
+            other.kill()
+    assert verdict(result, "1:twice").status == "passed"
+
+
+def test_patience_ends(graded: Grade) -> None:
+    """Code that sleeps is not waited for longer than code that computes."""
+    began = time.monotonic()
+    result = graded(first="import time\ndef double(x):\n    time.sleep(100)\n")
+    assert verdict(result, "1:twice").status == "timeout"
+    assert time.monotonic() - began < 2.5 * 3
 
 
 def test_time_that_a_hanging_check_has_used_up_is_not_the_graders_fault(graded: Grade) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import marshal
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -252,15 +251,14 @@ class SandboxedSubmission:
         assert self._question is not None
         if self._left <= 0 and student:
             raise raised.time_used_up(self._question)
-        start = time.monotonic()
         allowed = min(seconds, self._left) if student else seconds
         try:
             answer = box.request(message, allowed)
             report = answer.get("raised", {})
             if isinstance(report, dict) and report.get("kind") == "hang":
-                raise self._stop_slow(box, allowed, start, importing, report)
+                raise self._stop_slow(box, allowed, importing, report)
         except TimedOut:
-            raise self._stop_slow(box, allowed, start, importing, {}) from None
+            raise self._stop_slow(box, allowed, importing, {}) from None
         except Died as death:
             self._forget(box)
             raise raised.died(death, self._question, importing) from None
@@ -271,22 +269,20 @@ class SandboxedSubmission:
             raise RuntimeError(f"the check's inputs cannot be sent: {error}") from None
         finally:
             if student:
-                self._left -= time.monotonic() - start
+                self._left -= box.used
         if not isinstance(report, dict):
             self._forget(box)
             raise raised.unreadable()
         return dict(answer)
 
-    def _stop_slow(
-        self, box: Box, allowed: float, start: float, importing: bool, hang: Mapping[str, Any]
-    ) -> NoAnswer:
+    def _stop_slow(self, box: Box, allowed: float, importing: bool, hang: Mapping[str, Any]) -> NoAnswer:
         """Ends the process and returns the reason. hang: the line that the code was at, if the sandbox could report it."""
         assert self._question is not None
         self._forget(box)
         # The sandbox reports a hang a little before the deadline; the whole time counts as used. Code that hangs once
         # usually hangs again, so the rest of the question gets only GRACE_SECONDS.
-        used = time.monotonic() - start
-        self._left = min(self._left - max(0.0, allowed - used), GRACE_SECONDS + used)
+        box.used = max(box.used, allowed)
+        self._left = min(self._left, GRACE_SECONDS + box.used)
         return raised.too_slow(allowed, hang, self._question, importing)
 
     def _forget(self, box: Box) -> None:

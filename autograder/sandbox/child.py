@@ -5,7 +5,8 @@ Loaded by file path, alone, in a process that holds no secret. Requests and answ
      "replaced": [module, ...], "stand_ins": {student's module: module}, "own": [module, ...], "device": "cpu"}
     {"n": 2, "op": "import", "module": "first"}
     {"n": 3, "op": "probe", "module": "tiny.probes.first", "function": "double", "inputs": {...}, "seed": 7}
-Each has "seconds", the time it may take. Answers: {"n": n, "ok": tree} or {"n": n, "raised": {...}}.
+Each has "seconds", the time that it may compute, and "clock", the time that may pass. Answers, with the time that was computed:
+    {"n": n, "used": 0.1, "ok": tree} or {"n": n, "used": 0.1, "raised": {...}}
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 import random
 import sys
 import threading
+import time
 import traceback
 import types
 from collections.abc import Callable, Sequence
@@ -34,6 +36,8 @@ import torch
 TEXT = 2000  # characters of an exception's message that are passed on
 # Bound before any student code runs, which may replace functions of these modules.
 SEEDERS: tuple[Callable[[int], object], ...] = (random.seed, np.random.seed, torch.manual_seed)
+CLOCK, COMPUTED, OWN = time.monotonic, time.process_time, time.thread_time
+SAMPLE = 0.1  # seconds of computing that show whether another thread computes too
 HANGING = 0.9  # share of a request's time after which the current line is reported
 NO_CODE = marshal.dumps(compile("", "<empty>", "exec"))
 MOST_ARGUMENTS = 8  # of a call that are described
@@ -141,19 +145,20 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
     while (frame := wire.read_frame(read)) is not None:
         request = wire.decode(frame)
         answering = Answering(request["n"], write, wire)
-        watch = threading.Timer(
-            request["seconds"] * HANGING, answering.hangs, (threading.get_ident(), folder)
+        limits = request["seconds"] * HANGING, request["clock"] * HANGING
+        watch = threading.Thread(
+            target=answering.watch, args=(*limits, threading.get_ident(), folder), daemon=True
         )
-        watch.daemon = True
         with contextlib.suppress(
             RuntimeError
         ):  # student code has used up its threads; the line of a hang is then not reported
             watch.start()
         try:
-            reply = wire.encode({"n": request["n"], "ok": _do(request, finder)})
+            done = _do(request, finder)
+            reply = wire.encode({"n": request["n"], "used": answering.used(), "ok": done})
         except BaseException as error:
-            reply = wire.encode({"n": request["n"], "raised": _describe(error, folder)})
-        watch.cancel()
+            raised = _describe(error, folder)
+            reply = wire.encode({"n": request["n"], "used": answering.used(), "raised": raised})
         answering.give(reply)
 
 
@@ -163,19 +168,43 @@ class Answering:
     def __init__(self, number: int, write: Callable[[bytes], object], wire: Any) -> None:
         self.number, self.write, self.wire = number, write, wire
         self.lock = threading.Lock()
-        self.given = False
+        self.given = threading.Event()
+        self.began = CLOCK(), COMPUTED()
+
+    def used(self) -> float:
+        """Seconds that this request has computed; on a busy machine, fewer than have passed."""
+        return min(COMPUTED() - self.began[1], CLOCK() - self.began[0])
 
     def give(self, reply: bytes) -> None:
         with self.lock:
-            if not self.given:
-                self.given = True
+            if not self.given.is_set():
+                self.given.set()
                 self.write(reply)
+
+    def watch(self, seconds: float, clock: float, thread: int, folder: Path) -> None:
+        """Reports a hang once this request has computed for `seconds`, or waits for nothing, or `clock` seconds have passed."""
+        left = seconds
+        while not self.given.wait(max(left, 0.01)):
+            left = min(seconds - self.used(), clock - (CLOCK() - self.began[0]))
+            if left <= 0 or self.sleeps():
+                self.hangs(thread, folder)
+                return
+
+    def sleeps(self) -> bool:
+        """Whether the request waits for something other than a processor: then no patience helps.
+
+        Computes for a moment itself. A request that has work gets as much of the processor meanwhile, busy machine or not.
+        """
+        computed, own = COMPUTED(), OWN()
+        while (mine := OWN() - own) < SAMPLE:
+            pass
+        return COMPUTED() - computed - mine < 0.2 * mine
 
     def hangs(self, thread: int, folder: Path) -> None:
         frame = sys._current_frames().get(thread)
         lines = _own_lines(traceback.extract_stack(frame), folder) if frame is not None else []
         raised = {"kind": "hang", "type": "", "message": "", "lines": lines[-FRAMES:]}
-        self.give(self.wire.encode({"n": self.number, "raised": raised}))
+        self.give(self.wire.encode({"n": self.number, "used": self.used(), "raised": raised}))
 
 
 def _do(request: dict[str, Any], finder: Finder) -> Any:
