@@ -113,7 +113,11 @@ def test_regrading_shows_who_changes_and_why_and_keeps_written_points(
     newer = shutil.copytree(base / "submissions", base / "newer")
     pack(newer / "boben_LATE_13_300_work.zip", solutions())
     options = ("--roster", base / "roster.csv", "-q", "1-7")
-    done = here("regrade", base / "out", newer, "--out", base / "again", *options)
+    unknown = here("regrade", base / "out", newer, "--out", base / "again", "-q", "1-7:no_such")
+    assert unknown.exit_code == 2 and "there is no check 1-7:no_such; there are 1-7:" in unknown.output
+    (of_ben,) = json.loads((base / "out" / "Ben Bo.json").read_text(encoding="utf-8"))["checks"]
+    named = (*options[:2], "-q", of_ben["id"])
+    done = here("regrade", base / "out", newer, "--out", base / "again", *named)
     assert done.exit_code == 0, done.output
     total, check = table(base / "again" / "changes.csv")
     assert (total["submission"], total["check"], total["change"]) == ("Ben Bo", "", "1")

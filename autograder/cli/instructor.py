@@ -28,7 +28,16 @@ from autograder.classroom import regrade as comparison
 from autograder.classroom.rows import counted, recounted
 from autograder.classroom.session import ClassOptions, Verbosity
 from autograder.cli import printing
-from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, out_folder, require_usable
+from autograder.cli.options import (
+    DEVICE,
+    ISOLATION,
+    QUESTIONS,
+    UNUSABLE,
+    fail,
+    of_checks,
+    out_folder,
+    require_usable,
+)
 from autograder.model.assignment import assignment
 from autograder.model.feedback import HiddenFeedback
 from autograder.sandbox.launch import launcher
@@ -134,6 +143,7 @@ def grading(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(**values: Any) -> None:
+        values["questions"] = of_checks(values["questions"])
         options = ClassOptions(
             **{name: values.pop(name) for name in shared},
             report=not values.pop("no_report"),

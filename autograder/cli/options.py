@@ -10,13 +10,19 @@ from typing import Any, NoReturn
 import click
 
 from autograder.grading.options import known_questions
+from autograder.model.assignment import assignment
 
 UNUSABLE = 2  # the exit status when an argument, an option or a file cannot be used
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 QUESTIONS: Decorator = click.option(
-    "-q", "--question", "questions", multiple=True, metavar="ID", help="Only this question (repeatable)."
+    "-q",
+    "--question",
+    "questions",
+    multiple=True,
+    metavar="ID",
+    help="Only this question, or the one of this check (repeatable).",
 )
 DEVICE: Decorator = click.option(
     "--device",
@@ -49,6 +55,24 @@ def fail(message: str) -> NoReturn:
     """Prints one line and ends the program with exit status 2."""
     click.echo(f"autograder: {message}", err=True)
     sys.exit(UNUSABLE)
+
+
+def of_checks(ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The questions among ids of questions and checks: checks of a question are graded together, since one mistake costs once.
+
+    Ends the program when there is no such check.
+    """
+    named = [id for id in ids if ":" in id]
+    if named:
+        from autograder.grading.listing import checks_of  # loads torch
+
+        known = [verdict.id for verdict in checks_of(assignment())]
+        for id in named:
+            if id not in known:
+                question = id.partition(":")[0]
+                there = [other for other in known if other.startswith(f"{question}:")]
+                fail(f"there is no check {id}" + (f"; there are {', '.join(there)}" if there else ""))
+    return tuple(dict.fromkeys(id.partition(":")[0] for id in ids))
 
 
 def require_usable(questions: tuple[str, ...], device: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, require_usable
+from autograder.cli.options import DEVICE, ISOLATION, QUESTIONS, UNUSABLE, fail, of_checks, require_usable
 from autograder.grading import judge
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import Result
@@ -52,6 +52,7 @@ def check(
     isolation = isolation or judge.students_isolation()
     judge.warm_up(isolation, device, own_code=True)
     console = Console(soft_wrap=False)
+    questions = of_checks(questions)
     require_usable(questions, device)
     if not watch:
         sys.exit(_check_once(console, path, questions, json_file, device, isolation, prints))
