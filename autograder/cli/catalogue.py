@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from autograder.judging.catalogue import Mistake, all_mistakes
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
+
+if TYPE_CHECKING:
+    from autograder.judging.catalogue import Mistake
 
 
 @click.command()
@@ -21,6 +24,8 @@ def mistakes(as_json: bool) -> None:
 
     Each has an id, the sentence that feedback shows, and a hint. Verdicts and the class report refer to mistakes by id.
     """
+    from autograder.judging.catalogue import all_mistakes  # loads torch
+
     subject = assignment()
     if not (subject.folder / "mistakes").is_dir():
         click.echo(f"autograder: {subject.folder}: the assignment has no mistakes folder", err=True)
