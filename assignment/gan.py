@@ -155,8 +155,8 @@ class SpectralNormDiscriminator(Discriminator):
     def __init__(self) -> None:
         super().__init__()
         # TODO 2-3: write SpectralNormDiscriminator.__init__
-        # The layers already exist, in self.downsample; `parametrizations.spectral_norm(layer)` changes one in
-        # place. Then reread `normal_weight_`: does your `_weight_initialization` reach these layers?
+        # The layers already exist, in self.downsample, and `torch.nn.utils.parametrizations` has a function that
+        # changes a layer in place. Then reread `normal_weight_`: does your `_weight_initialization` reach them?
         raise NotImplementedError("2-3: write SpectralNormDiscriminator.__init__")
 
 
@@ -238,13 +238,13 @@ class DCGAN(nn.Module):
             labels: 1 for "real" and 0 for "fake", as floats, (N, 1).
 
         Returns:
-            A scalar tensor: the mean, in nats. It must also be correct for large logits: for a logit of 100
-            and the label 0 it is 100. A sigmoid rounded to exactly 1 loses this value; find the PyTorch
+            A scalar tensor: the mean, in nats. It must also be correct for large logits: for a logit of 50
+            and the label 0 it is 50. A sigmoid rounded to exactly 1 loses this value; find the PyTorch
             function that combines both operations.
 
         Example:
-            >>> dcgan._classification_loss(torch.tensor([[100.0]]), torch.tensor([[0.0]]))
-            tensor(100.)
+            >>> dcgan._classification_loss(torch.tensor([[50.0]]), torch.tensor([[0.0]]))
+            tensor(50.)
         """
         # TODO 2-1a: write DCGAN._classification_loss
         raise NotImplementedError("2-1a: write DCGAN._classification_loss")

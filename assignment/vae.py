@@ -6,8 +6,7 @@ divergence of that distribution from the prior N(0, I), weighted by beta:
 
     loss = reconstruction error + beta * KL[q(z|x) || N(0, I)]
 
-Both terms are means, over all pixels and all latent dimensions respectively, so the negative evidence
-lower bound of one image is 784 * rec_loss + nz * kl_loss nats.
+Both terms are means, over all pixels and all latent dimensions respectively.
 
 Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014; beta as in Higgins et al., "beta-VAE",
 2017.

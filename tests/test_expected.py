@@ -55,6 +55,18 @@ def test_the_cvae_ends_in_its_band() -> None:
     band = expected.BANDS["CVAE", "MNIST"]["-ELBO"]
     for rec, kl in zip(handout.CVAE_REC, handout.CVAE_KL, strict=True):
         assert band.low < runs.bound(rec, kl) < band.high
+    measured = values("MNIST", "CVAE, beta 0.04,", "nats")
+    assert len(measured) == len(seeds.SEEDS)
+    low, high = seeds.band(measured)
+    assert band.low < low and high < band.high
+
+
+def test_beta_10_ends_in_its_band() -> None:
+    for name, band in expected.BANDS["VAE, beta 10", "MNIST"].items():
+        measured = values("MNIST", "VAE, beta 10,", f"train {name}_loss")
+        assert len(measured) == len(seeds.SEEDS)
+        low, high = seeds.band(measured)
+        assert band.low <= low and high < band.high
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,11 @@ BANDS: Mapping[tuple[str, str], Mapping[str, Band]] = {
 }
 
 
+def bound(rec: float, kl: float, nz: int, pixels: int = 784) -> float:
+    """The negative evidence lower bound of one image, in nats, from losses that are means over pixels and dimensions."""
+    return pixels * rec + nz * kl
+
+
 def compare(training: str, data: str, final: Mapping[str, float], quick: bool = False) -> str:
     """Compares final losses with the reference's, in lines to print.
 

@@ -50,13 +50,15 @@
 # ### A GPU, if you can get one
 #
 # Write and check your code on a CPU; you need a GPU only for the two long trainings. In Colab, choose Runtime,
-# Change runtime type, and a GPU. This starts a new machine, so upload the zip again and run all cells.
+# Change runtime type, and a GPU. This starts a new, empty machine, so download your modules and this notebook
+# first. Afterwards upload the zip, run the first cell, upload your modules into `generative-models/assignment/`,
+# and run the other cells.
 #
 # * **Quota.** Free GPUs are rationed: after some hours of use, or when many people want one, Colab offers none
 #   for up to a day. A GPU that is connected counts even while it does nothing, so disconnect it (Runtime,
 #   Disconnect and delete runtime) when you only write code. A session also ends when it has been idle.
-# * **Save.** The networks are saved in `dcgan.pt` after training (below). Download the file: with it, a new
-#   session costs you no training.
+# * **Save.** The networks are saved in `dcgan.pt` and `dcgan-spectral.pt` after training (below). Download both.
+#   In a new session, upload them next to the notebook and set `REUSE = True` below: you need not train again.
 # * **After a CUDA error** ("device-side assert triggered", "illegal memory access"), every further call fails,
 #   even correct ones. Restart the kernel; nothing else helps. The line in the message is often the wrong one,
 #   because a GPU works ahead of Python. Run the same code with `DEVICE = "cpu"` to see the true line and a
@@ -138,7 +140,8 @@ grader = Grader("gan.ipynb")
 # CPU: enough to see every effect, but not to get the best images.
 #
 # Trained networks are saved next to the notebook. After a restart, set `REUSE = True`: the training cells then
-# load what they find. Set it back to `False` once you change the code.
+# load what they find. Set it back to `False` once you change a model's code, `QUICK` or `OFFLINE`, or you will
+# look at the old networks.
 
 # %%
 QUICK = os.environ.get("GENERATIVE_QUICK") == "1"
@@ -177,7 +180,7 @@ figures.image_grid(train_images[:20], f"{DATA}: training images", columns=10)
 #
 # A forger paints; the police look at the forger's pictures and at real ones, and learn to tell them apart; the
 # forger learns from every picture that was caught. Both begin as beginners and improve because the other does.
-# If all goes well, the police end up guessing. The generator is the forger: it never sees a real picture. All
+# In theory, the police end up guessing. The generator is the forger: it never sees a real picture. All
 # that it knows about photographs comes to it through the discriminator's gradient.
 
 # %%
@@ -244,9 +247,9 @@ figures.functions(
 # ### Numerical stability for large logits
 #
 # The loss above takes the logarithm of a sigmoid. Computing the two functions one after the other fails for
-# large logits: in float32, $\sigma(100)$ is exactly 1, and $\log(1 - 1)$ is minus infinity (PyTorch's
-# `binary_cross_entropy` clamps it to -100, and its gradient is lost). Combined, they are stable:
-# $-\log(1 - \sigma(\ell)) = \log(1 + e^{\ell})$, which is 100 at $\ell = 100$. PyTorch has a function that
+# large logits: in float32, $\sigma(50)$ is exactly 1, and $\log(1 - 1)$ is minus infinity (PyTorch's
+# `binary_cross_entropy` clamps it to -100, so it returns 100 here, and its gradient is lost). Combined, they are
+# stable: $-\log(1 - \sigma(\ell)) = \log(1 + e^{\ell})$, which is 50 at $\ell = 50$. PyTorch has a function that
 # computes both together.
 
 # %% [markdown]
@@ -254,9 +257,10 @@ figures.functions(
 #
 # In `gan.py`, write `DCGAN.__init__`, `_weight_initialization` and `_classification_loss`. The architecture
 # is given (a small version of Radford et al. 2016), and so is most of the recipe: convolution weights from
-# $\mathcal{N}(0, 0.02)$, batch normalisation weights from $\mathcal{N}(1, 0.02)$, Adam with a learning rate of
-# $2 \cdot 10^{-4}$ and betas (0.5, 0.999), one optimiser for each network. Two classic mistakes are to write
-# the initialisation but never call it, and to forget Adam's learning rate.
+# $\mathcal{N}(0, 0.02)$ (the second number is the standard deviation), batch normalisation weights from
+# $\mathcal{N}(1, 0.02)$, Adam with a learning rate of $2 \cdot 10^{-4}$ and betas (0.5, 0.999), one optimiser for
+# each network. Two classic mistakes are to write the initialisation but never call it, and to forget Adam's
+# learning rate.
 #
 # First look at the shapes on the way through both networks. When something does not fit, run a part alone:
 # `generator.upsample_and_generate[:3](x)` runs three layers.
@@ -344,7 +348,9 @@ grader.check("q2_1b")
 # * the samples keep improving while the curves are flat. Judge by the pictures.
 #
 # Worry when the discriminator's loss stays at 0 (it has won, and the generator has nothing left to learn from),
-# when it stays at 1.386 (it only guesses), or when the samples become alike.
+# when it stays at 1.386 from the start, or when the samples become alike. (In theory the game *ends* at 1.386,
+# with perfect fakes. Our small generator never gets that far: here it means that the discriminator does not
+# learn.)
 
 # %%
 torch.manual_seed(SEED)  # right before training: the data order does not depend on earlier draws
@@ -371,11 +377,14 @@ figures.gan_losses(history.dis_loss, history.gen_loss, title=f"DCGAN on {DATA}: 
 
 
 # %%
+iterations = len(train_images) // min(gan.DCGAN.batch_size, len(train_images))  # of one epoch
+done = len(history.dis_loss) // iterations  # epochs: a file that was loaded may hold more than EPOCHS
+
+
 def last_epoch(history):
     """The mean of each loss over the last epoch."""
-    count = len(history.dis_loss) // EPOCHS  # iterations
     losses = {"discriminator's loss": history.dis_loss, "generator's loss": history.gen_loss}
-    return {name: sum(values[-count:]) / count for name, values in losses.items()}
+    return {name: sum(values[-iterations:]) / iterations for name, values in losses.items()}
 
 
 print({name: round(value, 3) for name, value in last_epoch(history).items()})
@@ -390,7 +399,7 @@ figures.image_rows(stages, f"DCGAN on {DATA}: ten of the tracked codes during tr
 
 # %%
 final_samples = dcgan.generate(dcgan.tracked_noise)
-figures.gan_samples(final_samples, epoch=EPOCHS, title=f"DCGAN on {DATA}: samples from the tracked noise")
+figures.gan_samples(final_samples, epoch=done, title=f"DCGAN on {DATA}: samples from the tracked noise")
 
 # %%
 figures.image_rows(
@@ -439,8 +448,7 @@ figures.image_rows(
 # its neighbours in the batch: a dark image would force the others to be brighter, so that no image could be
 # generated independently. In the hidden layers this costs little, because later layers can undo it; after the
 # output layer there is no layer that could. It would not help either, since the sigmoid already keeps the
-# pixels in their range. Radford et al. report that with batch normalisation in all layers, the samples
-# oscillated and training was unstable.
+# pixels in their range.
 
 # %% [markdown]
 # <!-- BEGIN QUESTION -->
@@ -483,17 +491,17 @@ grader.check("q2_2w")
 # its output strongly, and its gradients are huge in some places and zero in others. How steep can it be? A
 # linear layer $h \mapsto W h$ stretches distances by at most the largest singular value of its matrix,
 #
-# $$\lVert W h - W h' \rVert \le \sigma(W)\, \lVert h - h' \rVert ,$$
+# $$\lVert W h - W h' \rVert \le s(W)\, \lVert h - h' \rVert ,$$
 #
 # and some $h, h'$ reach this bound. LeakyReLU does not stretch distances. The factors of consecutive layers
 # multiply. Miyato et al. (2018) therefore divide each weight by its own factor:
 #
-# $$\bar W = W / \sigma(W), \qquad \sigma(\bar W) = 1 .$$
+# $$\bar W = W / s(W), \qquad s(\bar W) = 1 .$$
 #
-# For a convolution, $W$ is the kernel viewed as a matrix with one row per output channel. Finding $\sigma(W)$
+# For a convolution, $W$ is the kernel viewed as a matrix with one row per output channel. Finding $s(W)$
 # does not need a full singular value decomposition: *power iteration* keeps two vectors,
 # $v \leftarrow W^\top u / \lVert W^\top u \rVert$ and $u \leftarrow W v / \lVert W v \rVert$, and
-# $\sigma(W) \approx u^\top W v$. The weights change little from step to step, so one iteration per training
+# $s(W) \approx u^\top W v$. The weights change little from step to step, so one iteration per training
 # step is enough.
 #
 # (Fine print: this bounds the effect of a layer on each *patch*. Our kernels of size 4 with a stride of 2
@@ -508,7 +516,8 @@ grader.check("q2_2w")
 #
 # There is a trap, and it is not about spectral normalisation alone. In every layer with a *parametrised*
 # weight, `weight` is computed from another parameter. Filling `weight` with new numbers fills a tensor that is
-# then discarded. Here is the smallest example, a weight that is half of its parameter:
+# then discarded; `normal_weight_` in `gan.py` fills the parameter. Here is the smallest example, a weight that is half
+# of its parameter:
 
 
 # %%
@@ -535,13 +544,16 @@ grader.check("q2_3")
 
 # %% [markdown]
 # Now run the same training with the spectral-normed discriminator. A comparison is fair only if nothing else
-# differs: the first seed gives both runs the same initial generator and the same tracked noise. Constructing
-# the two discriminators consumes different amounts of random numbers, so the seed is set *again* right before
-# `fit`, as it was above. From there on, both runs shuffle the data in the same order.
+# differs. Constructing the two discriminators consumes different amounts of random numbers, so the next cell
+# copies the generator that the first run began with, and its tracked noise, and sets the seed *again* right
+# before `fit`, as it was above. From there on, both runs shuffle the data in the same order.
 
 # %%
 torch.manual_seed(SEED)
+begun = gan.DCGAN(device=DEVICE)  # as the first run began
 spectral = gan.DCGAN(spectral_norm=True, device=DEVICE)
+spectral._generator.load_state_dict(begun._generator.state_dict())
+spectral.tracked_noise.copy_(begun.tracked_noise)
 torch.manual_seed(SEED)
 spectral_history = fitted(spectral, "dcgan-spectral.pt")
 figures.compared_gan_losses(
@@ -561,7 +573,7 @@ figures.image_rows(
         "without": final_samples[:10],
         "with\nspectral norm": spectral.generate(spectral.tracked_noise)[:10],
     },
-    f"DCGAN on {DATA}: the same codes after {EPOCHS} epochs",
+    f"DCGAN on {DATA}: the same codes after {done} epochs",
 )
 
 # %%
@@ -573,8 +585,9 @@ for name, model in (("without", dcgan), ("with", spectral)):
     print(f"{name:>8} spectral norm: ", ", ".join(f"{value:.2f}" for value in values))
 
 # %% [markdown]
-# The table shows what the norm guarantees: no convolution grows, so the discriminator cannot sharpen its
-# predictions by scaling up its features. Use the curves to see its effect on the game: which of the two
+# The printed values show what the norm guarantees: no convolution's matrix stretches anything by more than about
+# 1. Batch normalisation and `fc` can still scale the features, so the discriminator's steepness is limited, but
+# not fixed. Use the curves to see its effect on the game: which of the two
 # discriminators gets further ahead of its generator, with a loss further below 1.386? Where are the spikes,
 # and how large are they? Be careful with conclusions: in a short run the difference is small, and one run of
 # each with one seed proves little.
@@ -652,7 +665,7 @@ figures.image_rows(
 grader.check("q2_4")
 
 # %% [markdown]
-# You can see it work before your own training has finished: the release's generator comes with four real images
+# You can try `reconstruct` without any training of your own: the release's generator comes with four real images
 # that it has never seen, squares of a portrait photograph of Grace Hopper. Flat grey has a loss of 0.124 on
 # them, an untrained generator one of 0.12 to 0.13, and this one about 0.046.
 
@@ -714,8 +727,10 @@ print(f"  the one trained with spectral norm   {spectral_loss:.4f}")
 # %% [markdown]
 # ## Finish
 #
-# `grader.check_all()` runs the public checks of all questions, which takes a while. `grader.export()` creates
-# the zip that you submit. Save the notebook first: both read the saved file.
+# `grader.check_all()` runs the public checks of all questions, of Problem 1 as well, which takes a while.
+# `grader.export()` packs all modules and both notebooks into the zip that you submit, so run it once, when both
+# problems are done (or `grader.export(partial=True)`, to hand in what there is). Save the notebook first: both
+# read the saved file.
 
 # %%
 grader.check_all()

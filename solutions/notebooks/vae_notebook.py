@@ -105,7 +105,7 @@ import torch
 
 import data
 import figures
-from autograder.generative import expected
+from autograder.generative import expected, styles
 from autograder.notebook import Grader
 
 grader = Grader("vae.ipynb")
@@ -120,7 +120,7 @@ grader = Grader("vae.ipynb")
 #
 # Every trained model is saved in a file next to the notebook. After a restart, set `REUSE = True`: the cells
 # below then load what they find instead of training it again. Set it back to `False` once you change the code
-# of a model, or you will look at the old one.
+# of a model, `QUICK` or `OFFLINE`, or you will look at the old one.
 
 # %%
 QUICK = os.environ.get("GENERATIVE_QUICK") == "1"
@@ -199,8 +199,8 @@ def trained(model, file, train):
 #
 # An **encoder** $f$ maps an image $x \in [0,1]^{784}$ to a code $z = f(x) \in \mathbb{R}^{32}$; a
 # **decoder** $g$ maps the code back to an image $\hat x = g(z)$. The code is a bottleneck: 32 numbers cannot
-# store 784 arbitrary pixels, so the two networks have to learn what digits have in common. Nothing specifies
-# what a code should mean. The only objective is that $\hat x$ looks like $x$.
+# store 784 arbitrary pixels, so the two networks have to learn what digits have in common. The objective is that
+# $\hat x$ looks like $x$.
 
 # %%
 import diagrams
@@ -220,8 +220,8 @@ diagrams.autoencoder()
 #   without limit.
 #
 # MNIST's pixels are almost all black or white, so the coin is the better description, and its gradient does
-# not vanish where the sigmoid is flat. For the photographs of Problem 2, with all their shades, we shall use
-# the squared error. The cross-entropy, averaged over all $D = 784$ pixels and over the batch, is
+# not vanish where the sigmoid is flat. For photographs, with all their shades, the squared error is
+# the usual choice (question 2-4 uses it). The cross-entropy, averaged over all $D = 784$ pixels and over the batch, is
 #
 # $$\ell(\hat x, x) = -\frac{1}{D} \sum_{i=1}^{D} \big[\, x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i) \,\big].$$
 #
@@ -232,7 +232,7 @@ diagrams.autoencoder()
 #   On MNIST, this lower limit is 0.058.
 # * A model that ignores its input and always outputs the average digit costs 0.263.
 #
-# A good model therefore lies between 0.058 and 0.263, and losses near 0.08 are better than they sound.
+# A good model therefore lies between 0.058 and 0.263, and losses near 0.09 are better than they sound.
 #
 # The two arguments are not interchangeable: the prediction is inside the logarithm, the target outside. If
 # they are swapped, the loss is infinite wherever a true pixel is exactly 0 or 1, and most pixels are.
@@ -333,8 +333,8 @@ figures.image_grid(
 )
 
 # %% [markdown]
-# Where do the codes of real images lie? The prior that we sample from has mean 0 and standard deviation 1 in
-# every dimension.
+# Where do the codes of real images lie? The distribution that we sample from, $\mathcal{N}(0, I)$, has mean 0 and
+# standard deviation 1 in every dimension; it is called the *prior*.
 
 # %%
 with torch.no_grad():
@@ -505,7 +505,7 @@ def on_test_images(model, *labels):
     _, parts = model.loss(x, model(x, *labels))
     rec, kl = float(parts["rec_loss"]), float(parts["kl_loss"])
     mean = autoencoder.reconstruction_loss(model.reconstruct(x, *labels).reshape(x.shape), x)
-    return rec, float(mean), kl, x.shape[-1] * rec + NZ * kl
+    return rec, float(mean), kl, expected.bound(rec, kl, NZ)
 
 
 # %% [markdown]
@@ -600,7 +600,7 @@ grader.check("q1_6w_a")
 # ### Before you tune: write down what you expect
 #
 # Between the extremes lies a model that is good at both. What do you expect of it? Double-click this cell and
-# note it below, before you train anything: a prediction that you can compare with the result teaches more
+# note it here, before you train with a $\beta$ of your own: a prediction that you can compare with the result teaches more
 # than a result alone. (No points; it is not handed in as an answer.)
 #
 # * its reconstructions, compared with the auto-encoder's: ...
@@ -614,9 +614,11 @@ grader.check("q1_6w_a")
 # the file, and run the next three cells; then change the value and run them again. Every value that you have
 # tried stays in the table.
 #
-# * $\beta$ acts by factors, not by differences: go in steps of ten first, and refine between the best two.
-# * Train for 20 epochs, about two minutes on a CPU: after 5, you compare models that are not finished.
-# * Look at three things. Can you recognise every reconstruction? Can you read most of the samples? And is
+# * $\beta$ acts by factors, not by differences: first change it by a factor of ten each time (1, 0.1, ...), then
+#   refine between the best two.
+# * The cell trains for 20 epochs, about two minutes on a CPU: after 5, you would compare models that are not
+#   finished.
+# * Look at three things. Can you recognise every reconstruction? Can you read about half of the samples? And is
 #   $-\mathrm{ELBO}$, in the last column, near the smallest that any of your values gives?
 # * If you worked out the value that makes the loss proportional to the bound, try it as well.
 
@@ -836,14 +838,15 @@ grader.check("q1_8")
 if vae.BETA is None:
     raise NotImplementedError("1-6: choose BETA in vae.py, save it, and run this cell again")
 torch.manual_seed(SEED)
-conditional = cvae.CVAE(NZ, beta=float(vae.BETA), conditional=True, num_labels=10).to(DEVICE)
+cvae_beta = float(vae.BETA)  # another number here, to compare; BETA in vae.py is graded
+conditional = cvae.CVAE(NZ, beta=cvae_beta, conditional=True, num_labels=10).to(DEVICE)
 watched = data.Watched(autoencoder.make_data_loader(train_set), epochs(5), "CVAE")
 cvae_history = trained(
     conditional,
-    f"cvae-{vae.BETA:g}.pt",
+    f"cvae-{cvae_beta:g}.pt",
     lambda: cvae.train_cvae(conditional, watched, epochs(5), LEARNING_RATE, device=DEVICE),
 )
-figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {vae.BETA:g}", model="CVAE")
+figures.loss_curves(cvae_history, f"CVAE on {DATA}, beta {cvae_beta:g}", model="CVAE")
 
 # %% [markdown]
 # Compare the numbers with your VAE's. The conditional model needs fewer nats in the code, because the label
@@ -857,7 +860,7 @@ print(expected.compare("CVAE", DATA, {"-ELBO": nats}, QUICK))
 # %%
 x, c = test_images[:10], test_labels[:10]
 rebuilt = conditional.reconstruct(flat(x), c.to(DEVICE))
-figures.reconstructions(x, rebuilt, f"CVAE, beta {vae.BETA:g}, {DATA}", "test")
+figures.reconstructions(x, rebuilt, f"CVAE, beta {cvae_beta:g}, {DATA}", "test")
 
 # %%
 grader.check("q1_9")
@@ -882,7 +885,8 @@ figures.conditional_samples(
 # %% [markdown]
 # Not every sample matches its label. The label costs nothing, but nothing prevents the code from containing
 # information about the digit as well, and with a small $\beta$ that is cheap: a random code then sometimes
-# contradicts its label. Try a larger `BETA` and compare.
+# contradicts its label. To compare, set `cvae_beta` to a larger number in the cell that trains the CVAE, and run
+# it and the cells since again. Leave `BETA` in `vae.py` as it is: it is graded.
 
 # %% [markdown]
 # ### One handwriting, ten digits
@@ -895,31 +899,28 @@ figures.conditional_samples(
 torch.manual_seed(SEED)
 zeros = torch.zeros(5, NZ, device=DEVICE)
 hands = tuned.reparameterize(zeros, zeros)  # from the prior: mean 0, log sigma 0
-with torch.no_grad():
-    written = {
-        f"code {i}": conditional.decoder(hand.repeat(10, 1), digits.to(DEVICE)).reshape(10, 28, 28)
-        for i, hand in enumerate(hands)
-    }
-figures.image_rows(written, f"CVAE, {DATA}: one random code per row, all labels")
+written = styles.with_every_label(conditional, hands.reshape(5, NZ), digits.to(DEVICE))
+rows = {f"code {i}": images for i, images in enumerate(written)}
+figures.image_rows(rows, f"CVAE, {DATA}: one random code per row, all labels")
 
 # %% [markdown]
 # The same with the handwriting of a real image: each row takes the code of one test image (on the left).
 
 # %%
 x, c = test_images[:5], test_labels[:5]
-with torch.no_grad():
-    styles = conditional.encoder(flat(x), c.to(DEVICE))[..., :NZ].reshape(5, NZ)  # only the means
-    written = {}
-    for i, style in enumerate(styles):
-        rewritten = conditional.decoder(style.repeat(10, 1), digits.to(DEVICE))
-        written[f"test image {i}"] = torch.cat([x[i].reshape(1, 784), rewritten.reshape(10, 784).cpu()])
-figures.image_rows(written, f"CVAE, {DATA}: one handwriting, ten digits (the original is on the left)")
+codes = styles.of_images(conditional, flat(x), c.to(DEVICE))
+rows = {}
+for i, written in enumerate(styles.with_every_label(conditional, codes, digits.to(DEVICE))):
+    rows[f"test image {i}"] = torch.cat([x[i].reshape(1, 28, 28), written])
+figures.image_rows(rows, f"CVAE, {DATA}: one handwriting, ten digits (the original is on the left)")
 
 # %% [markdown]
 # ## Finish
 #
-# `grader.check_all()` runs the public checks of all questions, which takes a while. `grader.export()` creates
-# the zip that you submit. Save the notebook first: both read the saved file.
+# `grader.check_all()` runs the public checks of all questions, of Problem 2 as well, which takes a while.
+# `grader.export()` packs all modules and both notebooks into the zip that you submit, so run it once, when both
+# problems are done (or `grader.export(partial=True)`, to hand in what there is). Save the notebook first: both
+# read the saved file.
 
 # %%
 grader.check_all()
