@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from typing import Any
 
@@ -73,21 +72,6 @@ def test_an_answer_is_returned_as_it_was_sent() -> None:
     box, _, ends = box_and_ends()
     os.write(ends[1], wire.encode({"n": 1, "ok": [1, "a"]}))
     assert box.request({"op": "probe"}, 5.0) == {"n": 1, "ok": [1, "a"]}
-    box.close()
-    for fd in ends:
-        os.close(fd)
-
-
-@pytest.mark.parametrize(
-    "said", [-1e9, float("nan"), 0.0, "0", None, [0.0], torch.tensor(-1.0), float("inf"), 10**30]
-)
-def test_what_a_child_says_of_its_computing_time_counts_within_bounds(said: Any) -> None:
-    """At least a third of the time that has passed, and at most all of it."""
-    box, _, ends = box_and_ends()
-    threading.Timer(0.3, os.write, (ends[1], wire.encode({"n": 1, "used": said, "ok": 1}))).start()
-    began = time.monotonic()
-    assert box.request({"op": "probe"}, 5.0) == {"n": 1, "ok": 1}
-    assert 0.1 <= box.used <= time.monotonic() - began
     box.close()
     for fd in ends:
         os.close(fd)

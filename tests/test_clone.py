@@ -74,20 +74,12 @@ def done(clone: Path) -> dict[str, Done]:
             environment[name] = value.strip('"')
         elif command != "make test":
             # The environment is made: it is not to be made again because the clone's files are younger.
-            words = (
-                command.replace("make ", "make -o .venv/.ready ")
-                .replace("python ", f"{sys.executable} ")
-                .split()
-            )
+            words = command.split()
+            start = {"make": ["make", "-o", ".venv/.ready"], "python": [sys.executable]}[words[0]]
             results[command] = subprocess.run(
-                words, cwd=clone, capture_output=True, text=True, env=environment, timeout=280
+                [*start, *words[1:]], cwd=clone, capture_output=True, text=True, env=environment, timeout=280
             )
     return results
-
-
-@pytest.fixture(scope="module")
-def grades(clone: Path, done: dict[str, Done]) -> Path:
-    return clone / "grades"
 
 
 def results_in(folder: Path) -> dict[str, dict[str, Any]]:
@@ -98,7 +90,7 @@ def results_in(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_every_command_of_the_block_runs(done: dict[str, Done], clone: Path) -> None:
+def every_command_of_the_block_runs(done: dict[str, Done], clone: Path) -> None:
     assert list(done) == ["make grade", "make release", "make gradescope", "python -m autograder mistakes"]
     for command, found in done.items():
         assert found.returncode == 0, f"{command}\n{found.stdout}{found.stderr}"
@@ -109,7 +101,7 @@ def test_every_command_of_the_block_runs(done: dict[str, Done], clone: Path) -> 
     assert "`decoder-ends-in-tanh`" in done["python -m autograder mistakes"].stdout
 
 
-def test_grade_gives_the_bundled_submissions_their_points(done: dict[str, Done], grades: Path) -> None:
+def grade_gives_the_bundled_submissions_their_points(done: dict[str, Done], grades: Path) -> None:
     scores = {name: result["score"] for name, result in results_in(grades).items()}
     assert scores == {"solutions": 75, "assignment": 0, "problem-1-done": 39}
     for text in ("75/75", "0/75", "39/75"):
@@ -117,7 +109,7 @@ def test_grade_gives_the_bundled_submissions_their_points(done: dict[str, Done],
     assert "\x1b" not in done["make grade"].stdout  # no colours: the output is not a terminal
 
 
-def test_each_json_file_keeps_to_the_contract(grades: Path) -> None:
+def each_json_file_keeps_to_the_contract(grades: Path) -> None:
     for name, result in results_in(grades).items():
         assert result["submission"] == name
         assert result["max_score"] == 75
@@ -136,7 +128,7 @@ def test_each_json_file_keeps_to_the_contract(grades: Path) -> None:
             assert bool(check["feedback"]) == (check["status"] != "passed")
 
 
-def test_the_gradebook_has_one_row_per_submission_and_empty_columns_for_written_questions(
+def the_gradebook_has_one_row_per_submission_and_empty_columns_for_written_questions(
     grades: Path,
 ) -> None:
     with (grades / "grades.csv").open(encoding="utf-8", newline="") as stream:
@@ -147,9 +139,20 @@ def test_the_gradebook_has_one_row_per_submission_and_empty_columns_for_written_
     assert rows["solutions"]["1-3w"] == rows["solutions"]["2-2w"] == ""
 
 
-def test_grade_says_which_isolation_it_ran_under(done: dict[str, Done], grades: Path) -> None:
+def grade_says_which_isolation_it_ran_under(done: dict[str, Done], grades: Path) -> None:
     (level,) = {result["isolation"] for result in results_in(grades).values()}
     lines = done["make grade"].stdout.splitlines()
     (line,) = [line for line in lines if line.startswith("Isolation: ")]
     assert line.startswith(f"Isolation: {level}")
     assert ("not secure against hostile code" in line) == ("process" in line)
+
+
+@pytest.mark.timeout(600)
+def test_the_first_block_of_the_guide(clone: Path, done: dict[str, Done]) -> None:
+    """One test, because the commands take half a minute: several might run in several processes."""
+    every_command_of_the_block_runs(done, clone)
+    grades = clone / "grades"
+    grade_gives_the_bundled_submissions_their_points(done, grades)
+    each_json_file_keeps_to_the_contract(grades)
+    the_gradebook_has_one_row_per_submission_and_empty_columns_for_written_questions(grades)
+    grade_says_which_isolation_it_ran_under(done, grades)

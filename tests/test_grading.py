@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,9 +252,9 @@ def test_a_module_whose_import_never_ends_is_waited_for_once(
     assert result.seconds < 10
 
 
-def computes(seconds: float) -> str:
+def computes(seconds: float, step: str = "pass") -> str:
     """A right module that computes for a while first."""
-    until = f"    until = time.process_time() + {seconds}\n    while time.process_time() < until: pass\n"
+    until = f"    until = time.process_time() + {seconds}\n    while time.process_time() < until: {step}\n"
     return f"import time\ndef double(x):\n{until}    return 2 * x\n"
 
 
@@ -261,22 +262,30 @@ def test_a_question_has_one_budget_for_all_its_checks(graded: Grade) -> None:
     first, *others = graded.assignment.rubric.questions
     rubric = replace(graded.assignment.rubric, questions=(replace(first, seconds=3.0), *others))
     graded.assignment = replace(graded.assignment, rubric=rubric)
-    result = graded(first=computes(2))
+    result = graded(first="import time\ndef double(x):\n    time.sleep(2)\n    return 2 * x\n")
     assert [v.status for v in result.of("1")] == ["passed", "timeout"]
 
 
 @pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to a processor here"
 )
-def test_the_time_that_other_programs_use_is_not_the_submissions(graded: Grade) -> None:
-    """Right code that computes for two seconds of the three that it may, on a processor that others use too."""
-    processor = min(os.sched_getaffinity(0))
-    busy = f"import os\nos.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
-    with subprocess.Popen([sys.executable, "-c", busy]) as other:
-        try:
-            result = graded(first=f"import os\nos.sched_setaffinity(0, {{{processor}}})\n{computes(2)}")
-        finally:
-            other.kill()
+@pytest.mark.parametrize(
+    ("step", "bound"),
+    [("pass", True), ("torch.mm(a, a)", True), ("torch.mm(a, a)", False)],
+    ids=["Python on one processor", "PyTorch on one processor", "PyTorch"],
+)
+def test_the_time_that_other_programs_use_is_not_the_submissions(
+    graded: Grade, step: str, bound: bool
+) -> None:
+    """Right code that computes for two seconds of the three that it may, on processors that others use too."""
+    processors = sorted(os.sched_getaffinity(0))[:1] if bound else sorted(os.sched_getaffinity(0))
+    bind = f"import os\nos.sched_setaffinity(0, {processors})\n"
+    code = f"{bind}import torch\na = torch.ones(100, 100)\n{computes(2, step)}"
+    with ExitStack() as others:
+        for _ in processors:
+            other = others.enter_context(subprocess.Popen([sys.executable, "-c", f"{bind}while True: pass"]))
+            others.callback(other.kill)
+        result = graded(first=code)
     assert verdict(result, "1:twice").status == "passed"
 
 
@@ -355,9 +364,9 @@ def test_the_sandbox_receives_no_secret_solution_check_or_mistake(
     sent = bytearray()
     request = Box.request
 
-    def recording(self: Box, message: Mapping[str, Any], seconds: float) -> Any:
+    def recording(self: Box, message: Mapping[str, Any], *limits: float) -> Any:
         sent.extend(wire.encode(dict(message)))
-        return request(self, message, seconds)
+        return request(self, message, *limits)
 
     monkeypatch.setattr(Box, "request", recording)
     assert graded("the secret of the course").score == 6

@@ -137,7 +137,7 @@ def test_a_judge_that_leaves_takes_only_its_own_children_with_it(boxes: Launcher
 
 
 STEPS = """
-import sys, torch
+import importlib.util, sys, torch
 from autograder.sandbox.without_compiler import unload
 unload()
 model = torch.nn.Linear(2, 1)
@@ -155,10 +155,27 @@ from torchvision import datasets, transforms
 from torchvision.utils import make_grid
 assert make_grid(torch.zeros(2, 3, 4, 4)).shape == (3, 8, 14)
 assert "torch._dynamo.eval_frame" not in sys.modules, "the compiler was loaded"
+assert importlib.util.find_spec("torch._dynamo") is not None
 print(model.weight.tolist(), torch.func.vmap(torch.sin)(torch.zeros(2)).tolist())
 print(torch.compile(model, backend="eager")(torch.ones(1, 2)).shape, torch._dynamo.config.__name__)
 optimizer.step()
 """
+PART = """
+import sys, torch
+from autograder.sandbox.without_compiler import unload
+unload()
+import torch._dynamo.eval_frame
+import torch._dynamo.config
+from torch._dynamo import utils
+assert torch._dynamo.eval_frame is sys.modules["torch._dynamo.eval_frame"]
+assert torch._dynamo.optimize is torch._dynamo.eval_frame.optimize, "it was loaded twice"
+assert utils.counters is torch._dynamo.utils.counters and torch._dynamo.config.cache_size_limit
+"""
+
+
+def test_a_part_of_the_compiler_that_is_imported_comes_with_the_whole() -> None:
+    done = subprocess.run([sys.executable, "-c", PART], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_ordinary_code_works_without_the_compiler_and_code_that_uses_it_gets_it() -> None:

@@ -18,6 +18,6 @@ def of_images(model: Any, x: Tensor, labels: Tensor) -> Tensor:
 @torch.no_grad()
 def with_every_label(model: Any, codes: Tensor, labels: Tensor) -> Tensor:
     """Images (N, L, 28, 28), on the CPU: each of the codes (N, nz) with each of the labels (L,)."""
-    pairs = torch.cartesian_prod(torch.arange(len(codes)), torch.arange(len(labels)))
-    rows, columns = pairs.to(codes.device).unbind(1)
-    return torch.as_tensor(model.decoder(codes[rows], labels[columns]).cpu().reshape(len(codes), -1, 28, 28))
+    rows, columns = torch.cartesian_prod(torch.arange(len(codes)), torch.arange(len(labels))).unbind(1)
+    images = model.decoder(codes[rows], labels.to(codes.device)[columns])
+    return torch.as_tensor(images.cpu().reshape(len(codes), -1, 28, 28))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import marshal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,7 @@ log = logging.getLogger("autograder")
 
 IMPORT_SECONDS = 20.0  # to import the student's module; too little for a module that trains at import
 GRACE_SECONDS = 20.0  # for the rest of a question once one answer was late
+PATIENCE = 3.0  # how many times as long as it may compute an answer may take, on a busy machine
 
 
 @dataclass
@@ -66,6 +68,7 @@ class SandboxedSubmission:
         self._boxes: dict[str, Box] = {}
         self._broken: dict[tuple[str, str], _Broken] = {}
         self._left = 0.0
+        self._patience = PATIENCE
         self._asked = 0
         self._asked_once: dict[tuple[str, str, str], Observation | NoAnswer] = {}
         self._printed: str | None = ""
@@ -251,14 +254,15 @@ class SandboxedSubmission:
         assert self._question is not None
         if self._left <= 0 and student:
             raise raised.time_used_up(self._question)
+        start = time.monotonic()
         allowed = min(seconds, self._left) if student else seconds
         try:
-            answer = box.request(message, allowed)
+            answer = box.request(message, allowed, min(allowed * self._patience, max(allowed, self._left)))
             report = answer.get("raised", {})
             if isinstance(report, dict) and report.get("kind") == "hang":
-                raise self._stop_slow(box, allowed, importing, report)
+                raise self._stop_slow(box, allowed, start, importing, report)
         except TimedOut:
-            raise self._stop_slow(box, allowed, importing, {}) from None
+            raise self._stop_slow(box, allowed, start, importing, {}) from None
         except Died as death:
             self._forget(box)
             raise raised.died(death, self._question, importing) from None
@@ -269,20 +273,23 @@ class SandboxedSubmission:
             raise RuntimeError(f"the check's inputs cannot be sent: {error}") from None
         finally:
             if student:
-                self._left -= box.used
+                self._left -= time.monotonic() - start
         if not isinstance(report, dict):
             self._forget(box)
             raise raised.unreadable()
         return dict(answer)
 
-    def _stop_slow(self, box: Box, allowed: float, importing: bool, hang: Mapping[str, Any]) -> NoAnswer:
+    def _stop_slow(
+        self, box: Box, allowed: float, start: float, importing: bool, hang: Mapping[str, Any]
+    ) -> NoAnswer:
         """Ends the process and returns the reason. hang: the line that the code was at, if the sandbox could report it."""
         assert self._question is not None
         self._forget(box)
         # The sandbox reports a hang a little before the deadline; the whole time counts as used. Code that hangs once
-        # usually hangs again, so the rest of the question gets only GRACE_SECONDS.
-        box.used = max(box.used, allowed)
-        self._left = min(self._left, GRACE_SECONDS + box.used)
+        # usually hangs again, so the rest of the question gets only GRACE_SECONDS, and no answer gets more than its time.
+        used = time.monotonic() - start
+        self._patience = 1.0
+        self._left = min(self._left - max(0.0, allowed - used), GRACE_SECONDS + used)
         return raised.too_slow(allowed, hang, self._question, importing)
 
     def _forget(self, box: Box) -> None:

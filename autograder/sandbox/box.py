@@ -19,7 +19,6 @@ from autograder.sandbox import wire
 
 PRINTS = 20_000  # bytes of a child's output that are kept; the rest is discarded
 FLOOD = 64 << 20  # bytes of output after which the pipe is closed
-PATIENCE = 3.0  # on a busy machine, a request may take this many times as long as it may compute
 WAITING = 2  # answers that are held for the judge; a child that sends more waits
 
 
@@ -62,7 +61,6 @@ class Box:
     def __init__(self, handle: Handle, folder: Path | None, requests: int, answers: int, prints: int) -> None:
         self._handle, self._folder, self._requests = handle, folder, requests
         self._count = 0
-        self.used = 0.0  # seconds that the last request has computed, as far as can be told
         self._closed = False
         self._writers: list[threading.Thread] = []
         self._answers: queue.Queue[bytes | BaseException | None] = queue.Queue(WAITING)
@@ -71,24 +69,13 @@ class Box:
         for target, fd in ((self._collect_answers, answers), (self._collect_prints, prints)):
             threading.Thread(target=target, args=(fd,), daemon=True).start()
 
-    def request(self, message: Mapping[str, Any], seconds: float) -> Any:
+    def request(self, message: Mapping[str, Any], seconds: float, clock: float | None = None) -> Any:
         """Sends one request and returns its answer, a tree: {"ok": ...} or {"raised": ...}.
 
-        seconds: the time that the child may compute. It tells how much it was; that counts for a third of the time at least.
+        seconds: how long the child may compute. clock: how long that may take; as long when None.
         """
-        began = time.monotonic()
-        try:
-            tree = self._answer(message, seconds)
-        finally:
-            self.used = (time.monotonic() - began) / PATIENCE
-        said = tree.pop("used", None)
-        if isinstance(said, float):
-            self.used = max(self.used, min(said, time.monotonic() - began))
-        return tree
-
-    def _answer(self, message: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         self._count += 1
-        clock = seconds * PATIENCE
+        clock = seconds if clock is None else clock
         deadline = time.monotonic() + clock
         frame = wire.encode({"n": self._count, "seconds": seconds, "clock": clock, **message})
         # The child reads a request at once or not at all; a writer thread keeps a stuck child from stopping the judge.
@@ -99,7 +86,7 @@ class Box:
             answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             self.close()
-            raise TimedOut(f"no answer within {seconds:g} s") from None
+            raise TimedOut(f"no answer within {clock:g} s") from None
         if answer is None:
             status = self._handle.wait(2.0)
             lost = status is None and self._handle.lost()
@@ -111,7 +98,7 @@ class Box:
             if isinstance(answer, BaseException):
                 raise wire.WireError(str(answer))
             tree = wire.decode(answer)
-            if not isinstance(tree, dict) or set(tree) - {"used"} not in ({"n", "ok"}, {"n", "raised"}):
+            if not isinstance(tree, dict) or set(tree) not in ({"n", "ok"}, {"n", "raised"}):
                 raise wire.WireError("neither a value nor an exception")
             # Check the type first: a tensor would compare to a tensor.
             if type(tree["n"]) is not int or tree["n"] != self._count:

@@ -5,8 +5,8 @@ Loaded by file path, alone, in a process that holds no secret. Requests and answ
      "replaced": [module, ...], "stand_ins": {student's module: module}, "own": [module, ...], "device": "cpu"}
     {"n": 2, "op": "import", "module": "first"}
     {"n": 3, "op": "probe", "module": "tiny.probes.first", "function": "double", "inputs": {...}, "seed": 7}
-Each has "seconds", the time that it may compute, and "clock", the time that may pass. Answers, with the time that was computed:
-    {"n": n, "used": 0.1, "ok": tree} or {"n": n, "used": 0.1, "raised": {...}}
+Each has "seconds", the time that it may compute, and "clock", the time that may pass. Answers: {"n": n, "ok": tree} or
+{"n": n, "raised": {...}}.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import difflib
+import hashlib
 import importlib.abc
 import importlib.util
 import io
@@ -38,6 +39,7 @@ TEXT = 2000  # characters of an exception's message that are passed on
 SEEDERS: tuple[Callable[[int], object], ...] = (random.seed, np.random.seed, torch.manual_seed)
 CLOCK, COMPUTED, OWN = time.monotonic, time.process_time, time.thread_time
 SAMPLE = 0.1  # seconds of computing that show whether another thread computes too
+HASH, BLOCK = hashlib.sha256, bytes(1 << 20)
 HANGING = 0.9  # share of a request's time after which the current line is reported
 NO_CODE = marshal.dumps(compile("", "<empty>", "exec"))
 MOST_ARGUMENTS = 8  # of a call that are described
@@ -154,11 +156,9 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
         ):  # student code has used up its threads; the line of a hang is then not reported
             watch.start()
         try:
-            done = _do(request, finder)
-            reply = wire.encode({"n": request["n"], "used": answering.used(), "ok": done})
+            reply = wire.encode({"n": request["n"], "ok": _do(request, finder)})
         except BaseException as error:
-            raised = _describe(error, folder)
-            reply = wire.encode({"n": request["n"], "used": answering.used(), "raised": raised})
+            reply = wire.encode({"n": request["n"], "raised": _describe(error, folder)})
         answering.give(reply)
 
 
@@ -169,11 +169,6 @@ class Answering:
         self.number, self.write, self.wire = number, write, wire
         self.lock = threading.Lock()
         self.given = threading.Event()
-        self.began = CLOCK(), COMPUTED()
-
-    def used(self) -> float:
-        """Seconds that this request has computed; on a busy machine, fewer than have passed."""
-        return min(COMPUTED() - self.began[1], CLOCK() - self.began[0])
 
     def give(self, reply: bytes) -> None:
         with self.lock:
@@ -182,29 +177,36 @@ class Answering:
                 self.write(reply)
 
     def watch(self, seconds: float, clock: float, thread: int, folder: Path) -> None:
-        """Reports a hang once this request has computed for `seconds`, or waits for nothing, or `clock` seconds have passed."""
+        """Reports a hang once the request has computed for `seconds`, or does not compute at all, or `clock` seconds have passed.
+
+        On a busy machine, code computes for less time than passes.
+        """
+        began, computed, own = CLOCK(), COMPUTED(), OWN()
         left = seconds
         while not self.given.wait(max(left, 0.01)):
-            left = min(seconds - self.used(), clock - (CLOCK() - self.began[0]))
-            if left <= 0 or self.sleeps():
+            used = COMPUTED() - computed - (OWN() - own)
+            left = min(seconds - used, clock - (CLOCK() - began))
+            if left <= 0 or all(self.sleeps() for _ in range(2)):
                 self.hangs(thread, folder)
                 return
 
     def sleeps(self) -> bool:
-        """Whether the request waits for something other than a processor: then no patience helps.
+        """Whether no other thread of this process computes: code that waits for something else gets no more time.
 
-        Computes for a moment itself. A request that has work gets as much of the processor meanwhile, busy machine or not.
+        Hashes for a moment, which does not stop other threads: if they have work, they get as much of the processor meanwhile.
         """
         computed, own = COMPUTED(), OWN()
         while (mine := OWN() - own) < SAMPLE:
-            pass
+            if self.given.is_set():
+                return False
+            HASH(BLOCK)
         return COMPUTED() - computed - mine < 0.2 * mine
 
     def hangs(self, thread: int, folder: Path) -> None:
         frame = sys._current_frames().get(thread)
         lines = _own_lines(traceback.extract_stack(frame), folder) if frame is not None else []
         raised = {"kind": "hang", "type": "", "message": "", "lines": lines[-FRAMES:]}
-        self.give(self.wire.encode({"n": self.number, "used": self.used(), "raised": raised}))
+        self.give(self.wire.encode({"n": self.number, "raised": raised}))
 
 
 def _do(request: dict[str, Any], finder: Finder) -> Any:

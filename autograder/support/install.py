@@ -29,6 +29,7 @@ def main(packages: Sequence[str]) -> int:
     uv = [*python, "uv", "pip", "install", "--python", sys.executable]
     if importlib.util.find_spec("uv") is None:
         _run([*pip, "--quiet", *_constraints(packages), "uv"])
+        importlib.invalidate_caches()
     chosen = os.environ.get("TORCH_BACKEND", "").strip().lower()
     if chosen and chosen != DEFAULT_INDEX:
         done = _run([*uv, "--torch-backend", chosen, *packages])
@@ -41,8 +42,8 @@ def main(packages: Sequence[str]) -> int:
         done = not chosen and _run([*uv, "--torch-backend", "auto", *packages], UV_HTTP_RETRIES="1")
         if not done and not chosen:
             print(
-                "PyTorch's own index cannot be used from here. Installing the default PyTorch, which on Linux is large (about "
-                "5 GB) ..."
+                "That did not work; perhaps PyTorch's own index cannot be reached. Installing the default PyTorch, which on Linux "
+                "is large (about 5 GB) ..."
             )
         if not done:
             done = _run([*uv, *packages])
@@ -69,7 +70,10 @@ def _size() -> str:
     """How large the environment is, in words; nothing outside of a virtual environment, where other things lie too."""
     if sys.prefix == sys.base_prefix:
         return ""
-    size = sum(path.lstat().st_size for path in Path(sys.prefix).rglob("*") if path.is_file())
+    try:
+        size = sum(path.lstat().st_size for path in Path(sys.prefix).rglob("*") if path.is_file())
+    except OSError:
+        return ""
     return f"; {Path(sys.prefix).name} takes {size / 1e9:.1f} GB"
 
 

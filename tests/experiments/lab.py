@@ -59,6 +59,8 @@ def main() -> int:
         raise SystemExit(
             'JupyterLab is not installed: .venv/bin/python -m pip install -c constraints.txt -e ".[jupyter]"'
         )
+    from playwright import sync_api
+
     pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True) as folder:
         tree = unzipped(Path(folder))
@@ -68,7 +70,7 @@ def main() -> int:
                     began = time.monotonic()
                     try_notebook(page, address, name, pictures)
                     print(f"{name}: as it must be, {time.monotonic() - began:.0f} s")
-            except Wrong as problem:
+            except (Wrong, sync_api.TimeoutError) as problem:
                 page.screenshot(path=str(pictures / "wrong.png"))
                 print(f"{name}: {problem} (see {pictures / 'wrong.png'})")
                 return 1
@@ -87,7 +89,7 @@ def unzipped(folder: Path) -> Path:
 
 @contextmanager
 def jupyterlab(tree: Path, folder: Path) -> Iterator[str]:
-    """JupyterLab, started in the release's folder; yields its address."""
+    """JupyterLab, started in the release's folder; yields the address of a notebook, with {} for its name."""
     for name, settings in SETTINGS.items():
         path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
@@ -103,7 +105,6 @@ def jupyterlab(tree: Path, folder: Path) -> Iterator[str]:
         "--no-browser",
         "--allow-root",
         "--port=0",
-        "--IdentityProvider.token=",
         "--LabApp.news_url=None",
     ]
     with (folder / "jupyterlab.log").open("w") as log:
@@ -117,7 +118,8 @@ def jupyterlab(tree: Path, folder: Path) -> Iterator[str]:
     try:
         for _ in range(300):
             for file in (folder / "runtime").glob("jpserver-*.json"):
-                yield json.loads(file.read_text())["url"]
+                found = json.loads(file.read_text())
+                yield f"{found['url']}lab/tree/assignment/{{}}?reset&token={found['token']}"
                 return
             if lab.poll() is not None:
                 break
@@ -125,7 +127,10 @@ def jupyterlab(tree: Path, folder: Path) -> Iterator[str]:
         raise SystemExit("JupyterLab did not start:\n" + (folder / "jupyterlab.log").read_text())
     finally:
         lab.terminate()
-        lab.wait(20)
+        try:
+            lab.wait(20)
+        except subprocess.TimeoutExpired:
+            lab.kill()
 
 
 @contextmanager
@@ -144,7 +149,7 @@ def browser() -> Iterator[Any]:
 
 def try_notebook(page: Any, address: str, name: str, pictures: Path) -> None:
     """Runs a notebook whole, edits a module, checks its question again; raises Wrong."""
-    page.goto(f"{address}lab/tree/assignment/{name}?reset")
+    page.goto(address.format(name))
     page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
     page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel, in the status bar
     page.get_by_role("menuitem", name="Run", exact=True).click()

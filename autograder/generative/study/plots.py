@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .. import styles
 from .reference import modules
 from .runs import NZ, SEED, STUDIED, Outcome, flat
 from .sources import Digits, Photographs
@@ -92,11 +93,11 @@ def _interpolations(data: Digits, ae: Outcome, vae: Outcome, device: str) -> Fig
 def _styles(data: Digits, cvae: Outcome, device: str) -> Figure:
     """Ten digits in the handwriting of each of five test images: its mean code, decoded with every label."""
     x, c, digits = data.test_images[:5], data.test_labels[:5], torch.arange(10, device=device)
-    codes = cvae.model.encoder(flat(x, device), c.to(device))[..., :NZ].reshape(5, NZ)
-    rows = {}
-    for i, code in enumerate(codes):
-        written = cvae.model.decoder(code.repeat(10, 1), digits).reshape(10, 784).cpu()
-        rows[f"test image {i}"] = torch.cat([x[i].reshape(1, 784), written])
+    codes = styles.of_images(cvae.model, flat(x, device), c.to(device))
+    rows = {
+        f"test image {i}": torch.cat([x[i].reshape(1, 28, 28), written])
+        for i, written in enumerate(styles.with_every_label(cvae.model, codes, digits))
+    }
     title = f"CVAE, {data.name}: one handwriting, ten digits (the original is on the left)"
     drawn: Figure = modules().figures.image_rows(rows, title)
     return drawn
