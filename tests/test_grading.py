@@ -271,8 +271,8 @@ def test_a_question_has_one_budget_for_all_its_checks(graded: Grade) -> None:
 )
 @pytest.mark.parametrize(
     ("step", "bound"),
-    [("pass", True), ("torch.mm(a, a)", True), ("torch.mm(a, a)", False)],
-    ids=["Python on one processor", "PyTorch on one processor", "PyTorch"],
+    [("pass", True), ("torch.mm(a, a)", False)],
+    ids=["Python on one processor", "PyTorch"],
 )
 def test_the_time_that_other_programs_use_is_not_the_submissions(
     graded: Grade, step: str, bound: bool
