@@ -35,7 +35,10 @@ KEYS = [
 ]
 pytestmark = [
     pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
-    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the repository is not a clone of git's"),
+    pytest.mark.skipif(
+        shutil.which("git") is None or not (ROOT / ".git").exists(),
+        reason="the repository is not a clone of git's",
+    ),
 ]
 Done = subprocess.CompletedProcess[str]
 
@@ -45,7 +48,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone of the working tree holds, with the environment that runs this test as its own."""
     folder = tmp_path_factory.mktemp("clone") / "repository"
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,
