@@ -120,7 +120,10 @@ BANDS: Mapping[tuple[str, str], Mapping[str, Band]] = {
 
 
 def bound(rec: float, kl: float, nz: int, pixels: int = 784) -> float:
-    """The negative evidence lower bound of one image, in nats, from losses that are means over pixels and dimensions."""
+    """The negative evidence lower bound of one image, in nats, from losses that are means over pixels and dimensions.
+
+    (Kingma and Welling 2014, equation 3; both terms are summed there.)
+    """
     return pixels * rec + nz * kl
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .. import expected
 from .reference import modules
 from .sources import Digits, Photographs
 from .training import Batches, Losses, Trained, train
@@ -215,11 +216,8 @@ def _measure_digits(plan: Plan, model: Any, data: Digits, trained: Trained, devi
 
 
 def bound(rec: float, kl: float) -> float:
-    """The negative evidence lower bound of one image, in nats: 784 rec + 32 KL, from the two means.
-
-    (Kingma and Welling 2014, equation 3; both terms are summed there.)
-    """
-    return PIXELS * rec + NZ * kl
+    """The negative evidence lower bound of one image, in nats, for codes of NZ dimensions."""
+    return expected.bound(rec, kl, NZ, PIXELS)
 
 
 def _file(folder: Path | None, plan: Plan, seed: int) -> Path | None:
