@@ -253,3 +253,21 @@ def test_where_no_other_user_can_work_root_grades_nothing_and_may_check_its_own_
     )
     expected = ["student code would run as root here", f"{0:016x} {0:016x} 1 2"]
     assert done.stdout.splitlines() == expected, done.stderr
+
+
+@ROOT_ONLY
+def test_where_no_other_user_can_work_grade_says_so_in_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    command = ["-m", "autograder", "grade", "solutions", "--isolation", "process", "-q", "1-3"]
+    done = subprocess.run(
+        [sys.executable, *command, "--out", str(tmp_path / "grades")],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("autograder: student code would run as root here")
+    assert f"another user cannot work in {tmp_path} (Permission denied)" in line
+    assert "set TMPDIR to a folder that they can enter" in line

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,8 @@ import torch
 
 from autograder.sandbox import wire
 from autograder.sandbox.box import Box, Unreadable
+from autograder.sandbox.environment import new_folder
+from autograder.sandbox.levels import Unavailable
 
 
 class Ended:
@@ -99,3 +104,14 @@ def test_a_delayed_request_is_not_written_elsewhere_after_its_box_is_closed() ->
         os.read(read, 1)
     for fd in (*ends, read, write, box._requests):
         os.close(fd)
+
+
+def test_where_no_folder_can_be_made_a_box_waits_and_then_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "later"
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with pytest.raises(Unavailable, match=f"{place}: No such file or directory"):
+        new_folder(seconds=0.1)
+    threading.Timer(0.2, place.mkdir).start()
+    assert new_folder(seconds=10).parent == place.resolve()

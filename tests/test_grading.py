@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -302,6 +303,29 @@ def test_code_that_only_waits_gets_no_patience(tiny: Assignment, boxes: Launcher
         sandboxed.ask("first.double", seconds=3, x=torch.ones(3))
     assert time.monotonic() - began < 6
     sandboxed.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no fork server")
+def test_a_fork_server_that_is_lost_twice_costs_the_answer_at_hand_and_nothing_else(
+    graded: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, request = [], Box.request
+
+    def lose(box: Box, message: Mapping[str, Any], *limits: float) -> dict[str, Any]:
+        if message["op"] == "probe":
+            sent.append(message["function"])
+            if len(sent) <= 2:
+                threading.Timer(0.5, graded.boxes._process.kill).start()  # type: ignore[attr-defined]
+        return request(box, message, *limits)
+
+    monkeypatch.setattr(Box, "request", lose)
+    result = graded(first="import time\ndef double(x):\n    time.sleep(1)\n    return 2 * x\n")
+    assert sent == ["double", "double", "double", "quadruple"]
+    assert {v.id: v.status for v in result.checks} == {
+        "1:twice": "error",
+        "1:any_shape": "passed",
+        "2:four_times": "passed",
+    }
 
 
 def test_time_that_a_hanging_check_has_used_up_is_not_the_graders_fault(graded: Grade) -> None:

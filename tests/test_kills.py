@@ -6,13 +6,16 @@ By default one moment, a fork server that is lost and a disk that is full; `make
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,9 +141,18 @@ def fork_server_killed(running: psutil.Process, out: Path) -> None:
 
 
 def disk_full(running: psutil.Process, out: Path) -> None:
-    with (out.parent / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+    fill(out.parent)
+
+
+def fill(disk: Path) -> None:
+    """Uses up the disk's space and its inodes."""
+    (disk / "filler").mkdir()
+    with contextlib.suppress(OSError), (disk / "filler" / "0").open("wb", buffering=0) as file:
         while True:
-            filler.write(bytes(1 << 10))
+            file.write(bytes(1 << 10))
+    with contextlib.suppress(OSError):
+        for number in itertools.count(1):
+            (disk / "filler" / str(number)).touch()
 
 
 def disk_read_only(running: psutil.Process, out: Path) -> None:
@@ -158,12 +170,14 @@ DISK = {"full": disk_full, "read-only": disk_read_only}
 KINDS = None if KILLS > 1 else 1  # of faults that are tried
 
 
-def disturbed(out: Path, moment: float, disturb: Callable[[psutil.Process, Path], None]) -> tuple[int, str]:
+def disturbed(
+    out: Path, moment: float, disturb: Callable[[psutil.Process, Path], None], *more: str, temporary: str = ""
+) -> tuple[int, str]:
     """Runs `grade`, disturbs it after so many seconds, and returns its exit status and stderr."""
     with subprocess.Popen(
-        command(out),
+        command(out, *more),
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), **({"TMPDIR": temporary} if temporary else {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -194,15 +208,18 @@ def test_a_run_that_loses_a_part_grades_everything_all_the_same(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own, with room for a few results."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
+def small_disk() -> Iterator[Path]:
+    """A folder on a disk of its own, with room for a few results. Other users can enter it, unlike pytest's folders."""
+    disk = Path(tempfile.mkdtemp(prefix="small-disk-"))
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=200", "tmpfs", str(disk)], capture_output=True
+    )
     if made.returncode:
+        disk.rmdir()
         pytest.skip("only root can mount a small disk, and not in every container")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    disk.rmdir()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it mounts a small disk as Linux does")
@@ -224,7 +241,34 @@ def test_a_run_whose_disk_fails_says_so_in_one_line_and_continues_later(
         (line,) = [line for line in stderr.splitlines() if "no report.html" not in line]
         assert line.startswith(f"autograder: {out}") and re.search(r"No space left|Read-only", line)
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
-    (small_disk / "filler").unlink(missing_ok=True)
+    shutil.rmtree(small_disk / "filler", ignore_errors=True)
     done = subprocess.run(command(out), cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert grades(out) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it mounts a small disk as Linux does")
+@pytest.mark.skipif(KILLS == 1, reason="it waits for space for 90 s; `make kills` runs it")
+@pytest.mark.parametrize("number", range(FAULTS))
+def test_a_run_whose_folder_for_temporary_files_is_full_says_so_in_one_line_and_continues_later(
+    number: int, undisturbed: tuple[dict[str, Any], float], small_disk: Path, tmp_path: Path
+) -> None:
+    expected, seconds = undisturbed
+    out = tmp_path / "grades"
+    moment = random.Random(f"temporary {number}").uniform(0.1, 0.7) * seconds
+    level = ("--isolation", "process")  # the level whose children have their folders on the machine's disk
+    status, stderr = disturbed(out, moment, lambda *_: fill(small_disk), *level, temporary=str(small_disk))
+    if status != 0:
+        (line,) = stderr.splitlines()
+        assert status == 2 and line.startswith(f"autograder: {small_disk}: No space left on device")
+    assert scores(grades(out)).items() <= scores(expected).items()
+    shutil.rmtree(small_disk / "filler", ignore_errors=True)
+    again = {**environment(), "TMPDIR": str(small_disk)}
+    done = subprocess.run(command(out, *level), cwd=ROOT, env=again, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert scores(grades(out)) == scores(expected)
+
+
+def scores(results: dict[str, Any]) -> dict[str, float]:
+    """Of finished results: what does not depend on the level of isolation."""
+    return {name: result["score"] for name, result in results.items() if result["complete"]}

@@ -24,7 +24,7 @@ from autograder.model.feedback import LONGEST, Feedback
 from autograder.model.rubric import Question
 from autograder.model.verdicts import GRADER_FAULT, NOT_RUN, Result, Verdict, Visibility, tidy
 from autograder.sandbox.fork_launcher import ForkLauncher
-from autograder.sandbox.launch import Launcher, Limits
+from autograder.sandbox.launch import Launcher, Limits, Unavailable
 from autograder.submissions.intake import Submission
 from autograder.support import interrupts
 from autograder.support.files import NotWritten
@@ -77,7 +77,7 @@ class Grader:
         self._misfit = False  # whether code raised, or its last answer had another form than was asked
         self._began = time.monotonic()
         self.errors: list[str] = []
-        self.not_written: NotWritten | None = None
+        self.stopped: NotWritten | Unavailable | None = None
 
     @pytest.fixture
     def submission(self) -> SandboxedSubmission:
@@ -132,8 +132,8 @@ class Grader:
             return True
         try:
             self._grade_all(session)
-        except NotWritten as error:
-            self.not_written = error
+        except (NotWritten, Unavailable) as error:  # pytest would report it as a fault of its own
+            self.stopped = error
         return True
 
     def _grade_all(self, session: pytest.Session) -> None:
@@ -198,6 +198,8 @@ class Grader:
                 interrupts.raise_if_came()
                 next_item = following.item if following else None
                 session.config.hook.pytest_runtest_protocol(item=check.item, nextitem=next_item)
+                if self.stopped is not None:
+                    raise self.stopped
                 last_public = following is None or following.visibility != "public"
                 if check.visibility == "public" and last_public:
                     self._keep_printed(question)
@@ -282,6 +284,9 @@ class Grader:
             return check.verdict(
                 status=none.status, score=0, mistake=none.mistake, feedback=_feedback(check, none)
             )
+        except Unavailable as reason:  # every check after this one would be as impossible
+            self.stopped = reason
+            return check.verdict(status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
         except Exception:
             log.exception("%s, submission %s: the check itself failed", check.id, self._submission.name)
             return check.verdict(status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
@@ -345,8 +350,8 @@ def grade(
 ) -> Result:
     """Grades one submission; `progress` receives the result so far, before the first question and after each.
 
-    Raises RuntimeError when the check files themselves cannot be collected, NotWritten when `progress` does, and
-    KeyboardInterrupt on Ctrl-C.
+    Raises RuntimeError when the check files themselves cannot be collected, NotWritten when `progress` does, Unavailable
+    when student code cannot be isolated as asked, and KeyboardInterrupt on Ctrl-C.
     """
     import torch
 
@@ -357,6 +362,6 @@ def grade(
     assignment.make_importable()
     grader = Grader(submission, assignment, launcher, options, progress)
     run_pytest(grader, assignment)
-    if grader.not_written is not None:
-        raise grader.not_written
+    if grader.stopped is not None:
+        raise grader.stopped
     return grader.result()

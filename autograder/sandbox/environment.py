@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import tempfile
+import time
 from pathlib import Path
+
+from autograder.sandbox.levels import Unavailable
 
 SANDBOX = Path(__file__).parent
 NEEDED = ("torch", "torchvision", "numpy", "safetensors")  # what children import, wherever it is installed
@@ -19,6 +23,24 @@ def clean_environment(folder: str) -> dict[str, str]:
     }
     ours = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"}
     return {**kept, "HOME": folder, **ours}
+
+
+def new_folder(seconds: float = 90.0) -> Path:
+    """A folder of its own for one child.
+
+    Waits where none can be made: at `process` code can fill the disk, until its question ends and its files are removed.
+    Raises Unavailable when that takes longer than any question may.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return Path(tempfile.mkdtemp(prefix="box-")).resolve()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{tempfile.gettempdir()}: {error.strerror or error}; student code runs in folders that are made there"
+                ) from None
+        time.sleep(0.05)
 
 
 def python_prefixes() -> list[str]:

@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograder.sandbox.environment import SANDBOX, clean_environment, import_paths, python_prefixes
+from autograder.sandbox.environment import (
+    SANDBOX,
+    clean_environment,
+    import_paths,
+    new_folder,
+    python_prefixes,
+)
 from autograder.sandbox.levels import AS_ROOT, AS_ROOT_FIX, Isolation, Limits, Unavailable
 
 if TYPE_CHECKING:
@@ -33,6 +39,10 @@ FEW_FIRST, FEW_USERS = 20_000, 5_000
 # it may have two children at a time.
 TURNS = 9
 NOBODY = 65_534
+
+
+class _NoFork(Unavailable):
+    """The fork server does not answer."""
 
 
 class ForkLauncher:
@@ -141,10 +151,7 @@ class ForkLauncher:
         self._wait_until_ready()
         try:
             ordered, pid = self._child(limits)
-        except (
-            OSError,
-            RuntimeError,
-        ):  # the fork server is gone (out of memory, for instance): try a new one
+        except (OSError, _NoFork):  # the fork server is gone (out of memory, for instance): try a new one
             self._shut()
             self._start()
             self._wait_until_ready()
@@ -180,7 +187,7 @@ class ForkLauncher:
     def _order(self, limits: Limits) -> _Ordered:
         """Asks the fork server for a child; `_pid` reads its answer."""
         # At the other levels the child's folder is in memory and only the child sees it.
-        folder = Path(tempfile.mkdtemp(prefix="box-")).resolve() if self.isolation == "process" else None
+        folder = new_folder() if self.isolation == "process" else None
         requests_read, requests_write = os.pipe()
         answers_read, answers_write = os.pipe()
         prints_read, prints_write = os.pipe()
@@ -245,9 +252,7 @@ class ForkLauncher:
         while True:
             message = self._message(deadline - time.monotonic())
             if message is None:
-                raise RuntimeError(
-                    "the sandbox's fork server does not answer; is torch installed and importable?"
-                )
+                raise _NoFork("the sandbox's fork server does not answer; is torch installed and importable?")
             if any(key in message for key in keys):
                 return message
 

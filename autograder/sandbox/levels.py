@@ -15,7 +15,8 @@ LEVELS: tuple[Isolation, ...] = get_args(Isolation)
 
 AS_ROOT = "student code would run as root here"
 AS_ROOT_FIX = (
-    "install Python where other users can read it, outside /root, or grade as a user that is not root"
+    "install Python where other users can read it, outside /root, set TMPDIR to a folder that they can enter, such as /tmp,"
+    " or grade as a user that is not root"
 )
 
 

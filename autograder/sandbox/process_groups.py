@@ -162,9 +162,11 @@ def another_user(
             unreadable = [path for path in needed if not os.access(path, os.R_OK)]
             trouble = f"another user cannot read {unreadable[0]}" if unreadable else ""
             if not trouble:
+                trouble = f"another user cannot work in {scratch}"
                 Path(folder, "file").write_text("")
+                trouble = ""
         except OSError as error:
-            trouble = f"another user cannot work here ({error.strerror})"
+            trouble += f" ({error.strerror})"
         finally:
             os.write(write_end, trouble.encode()[:500])
             os._exit(0)

@@ -9,12 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograder.sandbox.environment import SANDBOX, clean_environment, import_paths
+from autograder.sandbox.environment import SANDBOX, clean_environment, import_paths, new_folder
 from autograder.sandbox.levels import Isolation, Limits
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class SpawnLauncher:
 
     @staticmethod
     def _start() -> tuple[subprocess.Popen[bytes], Path]:
-        folder = Path(tempfile.mkdtemp(prefix="box-")).resolve()
+        folder = new_folder()
         process = subprocess.Popen(
             [sys.executable, "-I", str(SANDBOX / "spawned.py"), str(folder), json.dumps(import_paths())],
             stdin=subprocess.PIPE,
