@@ -229,10 +229,12 @@ def grade(
     whole: bool = False,
     device: str = "cpu",
     question: str | None = None,
+    keep: Path | None = None,
 ) -> Iterator[tuple[Entry, Result]]:
     """Grades each entry as a submission of its own, on the questions that its edits can affect.
 
-    whole: on all questions instead. question: on this one alone.
+    whole: on all questions instead. question: on this one alone. keep: a folder for the results, where those of an earlier
+    run with the same grader are found again.
     """
     groups: dict[tuple[str, ...] | None, list[Entry]] = {}
     for entry in entries:
@@ -241,8 +243,10 @@ def grade(
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         for questions, group in groups.items():
             by_name = {entry.name: entry for entry in group}
-            queue = [options.Job(e.write(Path(folder)), e.name, None) for e in group]
-            chosen = options.GradingOptions(questions, device)
+            queue = [
+                options.Job(e.write(Path(folder)), e.name, keep and keep / f"{e.name}.json") for e in group
+            ]
+            chosen = options.GradingOptions(questions, device, reuse=keep is not None)
             if jobs <= 1 or len(queue) == 1:  # in this process, which none of these submissions endangers
                 results = ((job, judge.grade_job(job, chosen)) for job in queue)
             else:

@@ -5,8 +5,8 @@ matrix.csv    one row per check, one column per chaff: the points that the chaff
 report.md     wheats at full marks, chaffs caught, points lost elsewhere, right, wrong and missing diagnoses, chaffs that
               cost more than half of their question, checks that no chaff needs, points that each fault costs
 
-Exits 1 when a verdict is wrong, or when a single fault costs more than half of a question of four points or more and its
-entry does not say in `costs_all` why.
+Takes about forty minutes on two cores; with `--keep DIR` a run that was stopped goes on. Exits 1 when a verdict is wrong,
+or when a single fault costs more than half of a question of four points or more and its entry does not say in `costs_all` why.
 """
 
 from __future__ import annotations
@@ -177,13 +177,16 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("adequacy"))
     parser.add_argument("--jobs", type=int, default=default_jobs())
+    parser.add_argument("--keep", type=Path, help="for the results: the next run goes on from there")
     options = parser.parse_args()
     entries = [entry for make in corpus.KINDS.values() for entry in make()]
     order = {entry.name: i for i, entry in enumerate(entries)}
     graded: list[Graded] = []
     with Progress(disable=not sys.stdout.isatty()) as progress:
         for pair in progress.track(
-            corpus.grade(entries, options.jobs), total=len(entries), description="Grading"
+            corpus.grade(entries, options.jobs, keep=options.keep),
+            total=len(entries),
+            description="Grading",
         ):
             graded.append(pair)
     graded.sort(key=lambda pair: order[pair[0].name])
