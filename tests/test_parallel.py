@@ -1,5 +1,6 @@
 """Trainings side by side: each leaves its checkpoint, and none outlives the process that started it."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from autograder.generative.study import parallel, runs
 from autograder.generative.study.commands import _digits
 from autograder.generative.study.parallel import Job
+from autograder.support import processes
 
 ROOT = Path(__file__).resolve().parents[1]
 PLANS = [runs.Plan("AE", "ae", 1), runs.Plan("VAE, beta 0.1", "vae", 2, 0.1)]
@@ -115,3 +117,25 @@ def wait_for(what: Any, seconds: float = 120) -> None:
     while not what():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("files", "share"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "50000 100000\n"}, 0.5),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3.0),
+    ],
+)
+def test_a_containers_share_of_the_cores_counts(
+    files: dict[str, str], share: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert processes.default_jobs() == (8 if share is None else math.ceil(share))

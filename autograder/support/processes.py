@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import signal
 import threading
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
+from pathlib import Path
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # in a container: its own
 
 
 def default_jobs() -> int:
     """One for each core that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, math.ceil(_share(CONTROL_GROUP) or cores)))
+
+
+def _share(group: Path) -> float | None:
+    """How many cores' time a container's limit allows (docker --cpus 1.5); None where there is no limit."""
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # the second version of control groups
+        quota, period = (group / "cpu.max").read_text().split()
+        return int(quota) / int(period)  # the quota may be "max"
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # the first
+        quota, period = ((group / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 else None
+    return None
 
 
 def begin_in_pool() -> None:
