@@ -20,7 +20,6 @@ from autograder.build.gradescope import build, otters_part
 from autograder.host import harness, settings
 from autograder.host.handover import OtterFailed, cell, otter_name, scores, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, looks_used
-from autograder.judging.catalogue import Mistake
 from autograder.model.assignment import assignment
 from autograder.model.feedback import Feedback, HiddenFeedback
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
@@ -84,7 +83,7 @@ def test_the_time_is_shown_to_ten_seconds(seconds: float, shown: float) -> None:
 
 
 def test_a_hidden_check_names_the_mistake_where_the_instructor_allows_it() -> None:
-    known = {"halved": Mistake("halved", "It is half of the right value.", hint="Do not divide by two.")}
+    known = {"halved": "It is half of the right value. Do not divide by two."}
     wrong = result(replace(SECRETIVE, mistake="halved"))
 
     def row(choice: HiddenFeedback) -> dict[str, Any]:
@@ -275,6 +274,7 @@ def test_an_upload_without_modules_is_explained(
 
 def test_a_whole_run_ends_in_results_that_otter_agrees_with(host: Path) -> None:
     """The solutions with one fault, by the same command as on the host."""
+    (host / "source" / settings.FILE).write_text("otter = true")
     for module in RUBRIC.modules:
         text = (ROOT / "solutions" / f"{module}.py").read_text()
         (host / "submission" / f"{module}.py").write_text(
@@ -321,7 +321,6 @@ def test_an_unfinished_result_says_why(
 ) -> None:
     unfinished = result(verdict(), complete=False)
     monkeypatch.setattr(harness, "_graded", lambda *_: (unfinished, in_time))
-    (host / "source" / settings.FILE).write_text("otter = false")
     assert harness.main(host) == 0
     made = json.loads((host / "results" / "results.json").read_text())
     assert message in made["output"]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from autograder.judging.catalogue import Mistake
 from autograder.model.assignment import assignment
 from autograder.model.feedback import Feedback, HiddenFeedback
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
@@ -221,9 +220,7 @@ def test_hidden_checks_teach_what_the_instructor_allows() -> None:
         rubric="What the rubric says",
     )
     result = Result("ana", "0", "full", 1.0, (wrong,), (("1-4", 2),))
-    known = {
-        "a-mistake": Mistake("a-mistake", "A sentence of the catalogue.", hint="A hint of the catalogue.")
-    }
+    known = {"a-mistake": "A sentence of the catalogue. A hint of the catalogue."}
 
     def page(choice: HiddenFeedback) -> str:
         return " ".join(Page(feedback_page(result, RUBRIC, Teaching(choice, known))).text.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import cast, get_args
 
@@ -12,10 +13,20 @@ from autograder.model.assignment import assignment
 from autograder.model.counting import Counting
 from autograder.model.feedback import HiddenFeedback, WrittenMark
 from autograder.model.rubric import Rubric
+from autograder.reports.hidden import Teaching
 from autograder.support.files import write_atomically
 
 _CHOICE = re.compile(r'<meta name="hidden-feedback" content="(\w+)">')
 _HEAD = 4096  # characters of a page within which its choice stands
+
+
+def teaching_of(choice: HiddenFeedback) -> Teaching:
+    """How much students read about hidden checks where a run has chosen this."""
+    if choice != "mistake":
+        return Teaching(choice)
+    from autograder.judging.catalogue import lessons  # loads torch
+
+    return Teaching(choice, lessons(assignment()))
 
 
 def refresh(
@@ -32,16 +43,13 @@ def refresh(
 
     A page that is not there (`grade --no-report`) is not made.
     """
-    from autograder.judging.catalogue import all_mistakes
-    from autograder.reports.hidden import Teaching
-
     try:
         from autograder.reports.html import FEEDBACK, feedback_files, feedback_page
     except ModuleNotFoundError as error:
         return [f"students' pages are left as they are: the package {error.name} is not installed"]
     remarks: list[str] = []
+    teachings = cache(teaching_of)
     results = list(stored.results_in(out)[0].values()) if (out / FEEDBACK).is_dir() else []
-    catalogue = {m.id: m for m in all_mistakes(assignment())} if results else {}
     for result, file in zip(results, feedback_files(results), strict=True):
         path = out / FEEDBACK / file
         name = result.submission
@@ -54,7 +62,7 @@ def refresh(
                     f"{path}: an older page, left as it is; grade again to show the written points"
                 )
                 continue
-            teaching = Teaching(cast(HiddenFeedback, choice[1]), catalogue)
+            teaching = teachings(cast(HiddenFeedback, choice[1]))
             own = (marks.get(name, {}), (lines or {}).get(name, ()))
             write_atomically(path, feedback_page(counting.counted(result), rubric, teaching, *own))
         except (OSError, UnicodeDecodeError) as error:

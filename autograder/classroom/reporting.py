@@ -12,10 +12,10 @@ from typing import Protocol
 import click
 
 from autograder.classroom import collect, marks
+from autograder.classroom.feedback import teaching_of
 from autograder.classroom.identical import identical_work
 from autograder.classroom.policy import Policy
 from autograder.classroom.rows import NO_SUBMISSION, Row
-from autograder.model.assignment import assignment
 from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
@@ -48,14 +48,11 @@ def write(run: Run, rubric: Rubric, choice: HiddenFeedback) -> bool:
         stopped += f" {len(waiting) - missing} are as an earlier run left them."
     absent = _absent(run.rows)
     try:
-        from autograder.judging.catalogue import all_mistakes
-        from autograder.reports.hidden import Teaching
         from autograder.reports.html import FEEDBACK, write_reports
 
         remove_leftovers(run.out / FEEDBACK)
         when = time.strftime("%Y-%m-%d %H:%M %Z").strip()
-        catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
-        teaching = Teaching(choice, catalogue)
+        teaching = teaching_of(choice)
         note = stopped if waiting else ""
         alike = identical_work(run.plan.entries, run.results)
         shown = marks.on_pages(run.written, run.rows, rubric)

@@ -21,7 +21,6 @@ from typing import Any
 from autograder.host import settings as chosen
 from autograder.host.handover import OtterFailed, environment, otter_name, through_otter
 from autograder.host.results import HiddenVisibility, document, failure, instructors_report, looks_used
-from autograder.judging.catalogue import all_mistakes
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
@@ -29,6 +28,7 @@ from autograder.reports.hidden import Teaching
 from autograder.support.files import write_atomically
 
 NAME = "submission"
+RESULT, LESSONS = "result.json", "lessons.json"
 OTTER_SECONDS = 60.0
 TIME_OVER = (
     "**Time ran out before everything was checked.** Checks that did not run give no points; look for a loop that does"
@@ -51,14 +51,13 @@ def main(root: Path) -> int:
     choices, hidden, note = _choices(root)
     with tempfile.TemporaryDirectory(prefix="grading-") as name:
         result, in_time = _graded(root, Path(name), choices.seconds)
+        teaching = Teaching(choices.hidden_feedback, _lessons(Path(name)))
     if result is None:
         _write(output, failure("it ended before the first question."))
         return 1
     result = replace(result, seconds=time.monotonic() - began)
     if not result.complete:
         note = f"{TIME_OVER if not in_time else ENDED_EARLY}\n\n{note}".strip()
-    catalogue = {mistake.id: mistake for mistake in all_mistakes(assignment())}
-    teaching = Teaching(choices.hidden_feedback, catalogue)
     note = "\n\n".join(filter(None, (note, *choices.counting.lines(rubric, result.checks, student=True))))
     seen = visibility(choices, hidden)
 
@@ -123,7 +122,7 @@ def _metadata(root: Path) -> Mapping[str, Any]:
 
 def _graded(root: Path, work: Path, seconds: float) -> tuple[Result | None, bool]:
     """The result, perhaps incomplete (None if there is none), of a judge process with `seconds`, and whether it ended in time."""
-    output, home = work / "result.json", work / "home"
+    output, home = work / RESULT, work / "home"
     home.mkdir()
     more = {}
     with contextlib.suppress(OSError):
@@ -151,6 +150,15 @@ def _graded(root: Path, work: Path, seconds: float) -> tuple[Result | None, bool
     except (OSError, ValueError) as error:
         print(f"autograder: the judge left no result ({error})")
         return None, in_time
+
+
+def _lessons(work: Path) -> dict[str, str]:
+    """What students read about each mistake, by its id, as the judge process has written it."""
+    try:
+        found: dict[str, str] = json.loads((work / LESSONS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # it ended before
+        return {}
+    return found
 
 
 def _compare(result: Result, rubric: Rubric, source: Path) -> str:

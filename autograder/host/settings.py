@@ -34,7 +34,7 @@ class Settings:
     hidden_feedback: what a hidden check that failed says: the "mistake" too, the "rubric" line, or nothing of its own ("count").
     hidden_looks_per_day: with hidden = "visible", how many submissions a day show them; 0 means all.
     minutes: the time limit that is set on the host for one submission.
-    otter: whether Otter writes its own results too (they are compared with ours).
+    otter: whether Otter grades the verdicts of every upload too, and its scores are compared with ours.
     visibility: when students see single hidden checks, by question or check id, where it is not as `hidden` says.
     counting: the questions and checks that are dropped, given or a bonus.
     """
@@ -43,7 +43,7 @@ class Settings:
     hidden_looks_per_day: int = 0
     hidden_feedback: HiddenFeedback = "rubric"
     minutes: float = 10.0
-    otter: bool = True
+    otter: bool = False
     visibility: Mapping[str, HiddenVisibility] = field(default_factory=dict)
     counting: Counting = field(default_factory=Counting)
 
@@ -70,7 +70,7 @@ def read(path: Path, rubric: Rubric) -> Settings:
             raise ValueError(f"{path}: there is no setting {name!r}; there are {', '.join(names)}")
     hidden, looks = table.get("hidden", Settings.hidden), table.get("hidden_looks_per_day", 0)
     told = table.get("hidden_feedback", Settings.hidden_feedback)
-    minutes, otter = table.get("minutes", Settings.minutes), table.get("otter", True)
+    minutes, otter = table.get("minutes", Settings.minutes), table.get("otter", Settings.otter)
     if hidden not in get_args(HiddenVisibility):
         raise ValueError(f"{path}: hidden is {hidden!r}; it can be {', '.join(get_args(HiddenVisibility))}")
     if type(looks) is not int or looks < 0:

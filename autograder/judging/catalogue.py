@@ -105,6 +105,11 @@ def all_mistakes(subject: Assignment) -> list[Mistake]:
     return sorted(found.values(), key=lambda m: m.id)
 
 
+def lessons(subject: Assignment) -> dict[str, str]:
+    """What students read about each mistake of an assignment and of the engine: its sentence and its hint, by id."""
+    return {m.id: f"{m.sentence} {m.hint}".strip() for m in all_mistakes(subject)}
+
+
 def _modules(package: str) -> list[Any]:
     """The package and its modules, also those in folders without an __init__.py."""
     root = importlib.import_module(package)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from autograder.judging.catalogue import Mistake
 from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Question
 from autograder.model.verdicts import GRADER_FAULT, Verdict, lost, tidy
@@ -27,18 +26,16 @@ class HiddenChecks:
 
 @dataclass(frozen=True)
 class Teaching:
-    """How much students read about hidden checks. catalogue: the mistakes by id, of which no more than the texts is shown."""
+    """How much students read about hidden checks. lessons: what they read about each mistake, by its id."""
 
     choice: HiddenFeedback = "rubric"
-    catalogue: Mapping[str, Mistake] | None = None
+    lessons: Mapping[str, str] = field(default_factory=dict)
 
     def lesson(self, verdict: Verdict) -> str:
         """The mistake of a hidden check that failed and what to do about it; "" where it is not known, or not to be shown."""
-        known = self.catalogue or {}
-        mistake = known.get(verdict.mistake or "")
-        if self.choice != "mistake" or mistake is None or verdict.status == "passed":
+        if self.choice != "mistake" or verdict.status == "passed":
             return ""
-        return f"{mistake.sentence} {mistake.hint}".strip()
+        return self.lessons.get(verdict.mistake or "", "")
 
     def of(self, question: Question, verdicts: Sequence[Verdict]) -> tuple[HiddenChecks, ...]:
         """What is shown of a question's hidden checks."""

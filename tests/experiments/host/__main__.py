@@ -151,7 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     memory = options.memory << 20 if options.memory else None
     try:
         with tempfile.TemporaryDirectory(prefix="zip-") as folder:
-            archive = build(Path(folder), None, SECRET)
+            choices = Path(folder, "gradescope.toml")
+            choices.write_text("otter = true\n", encoding="utf-8")
+            archive = build(Path(folder), choices, SECRET)
             console.print(f"The zip: {archive.stat().st_size / 1024:.0f} KB")
             with Image(archive, console.print) as image:
                 ready = image.set_up()
