@@ -298,6 +298,13 @@ def test_a_whole_run_ends_in_results_that_otter_agrees_with(host: Path) -> None:
         assert not (host / name).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), name
 
 
+def test_the_harness_itself_loads_no_torch() -> None:
+    """Its process lives as long as the judge's: PyTorch in it would cost seconds and memory that small containers lack."""
+    code = "import sys, autograder.host.harness; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_checks_that_were_graded_before_the_time_limit_count(host: Path, tmp_path: Path) -> None:
     solutions = {m: (ROOT / "solutions" / f"{m}.py").read_text() for m in RUBRIC.modules}
     for module, text in solutions.items():
