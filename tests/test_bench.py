@@ -81,4 +81,4 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(["--only", "gradings"])
     assert ended.value.code == 2
-    assert "the parts are check, grading, sandbox, training" in capsys.readouterr().err
+    assert "the parts are check, grading, host, sandbox, training" in capsys.readouterr().err

@@ -1,9 +1,9 @@
-"""The cost of checking, grading, a sandbox and training, as ratios measured in one run: `make bench` writes bench.json.
+"""What checking, grading, a sandbox and training cost, as ratios measured in one run: `make bench` writes bench.json.
 
 No time here is a pass mark: machines differ. All ways run one after the other in each round; a ratio is taken within a
 round, and the median over the rounds is reported.
 
-    python -m tests.experiments.bench [--only check,grading,sandbox,training] [--data ROOT] [--device D] [--rounds 3]
+    python -m tests.experiments.bench [--only check,grading,host,sandbox,training] [--data ROOT] [--device D] [--rounds 3]
         [--out bench.json]
 """
 
@@ -34,10 +34,10 @@ from autograder.grading import sandboxed
 from autograder.sandbox.launch import Limits, launcher
 from autograder.support.files import write_atomically
 from autograder.support.processes import default_jobs
-from tests.experiments import bench_training, big_class
+from tests.experiments import bench_host, bench_training, big_class
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("check", "grading", "sandbox", "training")
+PARTS = ("check", "grading", "host", "sandbox", "training")
 PAIRED = "two side by side"
 TITLES = {"ae": "AE, epoch", "vae": "VAE, epoch", "dcgan": "DCGAN, 40 iterations"}
 # Images in a round; small sets are repeated to reach the number.
@@ -102,6 +102,13 @@ def grading(rounds: int) -> dict[str, dict[str, float]]:
         "inside student code": {"seconds": inside, "ratio": 1.0},
         "full grading": {"seconds": whole, "ratio": ratio},
     }
+
+
+def on_host(rounds: int) -> dict[str, dict[str, float]]:
+    """Grading the solutions from the start of a process, here and as on the host, beside Otter and plain pytest."""
+    base = "python -c 'import torch'"
+    with bench_host.from_nothing() as ways:
+        return measure({base: _run("-c", "import torch"), **ways}, rounds, base)
 
 
 def sandboxes(rounds: int) -> dict[str, dict[str, float]]:
@@ -220,6 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
         "check": lambda: iter([("check", checks(options.rounds))]),
         "grading": lambda: iter([("grading, per submission", grading(options.rounds))]),
+        "host": lambda: iter([("one submission, from nothing", on_host(options.rounds))]),
         "sandbox": lambda: iter([("sandbox", sandboxes(options.rounds))]),
         "training": lambda: trainings(options.rounds, options.data, options.device),
     }

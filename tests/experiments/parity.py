@@ -23,13 +23,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from autograder.build.gradescope import build
 from autograder.host.handover import otter_name, scores
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import Result, tidy
 from tests import corpus
 from tests.attacks.entries import stubs
 from tests.experiments.host import expected
+from tests.experiments.host.archive import archive_with_otter
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a course secret for parity"
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, wrong = Console(highlight=False, soft_wrap=True), 0
     chosen = {name: sources for name, sources in submissions().items() if options.k in name}
     with tempfile.TemporaryDirectory(prefix="parity-") as name, ThreadPoolExecutor(JOBS) as pool:
-        archive = build(Path(name), None, SECRET)
+        archive = archive_with_otter(Path(name), SECRET)
         jobs = {pool.submit(compare, n, s, archive, Path(name)): n for n, s in chosen.items()}
         with Progress(console=console, disable=not console.is_terminal) as progress:
             for job in progress.track(as_completed(jobs), total=len(jobs), description="Comparing"):

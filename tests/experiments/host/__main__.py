@@ -14,11 +14,11 @@ from typing import Any
 
 from rich.console import Console
 
-from autograder.build.gradescope import build
 from autograder.model.assignment import assignment
 from tests import corpus
 from tests.attacks import entries
 from tests.experiments.host import expected
+from tests.experiments.host.archive import archive_with_otter
 from tests.experiments.host.image import Image, Run, Unsupported
 
 WHEAT = "torch-distributions"
@@ -151,9 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     memory = options.memory << 20 if options.memory else None
     try:
         with tempfile.TemporaryDirectory(prefix="zip-") as folder:
-            choices = Path(folder, "gradescope.toml")
-            choices.write_text("otter = true\n", encoding="utf-8")
-            archive = build(Path(folder), choices, SECRET)
+            archive = archive_with_otter(Path(folder), SECRET)
             console.print(f"The zip: {archive.stat().st_size / 1024:.0f} KB")
             with Image(archive, console.print) as image:
                 ready = image.set_up()
