@@ -313,7 +313,10 @@ def main() -> None:
         e for e in entries if options.module in (None, e.module) and any(part in e.name for part in parts)
     ]
     if options.question:
-        of_wheats = [e for e in entries if e.kind == "wheat" and options.question in touched(e)]
+        # Wheats in which a mistake is to be named are left out: it may be that of another question.
+        of_wheats = [
+            e for e in entries if e.kind == "wheat" and options.question in touched(e) and not e.mistakes
+        ]
         entries = of_wheats + [e for e in entries if e.kind == "chaff" and options.question in e.questions]
     wrong = diagnosed = chaffs = 0
     for entry, result in grade(entries, options.jobs, question=options.question):

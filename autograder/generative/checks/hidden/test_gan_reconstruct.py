@@ -12,6 +12,7 @@ from ..public.judge_gan import loss_number
 from ..public.judge_reconstruct import (
     MODES,
     OTHER_MODES,
+    SHARED,
     ask_fixed_search,
     ask_search,
     expect_loss_of,
@@ -92,7 +93,7 @@ def test_reconstruction_loss_value(submission: Submission, draw: Draw) -> None:
     rubric="The search for the codes",
 )
 def test_images_are_where_the_search_leads(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, 5)
+    found = ask_search(submission, shared_draw, SHARED)
     _, images = found.returned()
     # The loss that was called first; right code may compute the error itself, or call its own method only in the end.
     reached = (
@@ -121,7 +122,7 @@ def test_images_are_where_the_search_leads(submission: Submission, shared_draw: 
     rubric="What reconstruct returns",
 )
 def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, 5)
+    found = ask_search(submission, shared_draw, SHARED)
     loss, images = found.returned()
     expect(
         not found.seen.flag("graph"),
@@ -162,7 +163,7 @@ def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -
     rubric="The networks are untouched",
 )
 def test_modes_are_kept(submission: Submission, shared_draw: Draw) -> None:
-    for count, training in ((5, MODES), (number_of(shared_draw), OTHER_MODES)):
+    for count, training in ((SHARED, MODES), (number_of(shared_draw), OTHER_MODES)):
         shared_draw.restart()
         found = ask_search(submission, shared_draw, count, training)
         expect_untouched(found)

@@ -9,6 +9,7 @@ from autograder.judging import Draw, Submission, candidates, check, expect, expe
 from ...mistakes.public import gan_reconstruct as mistakes
 from .judge_gan import loss_number
 from .judge_reconstruct import (
+    SHARED,
     ask_search,
     expect_loss_of,
     expect_search_as_asked,
@@ -57,7 +58,7 @@ def test_reconstruction_loss_has_known_values(submission: Submission, draw: Draw
     asks="reconstruct(samples) -> (loss, images): codes from zero, 500 Adam steps; a float and images (N, 3, 32, 32).",
 )
 def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, 4)
+    found = ask_search(submission, shared_draw, SHARED)
     loss, images = found.returned()
     at_zero, reached = found.error(found.start()), found.error(images)
     expect(
@@ -90,7 +91,7 @@ def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) 
     asks="reconstruct: codes start at zero, the generator is in evaluation mode, exactly 500 Adam steps; no graph is kept.",
 )
 def test_search_is_as_asked(submission: Submission, shared_draw: Draw) -> None:
-    expect_search_as_asked(ask_search(submission, shared_draw, 4), 4)
+    expect_search_as_asked(ask_search(submission, shared_draw, SHARED), SHARED)
 
 
 @check(
@@ -101,4 +102,4 @@ def test_search_is_as_asked(submission: Submission, shared_draw: Draw) -> None:
     "and no gradient is left on them.",
 )
 def test_networks_are_left_alone(submission: Submission, shared_draw: Draw) -> None:
-    expect_untouched(ask_search(submission, shared_draw, 4))
+    expect_untouched(ask_search(submission, shared_draw, SHARED))
