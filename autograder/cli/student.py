@@ -63,7 +63,7 @@ def check(
             _check_once(console, path, questions, json_file, device, isolation, prints)
             console.print(f"{time.strftime('%H:%M:%S')}  Watching for changes; press Ctrl-C to stop.")
             while (now := _stamps(path)) == stamps:
-                time.sleep(0.3)
+                time.sleep(0.1)
             changed = sorted(name for name in {*stamps, *now} if stamps.get(name) != now.get(name))
             console.print(f"{time.strftime('%H:%M:%S')}  {', '.join(changed)} changed.")
     except KeyboardInterrupt:

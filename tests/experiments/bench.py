@@ -86,7 +86,9 @@ def checks(rounds: int) -> dict[str, dict[str, float]]:
     base = "python -c 'import torch'"
     ways = {base: _run("-c", "import torch"), "check": _run("-m", "autograder", "check", "solutions")}
     ways["check -q 1-4"] = _run("-m", "autograder", "check", "solutions", "-q", "1-4")
-    return measure(ways, rounds, base)
+    with bench_host.watching("1-4") as save:
+        ways["check -q 1-4 --watch, from a save to the verdict"] = save
+        return measure(ways, rounds, base)
 
 
 def grading(rounds: int) -> dict[str, dict[str, float]]:

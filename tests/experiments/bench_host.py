@@ -86,6 +86,33 @@ def from_nothing() -> Iterator[dict[str, Callable[[], object]]]:
         }
 
 
+@contextlib.contextmanager
+def watching(question: str) -> Iterator[Callable[[], object]]:
+    """While `check --watch` runs on a copy of the solutions: a function that saves a module and waits for the new verdict."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        for path in modules():
+            shutil.copy(path, name)
+        command = [sys.executable, "-m", "autograder", "check", name, "-q", question, "--watch"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout is not None
+            lines = running.stdout
+
+            def wait_for_verdict() -> None:
+                while (line := lines.readline()) and "Watching for changes" not in line:
+                    pass
+
+            def save() -> None:
+                with Path(name, "vae.py").open("a", encoding="utf-8") as file:
+                    file.write("# saved\n")
+                wait_for_verdict()
+
+            wait_for_verdict()
+            try:
+                yield save
+            finally:
+                running.kill()
+
+
 def modules() -> list[Path]:
     return sorted((ROOT / "solutions").glob("*.py"))
 
