@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from autograder.sandbox import fork_launcher, linux, privileges, process_groups
-from autograder.sandbox.launch import Launcher, Unavailable, launcher
+from autograder.sandbox.box import Died
+from autograder.sandbox.launch import Launcher, Limits, Unavailable, launcher
 from tests.test_isolation import run, running
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -217,6 +218,47 @@ os.write(end, b"xx")
 def test_the_helper_that_ends_a_users_processes_cannot_be_signalled_by_them() -> None:
     done = subprocess.run([sys.executable, "-c", SIGNALS], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "True False False\n", done.stderr
+
+
+def test_the_processes_of_a_child_cannot_use_more_memory_together_than_one(boxes: Launcher) -> None:
+    code = """
+        import os, time
+        for _ in range(4):
+            if os.fork() == 0:
+                block = bytearray(os.urandom(1 << 20)) * 400
+                time.sleep(20)
+                os._exit(0)
+        time.sleep(20)
+        return {"ended": False}
+        """
+    with pytest.raises(Died, match="SIGKILL"):
+        run(boxes, code, limits=Limits(memory=1 << 30))
+
+
+NO_PROC = """
+import os
+from types import SimpleNamespace
+from autograder.sandbox import linux, namespaces, process_namespace
+
+def mount_proc(*_):
+    raise OSError(1, "not here")
+
+try:
+    process_namespace.enter([], SimpleNamespace(wait_outside=namespaces.wait_outside, mount_proc=mount_proc), linux)
+except OSError as reason:
+    print(reason.strerror or reason)
+child = os.fork()
+if child == 0:
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@ROOT_ONLY
+def test_where_a_process_namespace_cannot_be_used_processes_start_as_before() -> None:
+    """In most containers none can be made, which is the same to who asks."""
+    done = subprocess.run([sys.executable, "-c", NO_PROC], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() in (["not here", "7"], ["Operation not permitted", "7"]), done.stderr
 
 
 NO_OTHER_USER = """
