@@ -52,6 +52,19 @@ class JudgeOptions:
     limits: Limits = field(default_factory=Limits)
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How judging a check in one way (with stand-ins, or with the student's own modules) ended, where it did not pass.
+
+    fully_explained: whether the recognised mistake explains it entirely. misfit: whether code raised, or the answer had another
+    form than was asked. reached: 0, it could not be run; 1, it raised, or a name was missing; 2, its answers were judged.
+    """
+
+    fully_explained: bool = False
+    misfit: bool = False
+    reached: int = 2
+
+
 class Grader:
     """The pytest plugin that grades: orders checks by question, provides their fixtures, and keeps their verdicts."""
 
@@ -72,9 +85,8 @@ class Grader:
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}
         self._explained: set[str] = set()  # ids of checks, see `once.charged`
-        self._fully_explained = False  # whether the last fault was
+        self._way = _Way()  # how the last judging went
         self._left = bounds.QUESTION_SECONDS  # of this process's own computing, for the current question
-        self._misfit = False  # whether code raised, or its last answer had another form than was asked
         self._began = time.monotonic()
         self.errors: list[str] = []
         self.stopped: NotWritten | Unavailable | None = None
@@ -234,27 +246,35 @@ class Grader:
         that is what it fails for.
         """
         question = self._assignment.rubric.question(check.question)
-        first = self._try(check, function, arguments, "stand-ins")
-        misfit = self._misfit and not self._fully_explained
-        if self._fully_explained:
-            self._explained.add(check.id)
-        if first.status in ("passed", "timeout") or first.feedback.todo is not None:
-            return first
+        verdict, way = self._try(check, function, arguments, "stand-ins"), self._way
+        if verdict.status in ("passed", "timeout") or verdict.feedback.todo is not None:
+            return self._judged(verdict, way)
         modes = ["stand-ins"]
         if self._sandboxed.has_own_mode(question):
             modes.append("own")
             second = self._try(check, function, arguments, "own")
             if second.status == "passed":
                 return second
-        if first.status != "failed" or not misfit:
-            return first
+            if (
+                self._way.reached > way.reached
+            ):  # what stopped it before lies in the stand-ins, not in the code
+                verdict, way = second, self._way
+        self._judged(verdict, way)
+        if verdict.status != "failed" or not way.misfit or way.fully_explained:
+            return verdict
         for sizes in once.usual_sizes(arguments, self._assignment.sizes):
             usual = {size.kind: size.usual for size in sizes}
             if any(self._try(check, function, arguments, m, usual).status == "passed" for m in modes):
                 mistake = once.size_mistake(self._assignment, sizes[0])
                 self._explained.add(check.id)
-                return once.at_usual_sizes(first, sizes, mistake)
-        return first
+                return once.at_usual_sizes(verdict, sizes, mistake)
+        return verdict
+
+    def _judged(self, verdict: Verdict, way: _Way) -> Verdict:
+        """The verdict; notes when its mistake explains it entirely."""
+        if way.fully_explained:
+            self._explained.add(verdict.id)
+        return verdict
 
     def _try(
         self,
@@ -269,18 +289,18 @@ class Grader:
         for value in arguments.values():
             if isinstance(value, Draw):
                 value.restart(usual)
-        self._fully_explained, self._misfit = False, False
+        self._way = _Way()
         began = time.process_time()
         try:
             with bounds.bounded(min(bounds.CHECK_SECONDS, self._left)):
                 function(**arguments)
         except Fault as fault:
-            self._fully_explained, self._misfit = fault.once, fault.form
+            self._way = _Way(fault.once, fault.form)
             return check.verdict(
                 status="failed", score=0, mistake=fault.mistake, feedback=_feedback(check, fault)
             )
         except NoAnswer as none:
-            self._fully_explained, self._misfit = none.once, True
+            self._way = _Way(none.once, True, reached=0 if none.status == "error" else 1)
             return check.verdict(
                 status=none.status, score=0, mistake=none.mistake, feedback=_feedback(check, none)
             )

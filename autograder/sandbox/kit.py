@@ -6,6 +6,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -103,24 +104,65 @@ class Calls(list[dict[str, Any]]):
 
 @contextmanager
 def watching(module: nn.Module) -> Iterator[Calls]:
-    """Records every call of `module` (any nn.Module) while the block runs."""
+    """Records every call of `module` (any nn.Module), `module.forward(...)` too, while the block runs."""
     calls = Calls()
 
-    def record(mod: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def record(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        output = call(*args, **kwargs)
         calls.append(
             {
                 "inputs": snapshot([*args, *kwargs.values()]),
                 "output": snapshot(output),
-                "training": mod.training,
+                "training": module.training,
                 "grad_enabled": torch.is_grad_enabled(),
             }
         )
+        return output
 
-    handle = module.register_forward_hook(record, with_kwargs=True)
-    try:
+    with around(module, record):
         yield calls
+
+
+@contextmanager
+def around(
+    module: nn.Module, run: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+) -> Iterator[None]:
+    """While the block runs, a call of `module`, or of its `forward`, with some arguments is run(call, args, kwargs).
+
+    A hook would not see code that calls `module.forward(...)`.
+    """
+    kind: Any = type(module)
+    entered: list[object] = []  # calls that have not come to forward yet
+
+    class Watched(kind):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                token = object()
+                entered.append(token)
+                try:
+                    return kind.__call__(self, *args, **kwargs)
+                finally:
+                    if token in entered:
+                        entered.remove(token)
+
+            return run(call, args, kwargs)
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            if entered:
+                entered.pop()
+                return kind.forward(self, *args, **kwargs)
+            return run(partial(kind.forward, self), args, kwargs)
+
+    Watched.__name__, Watched.__qualname__, Watched.__module__ = (
+        kind.__name__,
+        kind.__qualname__,
+        kind.__module__,
+    )
+    try:
+        module.__class__ = Watched
+        yield
     finally:
-        handle.remove()
+        module.__class__ = kind
 
 
 def has_graph(value: Any) -> bool:

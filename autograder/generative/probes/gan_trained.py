@@ -14,6 +14,7 @@ from autograder.sandbox.posing import DevicesMixed
 from ..stand_ins.gan import stand_in_reconstruction_loss
 from ..stand_ins.gan_trained import TrainedGenerator
 from .gan import blank_model, plain, put
+from .gan_places import network_in_place
 from .gan_reconstruct import counted, in_either_form
 from .gan_training import equip
 
@@ -44,7 +45,7 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
         model = blank_model(device)
         equip(model, device=device)
         generator = TrainedGenerator(weights, distinct=count).to(device)
-        put(model, _generator=generator, **parts)
+        put(model, _generator=network_in_place(model, "_generator", generator), **parts)
         with counted(lambda: generator.made.total):
             returned = model.reconstruct(given)
         results = returned if isinstance(returned, (list, tuple)) else [returned]

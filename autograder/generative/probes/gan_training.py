@@ -23,6 +23,7 @@ from ..stand_ins.gan import (
     weights,
 )
 from .gan import blank_model, plain, put
+from .gan_places import network_in_place, turned
 
 
 def equip(
@@ -40,17 +41,18 @@ def equip(
     if discriminator is not None:
         small_discriminator.load_state_dict(discriminator)
     networks: dict[str, nn.Module] = {"generator": small_generator, "discriminator": small_discriminator}
-    for network in networks.values():
+    for name, network in networks.items():
         network.train(training)
         if device is not None:
             network.to(device)
-    put(
-        model,
-        _generator=small_generator,
-        _discriminator=small_discriminator,
-        optimizerG=RecordingAdam("generator step", small_generator, networks, tape),
-        optimizerD=RecordingAdam("discriminator step", small_discriminator, networks, tape),
-    )
+        networks[name] = network_in_place(model, f"_{name}", network)
+    optimisers = {
+        own: turned(
+            model, getattr(model, own, None), RecordingAdam(f"{name} step", networks[name], networks, tape)
+        )
+        for own, name in (("optimizerG", "generator"), ("optimizerD", "discriminator"))
+    }
+    put(model, **{f"_{name}": network for name, network in networks.items()}, **optimisers)
     return tape, networks
 
 

@@ -82,7 +82,7 @@ def named(network: nn.Module, values: Sequence[Tensor]) -> Named:
 
     Raises ValueError, and sets nothing, where the values do not fit.
     """
-    left = list(network.parameters())
+    left = learned(network)
     found: Named = {}
     for i, value in enumerate(values):
         shapes = (value.shape, value.shape[::-1])
@@ -117,7 +117,16 @@ def gradients(places: Named) -> list[Tensor | None]:
 
 def shapes(network: nn.Module) -> list[list[int]]:
     """The shapes of the network's parameters, in its own order."""
-    return [list(p.shape) for p in network.parameters()]
+    return [list(p.shape) for p in learned(network)]
+
+
+def learned(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a network but for frozen tables of one-hot labels: nn.Embedding.from_pretrained(torch.eye(n))."""
+    return [p for p in network.parameters() if p.requires_grad or not _is_identity(p)]
+
+
+def _is_identity(table: Tensor) -> bool:
+    return table.dim() == 2 and torch.equal(table.detach(), torch.eye(*table.shape, dtype=table.dtype))
 
 
 def values(model: Any) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.sandbox.kit import has_graph, parameters, snapshot, watching
+from autograder.sandbox.kit import around, has_graph, parameters, snapshot, watching
 from autograder.sandbox.posing import mixing
 
 from . import own
@@ -87,18 +87,17 @@ def flattening(model: nn.Module) -> Iterator[list[str]]:
     """Lets a given model take square images as well, so that a loop that passes these is judged by all else; notes their shape."""
     squares: list[str] = []
 
-    def flatten(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        if args and isinstance(args[0], Tensor) and args[0].dim() == 4:
-            squares.append(str(tuple(args[0].shape)))
-            return (args[0].flatten(1).unsqueeze(1), *args[1:])
-        return args
+    def flat(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dim() != 4:
+            return value
+        squares.append(str(tuple(value.shape)))
+        return value.flatten(1).unsqueeze(1)
 
-    handle = None if own.parts() else model.register_forward_pre_hook(flatten)
-    try:
+    def flatten(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return call(*map(flat, args), **{name: flat(value) for name, value in kwargs.items()})
+
+    with nullcontext() if own.parts() else around(model, flatten):
         yield squares
-    finally:
-        if handle is not None:
-            handle.remove()
 
 
 @contextmanager

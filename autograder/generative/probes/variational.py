@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autograder.sandbox.kit import attribute, has_graph, same, snapshot, watching
+from autograder.sandbox.kit import around, attribute, has_graph, same, snapshot, watching
 from autograder.sandbox.posing import mixing
 
 from ..stand_ins import models
+from .own import learned
 from .training import on_cpu
 
 
@@ -202,22 +203,18 @@ def handed_on(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
     """
     shapes: list[list[int]] = []
 
-    def note(*args: Any, **kwargs: Any) -> None:
+    def note(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         first = next(iter([*args, *kwargs.values()]), None)
         if isinstance(first, Tensor):
             shapes.append(list(first.shape))
-
-    def draw(*args: Any, **kwargs: Any) -> Any:
-        note(*args, **kwargs)
-        return own_draw(*args, **kwargs)
+        return call(*args, **kwargs)
 
     own_draw = attribute(model, "reparameterize", type(model).__name__)
-    model.reparameterize = draw
-    decoder = attribute(model, "decoder", type(model).__name__)
-    decoder.register_forward_pre_hook(lambda _, args, kwargs: note(*args, **kwargs), with_kwargs=True)
-    for call in (model, model.reconstruct):
-        with suppress(Exception):
-            call(x, *labels)
+    model.reparameterize = lambda *args, **kwargs: note(own_draw, args, kwargs)
+    with around(attribute(model, "decoder", type(model).__name__), note):
+        for call in (model, model.reconstruct):
+            with suppress(Exception):
+                call(x, *labels)
     return {"shapes": shapes}
 
 
@@ -226,24 +223,20 @@ def reconstruct_twice(model: Any, nz: int, x: Tensor, *labels: Tensor) -> dict[s
     before = snapshot(x)
     given: list[Tensor] = []
 
-    def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def note(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given.extend(a for a in [*args, *kwargs.values()][:1] if isinstance(a, Tensor) and a.dim())
+        return call(*args, **kwargs)
 
     decoder = attribute(model, "decoder", type(model).__name__)
-    handle = (
-        decoder.register_forward_pre_hook(note, with_kwargs=True) if isinstance(decoder, nn.Module) else None
-    )
     try:
-        first = model.reconstruct(x, *labels)
-        second = model.reconstruct(x, *labels)
+        with around(decoder, note) if isinstance(decoder, nn.Module) else nullcontext():
+            first = model.reconstruct(x, *labels)
+            second = model.reconstruct(x, *labels)
     except RuntimeError as error:
         # A decoder that was called with all of q shows a known mistake; any other exception is reported as it is.
         if not given or given[-1].shape[-1] != 2 * nz:
             raise
         return {"both_halves": True, "rows": len(given[-1]), "error": str(error)[:300]}
-    finally:
-        if handle is not None:
-            handle.remove()
     return {
         "first": snapshot(first),
         "second": snapshot(second),
@@ -267,7 +260,7 @@ def _reached(part: Any, own: set[int]) -> bool:
     """True when `part` has parameters, all are the model's own, all have a gradient, and one is not zero."""
     if not isinstance(part, nn.Module):
         return False
-    found = list(part.parameters())
+    found = learned(part)
     grads = [p.grad for p in found if id(p) in own and p.grad is not None]
     return bool(found) and len(grads) == len(found) and any(bool(g.any()) for g in grads)
 

@@ -7,7 +7,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from autograder.judging import Candidate, Draw, Observation, Submission, candidates, check, expect_equal
+from autograder.judging import (
+    Candidate,
+    Draw,
+    Observation,
+    Submission,
+    candidates,
+    check,
+    expect_close,
+    expect_equal,
+)
 
 from ...mistakes.hidden import cvae as mistakes
 from ...stand_ins import models
@@ -100,8 +109,8 @@ def _expect_attributes(submission: Submission, draw: Draw, nz: int, count: int) 
     expect_equal(code.numel(), 4 * 2 * nz, what="numbers that the encoder returns for 4 images, 2 nz each")
     image = seen.tensor("image", what="the decoder's output for 4 codes")
     expect_equal(image.numel(), 4 * 784, what="numbers that the decoder returns for 4 codes, 784 each")
-    expect_equal(seen.number("beta"), 0.3, what=f"CVAE({nz}, 0.3, True, {count}).beta")
-    expect_equal(seen.number("beta_unasked"), 1.0, what=f"CVAE({nz}).beta, the default")
+    expect_close(torch.tensor(seen.number("beta")), 0.3, what=f"CVAE({nz}, 0.3, True, {count}).beta")
+    expect_close(torch.tensor(seen.number("beta_unasked")), 1.0, what=f"CVAE({nz}).beta, the default")
 
 
 def _expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor, c: Tensor) -> None:
