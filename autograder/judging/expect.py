@@ -117,7 +117,8 @@ def expect_equal(
     if seen == value:
         return
     mistake = next((m.mistake for m in mistakes if m.value == seen), None)
-    raise Fault(expected=f"{what}: {say(value)}", seen=say(seen), hint=hint, mistake=mistake, form=True)
+    show = repr if say(seen) == say(value) else say  # all digits where rounded values look the same
+    raise Fault(expected=f"{what}: {show(value)}", seen=show(seen), hint=hint, mistake=mistake, form=True)
 
 
 def _difference(seen: Any, value: Any) -> str:

@@ -48,6 +48,16 @@ def attribute(owner: Any, name: str, what: str) -> Any:
     return getattr(owner, name)
 
 
+def unwrapped(value: Tensor) -> Tensor:
+    """The values of a tensor inside torch.func.grad or vmap, where they outlive it; vmap's axis is joined with the rows."""
+    functions: Any = torch._C._functorch
+    if not functions.is_functorch_wrapped_tensor(value):
+        return value
+    axis = functions.maybe_get_bdim(value) if functions.is_batchedtensor(value) else None
+    inner: Tensor = functions.get_unwrapped(value)
+    return unwrapped(inner if axis is None or inner.dim() < 2 else inner.movedim(axis, 0).flatten(0, 1))
+
+
 def snapshot(value: Any) -> Any:
     """A copy of `value` that later changes cannot reach: tensors detached, cloned and on the CPU; containers walked."""
     if isinstance(value, Tensor):
@@ -55,7 +65,7 @@ def snapshot(value: Any) -> Any:
             value.numel() * value.element_size() > LARGEST
         ):  # a view of one element can have a shape of many gigabytes
             raise TooLarge(f"a tensor of shape {tuple(value.shape)}")
-        return value.detach().clone().cpu()
+        return unwrapped(value.detach()).clone().cpu()
     if isinstance(value, dict):
         return {str(k): snapshot(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

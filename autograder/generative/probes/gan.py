@@ -171,7 +171,8 @@ def pattern(like: Tensor, angle: float, offset: float, scale: float) -> Tensor:
     index = torch.arange(like.numel(), dtype=torch.float64)
     values = torch.sin(index * angle + offset) * scale
     values[3::7] = 0
-    return values.reshape(like.shape).to(like)
+    # With the parameter's own layout in memory, as autograd's gradients have it: a fused optimiser relies on that.
+    return torch.empty_like(like).copy_(values.reshape(like.shape))
 
 
 def optimiser_steps(optimiser: str, waves: list[list[float]]) -> dict[str, Any]:

@@ -163,7 +163,8 @@ def test_other_sizes(submission: Submission, draw: Draw) -> None:
         size = draw.or_usual("image", size)
         for name, inside, outside in [("Encoder", size, nz), ("Decoder", nz, size)]:
             rows = common.repeated(Draw(seed), n)
-            x = torch.linspace(-3, 3, n * inside).reshape((n, 1, inside) if middle else (n, inside))[rows]
+            ends = (0, 1) if name == "Encoder" else (-3, 3)
+            x = torch.linspace(*ends, n * inside).reshape((n, 1, inside) if middle else (n, inside))[rows]
             asked = (n, 1, outside) if middle or name == "Decoder" else (n, outside)
             seen = submission.ask("autoencoder.shapes", name=name, sizes=[nz, size], x=x)
             what = f"{name}({nz}, {size}) on a batch of shape {tuple(x.shape)}"

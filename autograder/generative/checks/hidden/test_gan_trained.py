@@ -23,7 +23,7 @@ from ...mistakes.hidden.gan_threshold import HANDOUT, STOPS_AT_HANDOUTS_BAR
 from ...stand_ins.gan import CODE_SIZE
 from ...stand_ins.gan_trained import TrainedGenerator
 from ...trained import Trained, load_trained
-from ..public.judge_reconstruct import FIXED
+from ..public.judge_reconstruct import FIXED, expect_called
 
 BAR = 0.06
 # The root of the mean squared difference between what a GPU and a CPU make of the same codes stays far below this, and
@@ -52,6 +52,7 @@ def test_trained_generator_reaches_the_threshold(submission: Submission, draw: D
     samples = given.images[list(NEAR)][draw.permutation(len(NEAR))[:COUNT]]
     samples = torch.stack([image.flip(-1) if draw.integer(0, 2) else image for image in samples])
     seen = ask_search(submission, given, samples)
+    expect_called(seen.get("codes"))
     codes = seen.tensor(
         "codes", (len(samples), CODE_SIZE), what="the codes that the generator was called with"
     )

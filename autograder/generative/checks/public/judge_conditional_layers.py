@@ -64,7 +64,8 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
         draw.size("image", 70, 240),  # with labels still below 256, so that each weight's shape is its own
     )
     inputs, outputs = (pixels, nz) if kind == "encoder" else (nz, pixels)
-    x, c = draw.normal(n, 1, inputs, std=2.0), draw.integers(0, count, n)
+    x = draw.uniform(n, 1, inputs) if kind == "encoder" else draw.normal(n, 1, inputs, std=2.0)
+    c = draw.integers(0, count, n)
     flat = x.reshape(n, inputs)
     widths = (inputs + count, inputs + 1, inputs) if conditional else (inputs,)
     part = Part(

@@ -241,6 +241,7 @@ def expect_search_as_asked(found: Search, asked: int) -> None:
         seen=f"it works for {found.count}",
         mistake=mistakes.NUMBER_FIXED,
     )
+    expect_called(seen.get("first"))
     first = seen.tensor("first", (None, CODE_SIZE), what="the codes of the generator's first call")
     expect(
         float(first.abs().max()) <= 1e-6,
@@ -288,6 +289,16 @@ def expect_search_as_asked(found: Search, asked: int) -> None:
         expected="the samples left as they were",
         seen="samples that were changed in place",
         mistake=mistakes.SAMPLES_CHANGED,
+    )
+
+
+def expect_called(codes: object) -> None:
+    """Raises a fault when no codes were noted, because the generator was not called."""
+    expect(
+        codes is not None,
+        expected="self._generator called with codes",
+        seen="a generator that was not called",
+        hint="Search with self._generator.",
     )
 
 

@@ -17,6 +17,7 @@ from ...mistakes.public.vae import Q_IS_A_PAIR, RECONSTRUCT_KEEPS_GRAPH, RECONST
 from ...mistakes.public.vae_loss import (
     KL_NOT_REDUCED,
     LOSS_CHANGES_ARGUMENTS,
+    PARTS_ARE_NUMBERS,
     PARTS_NOT_IN_DICTIONARY,
     REC_SQUARED_ERROR,
     TOTAL_ALONE,
@@ -69,6 +70,12 @@ def part(seen: Observation, name: str) -> Tensor:
     value = parts.get(name)
     many = name == "kl_loss" and isinstance(value, Tensor) and value.numel() > 1
     mistakes = [KL_NOT_REDUCED.giving(tuple(value.shape))] if many and isinstance(value, Tensor) else []
+    expect(
+        isinstance(value, bool) or not isinstance(value, (int, float)),
+        expected=f'parts["{name}"]: a tensor of shape ()',
+        seen=f"the number {value}",
+        mistake=PARTS_ARE_NUMBERS,
+    )
     return parts.tensor(name, (), what=f'parts["{name}"]', mistakes=mistakes)
 
 

@@ -29,7 +29,7 @@ LOADER = (
 def test_encoder_layers_early(submission: Submission, draw: Draw) -> None:
     for leading in [(draw.size("batch", 3, 8), 1), (draw.size("batch", 3, 8),)]:
         nz, size = draw.size("latent", 3, 32), draw.size("image", 70, 250)
-        x, pull = draw.normal(*leading, size), draw.normal(*leading, nz)
+        x, pull = draw.uniform(*leading, size), draw.normal(*leading, nz)
         sent = layers.drawn(draw, (size, 256, 64, nz))
         seen = submission.ask(
             "autoencoder.encoder", nz=nz, input_size=size, values=sent.values, x=x, pull=pull

@@ -39,6 +39,14 @@ PARTS_NOT_IN_DICTIONARY = Mistake(
     questions=VAES,
 )
 
+PARTS_ARE_NUMBERS = Mistake(
+    "loss-parts-are-numbers",
+    "The parts of the loss are plain numbers, not tensors.",
+    hint="Leave out item() inside loss: the training loop takes it.",
+    questions=VAES,
+    once=True,
+)
+
 # The total: `gives` is its value
 
 
