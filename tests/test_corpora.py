@@ -19,9 +19,15 @@ SAMPLE = (
 )
 
 
+# Chaffs of the sample that are graded on every question that their edits can affect; the others on their own alone.
+WHOLE = 3
+
+
 @pytest.mark.parametrize("entry", SAMPLE, ids=lambda entry: f"{entry.kind}-{entry.name}")
 def test_the_verdict_is_right(entry: corpus.Entry) -> None:
-    ((_, result),) = corpus.grade([entry], jobs=1)
+    chaffs = [other for other in SAMPLE if other.kind == "chaff"]
+    alone = entry in chaffs[WHOLE:] and not ALL
+    ((_, result),) = corpus.grade([entry], jobs=1, question=entry.questions[0] if alone else None)
     assert corpus.complaints(entry, result) == []
 
 

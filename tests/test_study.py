@@ -246,7 +246,7 @@ def test_the_batches_present_are_used(tmp_path: Path) -> None:
 def test_figures_and_table_of_both_problems(tmp_path: Path) -> None:
     out = tmp_path / "figures"
     result = CliRunner().invoke(
-        commands.figures, ["--offline", "--quick", "--device", "cpu", "--out", str(out)]
+        commands.figures, ["--offline", "--quick", "--device", "cpu", "--jobs", "1", "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
     names = {path.stem for path in out.glob("*.png")}
