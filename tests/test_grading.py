@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -326,6 +327,30 @@ def test_a_fork_server_that_is_lost_twice_costs_the_answer_at_hand_and_nothing_e
         "1:any_shape": "passed",
         "2:four_times": "passed",
     }
+
+
+def test_a_question_whose_own_files_leave_no_room_ends_and_the_run_goes_on(
+    tiny: Assignment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The folder for temporary files is taken away while the question's first process runs: no second one can be made."""
+    files = {name: text.encode() for name, text in SOLUTION.items()}
+    place = tmp_path / "temporary"
+    place.mkdir()
+    place.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    boxes = launcher(isolation="process", own_code=True)
+    sandboxed = SandboxedSubmission(files, tiny, boxes, Limits())
+    sandboxed.begin(tiny.rubric.question("2"))
+    sandboxed.ask("second.quadruple", x=torch.zeros(3))
+    sandboxed.start_check(0, "own")
+    place.rename(tmp_path / "elsewhere")
+    with pytest.raises(NoAnswer, match="is used up"):
+        sandboxed.ask("second.quadruple", x=torch.zeros(3))
+    (tmp_path / "elsewhere").rename(place)
+    sandboxed.begin(tiny.rubric.question("1"))
+    assert sandboxed.ask("first.double", x=torch.ones(3)).tensor("y", (3,)).tolist() == [2, 2, 2]
+    sandboxed.end()
+    boxes.close()
 
 
 def test_time_that_a_hanging_check_has_used_up_is_not_the_graders_fault(graded: Grade) -> None:

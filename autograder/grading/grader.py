@@ -53,8 +53,8 @@ class JudgeOptions:
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How judging a check in one way (with stand-ins, or with the student's own modules) ended, where it did not pass.
+class _Attempt:
+    """How one attempt at a check (with stand-ins, or with the student's own modules) ended, if it did not pass.
 
     fully_explained: whether the recognised mistake explains it entirely. misfit: whether code raised, or the answer had another
     form than was asked. reached: 0, it could not be run; 1, it raised, or a name was missing; 2, its answers were judged.
@@ -85,7 +85,7 @@ class Grader:
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}
         self._explained: set[str] = set()  # ids of checks, see `once.charged`
-        self._way = _Way()  # how the last judging went
+        self._way = _Attempt()  # how the last judging went
         self._left = bounds.QUESTION_SECONDS  # of this process's own computing, for the current question
         self._began = time.monotonic()
         self.errors: list[str] = []
@@ -255,10 +255,13 @@ class Grader:
             second = self._try(check, function, arguments, "own")
             if second.status == "passed":
                 return second
+            worse = second.status == "error" or (verdict.mistake is not None and second.mistake is None)
             if (
-                self._way.reached > way.reached
-            ):  # what stopped it before lies in the stand-ins, not in the code
+                self._way.reached > way.reached and not worse
+            ):  # the stand-ins stopped it earlier, not the code
                 verdict, way = second, self._way
+        if self.stopped is not None:
+            return verdict
         self._judged(verdict, way)
         if verdict.status != "failed" or not way.misfit or way.fully_explained:
             return verdict
@@ -270,7 +273,7 @@ class Grader:
                 return once.at_usual_sizes(verdict, sizes, mistake)
         return verdict
 
-    def _judged(self, verdict: Verdict, way: _Way) -> Verdict:
+    def _judged(self, verdict: Verdict, way: _Attempt) -> Verdict:
         """The verdict; notes when its mistake explains it entirely."""
         if way.fully_explained:
             self._explained.add(verdict.id)
@@ -289,25 +292,26 @@ class Grader:
         for value in arguments.values():
             if isinstance(value, Draw):
                 value.restart(usual)
-        self._way = _Way()
+        self._way = _Attempt()
         began = time.process_time()
         try:
             with bounds.bounded(min(bounds.CHECK_SECONDS, self._left)):
                 function(**arguments)
         except Fault as fault:
-            self._way = _Way(fault.once, fault.form)
+            self._way = _Attempt(fault.once, fault.form)
             return check.verdict(
                 status="failed", score=0, mistake=fault.mistake, feedback=_feedback(check, fault)
             )
         except NoAnswer as none:
-            self._way = _Way(none.once, True, reached=0 if none.status == "error" else 1)
+            self._way = _Attempt(none.once, True, reached=0 if none.status == "error" else 1)
             return check.verdict(
                 status=none.status, score=0, mistake=none.mistake, feedback=_feedback(check, none)
             )
         except Unavailable as reason:  # every check after this one would be as impossible
-            self.stopped = reason
+            self.stopped, self._way = reason, _Attempt(reached=0)
             return check.verdict(status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
         except Exception:
+            self._way = _Attempt(reached=0)
             log.exception("%s, submission %s: the check itself failed", check.id, self._submission.name)
             return check.verdict(status="error", score=0, feedback=GRADER_FAULT, grader_fault=True)
         finally:

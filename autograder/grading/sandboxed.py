@@ -23,7 +23,8 @@ from autograder.model.assignment import Assignment
 from autograder.model.rubric import Question
 from autograder.sandbox import kit, posing, wire
 from autograder.sandbox.box import Box, Died, Lost, TimedOut, Unreadable
-from autograder.sandbox.launch import Launcher, Limits
+from autograder.sandbox.environment import new_folder
+from autograder.sandbox.launch import Launcher, Limits, Unavailable
 from autograder.submissions.modules import text_fault
 from autograder.support.text import plain
 
@@ -31,6 +32,7 @@ log = logging.getLogger("autograder")
 
 IMPORT_SECONDS = 20.0  # to import the student's module; too little for a module that trains at import
 GRACE_SECONDS = 20.0  # for the rest of a question once one answer was late
+ROOM_SECONDS = 1.0  # to wait for room on the disk while a process of the question itself may have filled it
 PATIENCE = 3.0  # how many times as long as it may compute an answer may take, on a busy machine
 
 
@@ -188,6 +190,7 @@ class SandboxedSubmission:
         if self._left <= 0:
             raise raised.time_used_up(question)
         whole = self._left >= IMPORT_SECONDS
+        self._require_room(question)
         box = self._launcher.box(self._limits)
         self._boxes[self.mode] = box
         try:
@@ -209,6 +212,21 @@ class SandboxedSubmission:
             self._forget(box)
             raise
         return box
+
+    def _require_room(self, question: Question) -> None:
+        """Ends the question where a first process of it has filled the disk, so that there is no room for the second.
+
+        Its files go with its process. Without that, every submission of the run would wait for room in vain.
+        """
+        if not self._boxes or self._launcher.isolation != "process":
+            return
+        try:
+            new_folder(ROOM_SECONDS).rmdir()
+        except Unavailable:
+            for box in list(self._boxes.values()):
+                self._forget(box)
+            self._left = 0.0
+            raise raised.time_used_up(question) from None
 
     def _not_text(self, report: Mapping[str, Any]) -> NoAnswer | None:
         """The reason when an import failed because a module that it imports is not text; None if that is not why."""

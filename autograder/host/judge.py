@@ -1,7 +1,7 @@
 """Grades one upload in a process of its own: python -m autograder.host.judge UPLOAD OUT.json NAME.
 
 OUT.json is written before the first question and after each, so ending this process loses nothing that is already graded.
-Before it, lessons.json beside it: what students read about each mistake, where they read any of it. (In the host's grader
+Before it, lessons.json beside it: what students read about each mistake, if they are shown any of it. (In the host's grader
 only this process and its sandboxes load torch, which takes seconds and hundreds of megabytes.)
 """
 

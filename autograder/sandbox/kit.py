@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -49,7 +49,7 @@ def attribute(owner: Any, name: str, what: str) -> Any:
 
 
 def unwrapped(value: Tensor) -> Tensor:
-    """The values of a tensor inside torch.func.grad or vmap, where they outlive it; vmap's axis is joined with the rows."""
+    """A plain tensor in place of one that is valid inside torch.func.grad or vmap only; vmap's axis is joined with the rows."""
     functions: Any = torch._C._functorch
     if not functions.is_functorch_wrapped_tensor(value):
         return value
@@ -139,29 +139,27 @@ def around(
 ) -> Iterator[None]:
     """While the block runs, a call of `module`, or of its `forward`, with some arguments is run(call, args, kwargs).
 
-    A hook would not see code that calls `module.forward(...)`.
+    A hook would not see code that calls `module.forward(...)`. Calls within a call are part of it.
     """
     kind: Any = type(module)
-    entered: list[object] = []  # calls that have not come to forward yet
+    plain = module.forward
+    running: list[object] = []  # the call at hand
+
+    def once(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if running:
+            return call(*args, **kwargs)
+        running.append(call)
+        try:
+            return run(call, args, kwargs)
+        finally:
+            running.clear()
 
     class Watched(kind):
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                token = object()
-                entered.append(token)
-                try:
-                    return kind.__call__(self, *args, **kwargs)
-                finally:
-                    if token in entered:
-                        entered.remove(token)
-
-            return run(call, args, kwargs)
+            return once(partial(kind.__call__, self), args, kwargs)
 
         def forward(self, *args: Any, **kwargs: Any) -> Any:
-            if entered:
-                entered.pop()
-                return kind.forward(self, *args, **kwargs)
-            return run(partial(kind.forward, self), args, kwargs)
+            return once(plain if self is module else partial(kind.forward, self), args, kwargs)
 
     Watched.__name__, Watched.__qualname__, Watched.__module__ = (
         kind.__name__,
@@ -169,10 +167,11 @@ def around(
         kind.__module__,
     )
     try:
-        module.__class__ = Watched
+        with suppress(TypeError):  # a compiled module, which cannot be watched
+            object.__setattr__(module, "__class__", Watched)
         yield
     finally:
-        module.__class__ = kind
+        object.__setattr__(module, "__class__", kind)
 
 
 def has_graph(value: Any) -> bool:

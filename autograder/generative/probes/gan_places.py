@@ -32,17 +32,17 @@ def network_in_place(model: Any, name: str, network: nn.Module) -> nn.Module:
     module, kind = importlib.import_module("gan"), CLASSES[name]
     own = _own.get(kind, getattr(module, kind, None))
     with suppress(TypeError):  # a class that cannot be inherited from
-        joined = _joined(network, own)
+        combined = _combined_class(network, own)
+        object.__setattr__(network, "__class__", combined)
         _own[kind] = own
-        setattr(module, kind, joined)
-        network.__class__ = joined
-    return turned(model, getattr(model, name, None), network)
+        setattr(module, kind, combined)
+    return transplanted(model, getattr(model, name, None), network)
 
 
-def _joined(network: nn.Module, own: Any) -> type[nn.Module]:
+def _combined_class(network: nn.Module, own: Any) -> type[nn.Module]:
     """A class of networks like this one that are instances of `own`, too."""
 
-    def make(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+    def initialise_like(self: nn.Module, *args: Any, **kwargs: Any) -> None:
         like = copy.deepcopy(network).train()
         with torch.no_grad():
             for parameter in like.parameters():
@@ -51,23 +51,28 @@ def _joined(network: nn.Module, own: Any) -> type[nn.Module]:
 
     if not isinstance(own, type) or not issubclass(own, nn.Module):
         raise TypeError(own)
-    return type(own.__name__, (type(network), own), {"__init__": make})
+    names = {"__module__": own.__module__, "__qualname__": own.__qualname__}
+    return type(own.__name__, (type(network), own), {"__init__": initialise_like, **names})
 
 
-def turned(model: Any, old: Any, new: Any) -> Any:
-    """`new` in the object `old`, where that is a network or an optimiser; else `new` itself.
+def transplanted(model: Any, old: Any, new: Any) -> Any:
+    """Makes the object `old` become `new`, so that every reference to it sees the new one; returns it.
 
-    Lists of the network's parameters among the model's attributes become lists of the new one's.
+    Numbers, texts and the like that only the old one had are kept. Lists of the old network's parameters among the model's
+    attributes become lists of the new one's. Returns `new` itself where `old` is no network or optimiser.
     """
-    if not isinstance(old, (nn.Module, torch.optim.Optimizer)) or type(old).__init__ is object.__init__:
+    if not isinstance(old, (nn.Module, torch.optim.Optimizer)):
         return new
-    replaced = {id(p) for p in old.parameters()} if isinstance(old, nn.Module) else set()
     try:
-        old.__class__ = type(new)
-    except TypeError:  # another layout in memory
+        replaced = {id(p) for p in old.parameters()} if isinstance(old, nn.Module) else set()
+        object.__setattr__(old, "__class__", type(new))
+    except (AttributeError, TypeError):  # a network that was never made, or another layout in memory
         return new
+    kept = {
+        k: v for k, v in vars(old).items() if isinstance(v, (bool, int, float, str)) and k not in vars(new)
+    }
     vars(old).clear()
-    vars(old).update(vars(new))
+    vars(old).update({**kept, **vars(new)})
     for name, value in vars(model).items():
         if replaced and isinstance(value, (list, tuple)) and {id(p) for p in value} == replaced:
             vars(model)[name] = type(value)(new.parameters())

@@ -23,7 +23,7 @@ from ..stand_ins.gan import (
     weights,
 )
 from .gan import blank_model, plain, put
-from .gan_places import network_in_place, turned
+from .gan_places import network_in_place, transplanted
 
 
 def equip(
@@ -47,11 +47,12 @@ def equip(
             network.to(device)
         networks[name] = network_in_place(model, f"_{name}", network)
     optimisers = {
-        own: turned(
-            model, getattr(model, own, None), RecordingAdam(f"{name} step", networks[name], networks, tape)
-        )
-        for own, name in (("optimizerG", "generator"), ("optimizerD", "discriminator"))
+        "optimizerG": RecordingAdam("generator step", networks["generator"], networks, tape),
+        "optimizerD": RecordingAdam("discriminator step", networks["discriminator"], networks, tape),
     }
+    old = {name: getattr(model, name, None) for name in optimisers}
+    if old["optimizerG"] is not old["optimizerD"]:  # one for both would take the steps of both
+        optimisers = {name: transplanted(model, old[name], new) for name, new in optimisers.items()}
     put(model, **{f"_{name}": network for name, network in networks.items()}, **optimisers)
     return tape, networks
 

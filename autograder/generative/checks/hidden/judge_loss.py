@@ -14,7 +14,7 @@ from autograder.judging import Candidate, Draw, Observation, candidates, close, 
 from ...mistakes.hidden import vae as mistakes
 from ...mistakes.public import vae_loss as known
 from ...mistakes.public.vae import Posterior
-from ..public.judge_vae import part
+from ..public.judge_vae import expect_tensors, part
 from . import expected_vae as expected
 
 
@@ -64,6 +64,7 @@ def expect_kl(seen: Observation, case: LossCase) -> None:
         mistakes=known.kl_losses(Posterior(*expected.halves(case.q)), case.beta),
         hint="KL[q(z|x) || N(0, I)] of each element from kl_divergence, then the mean over everything.",
     )
+    expect_tensors(seen)
 
 
 def expect_total(seen: Observation, case: LossCase) -> None:
@@ -80,16 +81,16 @@ def expect_total(seen: Observation, case: LossCase) -> None:
             hint='reconstruction_loss(outputs["rec"], x).',
         )
     total = seen.tensor("total", (), what="the total").double()
-    if torch.isclose(total, rec_loss + case.beta * case.kl, rtol=1e-3):
-        return
-    terms = known.Terms(rec_loss, kl_loss, case.beta)
-    expect_close(
-        total,
-        rec_loss + case.beta * kl_loss,
-        rtol=1e-3,
-        what=f"the total with beta = {case.beta:.3f}: rec_loss + beta * kl_loss",
-        mistakes=candidates(known.TOTALS, terms) if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
-    )
+    if not torch.isclose(total, rec_loss + case.beta * case.kl, rtol=1e-3):
+        terms = known.Terms(rec_loss, kl_loss, case.beta)
+        expect_close(
+            total,
+            rec_loss + case.beta * kl_loss,
+            rtol=1e-3,
+            what=f"the total with beta = {case.beta:.3f}: rec_loss + beta * kl_loss",
+            mistakes=candidates(known.TOTALS, terms) if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
+        )
+    expect_tensors(seen)
 
 
 def expect_loss_gradients(seen: Observation, case: LossCase) -> None:

@@ -70,13 +70,22 @@ def part(seen: Observation, name: str) -> Tensor:
     value = parts.get(name)
     many = name == "kl_loss" and isinstance(value, Tensor) and value.numel() > 1
     mistakes = [KL_NOT_REDUCED.giving(tuple(value.shape))] if many and isinstance(value, Tensor) else []
-    expect(
-        isinstance(value, bool) or not isinstance(value, (int, float)),
-        expected=f'parts["{name}"]: a tensor of shape ()',
-        seen=f"the number {value}",
-        mistake=PARTS_ARE_NUMBERS,
-    )
+    if isinstance(value, (int, float)) and not isinstance(value, bool):  # see expect_tensors
+        parts = Observation({name: torch.tensor(float(value))})
     return parts.tensor(name, (), what=f'parts["{name}"]', mistakes=mistakes)
+
+
+def expect_tensors(seen: Observation) -> None:
+    """Ends the check when the parts are plain numbers; for the end of a check, when their values are right."""
+    parts = seen.part("parts", what="the second value that loss returned")
+    for name in ("rec_loss", "kl_loss"):
+        value = parts.get(name)
+        expect(
+            not isinstance(value, (int, float)),
+            expected=f'parts["{name}"]: a tensor of shape ()',
+            seen=f"the number {value}",
+            mistake=PARTS_ARE_NUMBERS,
+        )
 
 
 def _expect_two_values(seen: Observation) -> None:

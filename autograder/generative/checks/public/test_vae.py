@@ -164,6 +164,7 @@ def test_kl_agrees_with_torch(submission: Submission, draw: Draw) -> None:
         mistakes=candidates(known.TOTALS, terms),
     )
     judge.expect_loss_to_teach(seen)
+    judge.expect_tensors(seen)
 
 
 @check(
