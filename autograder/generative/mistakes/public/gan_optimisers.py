@@ -112,7 +112,7 @@ class Moved:
 
 OPTIMISERS_SWAPPED = Mistake(
     "gan-optimisers-swapped",
-    "The optimisers are swapped.",
+    "An optimiser has the parameters of the other network.",
     hint="optimizerG is the generator's, optimizerD the discriminator's.",
     questions=("2-1a",),
     shows=lambda moved: moved.all_others and moved.own_moved == 0,
