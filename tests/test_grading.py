@@ -344,7 +344,7 @@ def test_a_question_whose_own_files_leave_no_room_ends_and_the_run_goes_on(
     sandboxed.ask("second.quadruple", x=torch.zeros(3))
     sandboxed.start_check(0, "own")
     place.rename(tmp_path / "elsewhere")
-    with pytest.raises(NoAnswer, match="is used up"):
+    with pytest.raises(NoAnswer, match="your code has filled the disk"):
         sandboxed.ask("second.quadruple", x=torch.zeros(3))
     (tmp_path / "elsewhere").rename(place)
     sandboxed.begin(tiny.rubric.question("1"))

@@ -357,22 +357,25 @@ def test_memory_is_limited(launchers: Launchers, level: str) -> None:
     assert run(launchers.at(level), code, limits=Limits(memory=1 << 30)) == {"refused": True}
 
 
+# Eight processes that use 400 MB each.
+MUCH_MEMORY = """
+import os, time
+for _ in range(8):
+    if os.fork() == 0:
+        block = bytearray(os.urandom(1 << 20)) * 400
+        time.sleep(20)
+        os._exit(0)
+time.sleep(20)
+return {"ended": False}
+"""
+
+
 @pytest.mark.parametrize("level", ISOLATED)
 def test_many_processes_together_cannot_use_more_memory_than_one(
     launchers: Launchers, level: str, monkeypatch: Any
 ) -> None:
-    code = """
-        import os, time
-        for _ in range(8):
-            if os.fork() == 0:
-                block = bytearray(os.urandom(1 << 20)) * 400
-                time.sleep(20)
-                os._exit(0)
-        time.sleep(20)
-        return {"ended": False}
-        """
     with pytest.raises(Died, match="SIGKILL"):
-        run(launchers.at(level), code, limits=Limits(memory=1 << 30))
+        run(launchers.at(level), MUCH_MEMORY, limits=Limits(memory=1 << 30))
 
 
 @pytest.mark.parametrize("level", ISOLATED)

@@ -139,6 +139,11 @@ def died(death: Exception, question: Question, importing: bool) -> NoAnswer:
     )
 
 
+def no_room() -> NoAnswer:
+    """The reason when the files that the code has written leave no room on the disk."""
+    return NoAnswer("error", "your code has filled the disk with files", "Write fewer or smaller files.")
+
+
 def unreadable(error: Exception | None = None) -> NoAnswer:
     """The reason when the bytes that the sandbox sent are not a valid answer."""
     seen = "the answer could not be read" + (f": {error}" if error else "")

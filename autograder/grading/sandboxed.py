@@ -190,7 +190,7 @@ class SandboxedSubmission:
         if self._left <= 0:
             raise raised.time_used_up(question)
         whole = self._left >= IMPORT_SECONDS
-        self._require_room(question)
+        self._require_room()
         box = self._launcher.box(self._limits)
         self._boxes[self.mode] = box
         try:
@@ -213,7 +213,7 @@ class SandboxedSubmission:
             raise
         return box
 
-    def _require_room(self, question: Question) -> None:
+    def _require_room(self) -> None:
         """Ends the question where a first process of it has filled the disk, so that there is no room for the second.
 
         Its files go with its process. Without that, every submission of the run would wait for room in vain.
@@ -226,7 +226,7 @@ class SandboxedSubmission:
             for box in list(self._boxes.values()):
                 self._forget(box)
             self._left = 0.0
-            raise raised.time_used_up(question) from None
+            raise raised.no_room() from None
 
     def _not_text(self, report: Mapping[str, Any]) -> NoAnswer | None:
         """The reason when an import failed because a module that it imports is not text; None if that is not why."""

@@ -38,7 +38,8 @@ def new_folder(seconds: float = 90.0) -> Path:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"{tempfile.gettempdir()}: {error.strerror or error}; student code runs in folders that are made there"
+                    f"{tempfile.gettempdir()}: {error.strerror or error}; free some space there, or set"
+                    " TMPDIR to another folder: student code runs in it"
                 ) from None
         time.sleep(0.05)
 

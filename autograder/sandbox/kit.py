@@ -137,7 +137,7 @@ def watching(module: nn.Module) -> Iterator[Calls]:
 def around(
     module: nn.Module, run: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 ) -> Iterator[None]:
-    """While the block runs, a call of `module`, or of its `forward`, with some arguments is run(call, args, kwargs).
+    """While the block runs, every call of `module` or `module.forward` goes through run(call, args, kwargs).
 
     A hook would not see code that calls `module.forward(...)`. Calls within a call are part of it.
     """

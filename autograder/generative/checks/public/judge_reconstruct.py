@@ -32,8 +32,8 @@ PROBE = "gan_reconstruct.reconstruct"
 # Whether the generator and the discriminator are in training mode before a search. The generator is in it before most
 # searches, which shows code that forgets to change its mode; together, they show each network left in either mode.
 MODES, OTHER_MODES = [True, False], [False, True]
-# Images of the search that most checks examine, hidden ones too: it is done once. To print what it is given gains nothing,
-# because a submission with another text is given something else.
+# Images of the one search that most checks examine, hidden ones too. Printing its inputs gains nothing: a submission with
+# another text gets other inputs.
 SHARED = 4
 RATE = 1e-2  # DCGAN.vis_learning_rate
 CLEARLY = 0.9  # of the zero codes' error: far below what short random steps reach

@@ -71,7 +71,7 @@ def part(seen: Observation, name: str) -> Tensor:
     many = name == "kl_loss" and isinstance(value, Tensor) and value.numel() > 1
     mistakes = [KL_NOT_REDUCED.giving(tuple(value.shape))] if many and isinstance(value, Tensor) else []
     if isinstance(value, (int, float)) and not isinstance(value, bool):  # see expect_tensors
-        parts = Observation({name: torch.tensor(float(value))})
+        parts = Observation({name: torch.tensor(parts.number(name, what=f'parts["{name}"]'))})
     return parts.tensor(name, (), what=f'parts["{name}"]', mistakes=mistakes)
 
 
