@@ -59,6 +59,6 @@ def expect_histories(run: training.Run) -> None:
     for name in ("rec_loss", "kl_loss"):
         what = f'history["{name}"]'
         one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
-        values = expect_entries(history, name, run.size.iterations, what, [one_per_epoch])
+        values = expect_entries(history, name, run.iterations, what, [one_per_epoch])
         run.expect_history(name, values.once, what)
         values.expect_once(what)

@@ -79,7 +79,9 @@ def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
     rubric="The parameters after training",
 )
 def test_training_steps(submission: Submission, draw: Draw) -> None:
-    _train(submission, draw).expect_steps("train_autoencoder")
+    run = _train(submission, draw)
+    run.expect_steps("train_autoencoder")
+    run.expect_all_epochs()
 
 
 @check(
@@ -93,6 +95,7 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
     run = _train(submission, draw)
     run.batches()
     run.expect_mode()
+    run.expect_all_epochs()
 
 
 @check(
@@ -106,7 +109,7 @@ def test_training_history(submission: Submission, draw: Draw) -> None:
     run = _train(submission, draw)
     what = "the list of losses"
     one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
-    losses = expect_entries(run.seen, "history", run.size.iterations, what, [one_per_epoch])
+    losses = expect_entries(run.seen, "history", run.iterations, what, [one_per_epoch])
     expect(
         not run.seen.flag("graph"),
         expected="plain floats",
@@ -115,6 +118,7 @@ def test_training_history(submission: Submission, draw: Draw) -> None:
     )
     run.expect_history("total", losses.once, "the losses of the first iterations")
     losses.expect_once(what)
+    run.expect_all_epochs()
 
 
 def _sample(submission: Submission, draw: Draw, count: int) -> tuple[Observation, dict[str, Tensor], int]:

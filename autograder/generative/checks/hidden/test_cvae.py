@@ -181,4 +181,5 @@ def test_training(submission: Submission, draw: Draw) -> None:
         run.expect_steps("train_cvae")
         run.expect_mode()
         expect_histories(run)
+        run.expect_all_epochs()
     devices.test_cvae_training_on_another_device(submission, draw)

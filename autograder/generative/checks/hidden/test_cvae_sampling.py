@@ -50,8 +50,8 @@ def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
 )
 def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
     count = draw.size("classes", 3, 7)
-    one_class = torch.full((draw.or_usual("batch", 9),), draw.integer(0, count))
-    for labels in (draw.integers(0, count, draw.size("batch", 20, 40)), one_class):
+    one_class = torch.full((draw.or_usual("labels", 9),), draw.integer(0, count))
+    for labels in (draw.integers(0, count, draw.size("labels", 20, 40)), one_class):
         seen, weights = _sample(submission, draw, labels, count)
         z = _codes(seen, "first", weights, labels)
         per_class = first_shown([ONE_CODE_PER_CLASS], z, labels)
@@ -73,7 +73,7 @@ def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
 )
 def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
     count = draw.size("classes", 3, 10)
-    labels = draw.integers(0, count, draw.size("batch", 3, 9))
+    labels = draw.integers(0, count, draw.size("labels", 3, 9))
     seen, weights = _sample(submission, draw, labels, count)
     first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
     sampling.expect_new_draws(first, second, "the codes")
@@ -88,7 +88,7 @@ def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
     rubric="The images for any number of labels",
 )
 def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 1, 2), draw.size("batch", 3, 9), draw.size("batch", 9, 60)):
+    for n in (draw.size("labels", 1, 2), draw.size("labels", 3, 9), draw.size("labels", 9, 60)):
         count = draw.size("classes", 3, 10)
         labels = draw.integers(0, count, n)
         seen, weights = _sample(submission, draw, labels, count)

@@ -146,7 +146,9 @@ def test_loss_gradients(submission: Submission, draw: Draw) -> None:
 )
 def test_training_steps(submission: Submission, draw: Draw) -> None:
     for beta in (draw.number(0.1, 0.3), draw.number(3.0, 5.0)):
-        train(submission, draw, "vae.train_vae", VAEModel, beta).expect_steps("train_vae")
+        run = train(submission, draw, "vae.train_vae", VAEModel, beta)
+        run.expect_steps("train_vae")
+        run.expect_all_epochs()
 
 
 @check(
@@ -160,6 +162,7 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
     run = train(submission, draw, "vae.train_vae", VAEModel, 0.5)
     run.batches()
     run.expect_mode()
+    run.expect_all_epochs()
 
 
 @check(
@@ -172,6 +175,7 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
 def test_training_histories(submission: Submission, draw: Draw) -> None:
     run = train(submission, draw, "vae.train_vae", VAEModel, draw.number(0.3, 0.7))
     expect_histories(run)
+    run.expect_all_epochs()
 
 
 # The accepted interval comes from the sweep of beta on MNIST: autograder/generative/study/sweep.py states the rule (a bound

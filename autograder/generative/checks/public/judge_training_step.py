@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 from typing import TypeVar
 
 import torch
@@ -151,14 +152,25 @@ def has_moved(call: Observation, network: str) -> bool:
     return any(not torch.equal(before.tensor(name), after.tensor(name, finite=False)) for name in before)
 
 
-def expect_gradient(call: Observation) -> None:
-    """Raises a fault unless the first step of an optimiser had gradients to work with, and fakes were made before it."""
+def end_of_first_phase(call: Observation) -> int:
+    """The number of the event that ends the first phase: an optimiser's first step, or the last where it takes several in a row.
+
+    The number of events where no optimiser takes a step.
+    """
     kinds = [event.text("event") for event in call.parts("events")]
-    first = next((i for i, kind in enumerate(kinds) if kind.endswith(" step")), len(kinds))
-    found = call.parts("events")[first] if first < len(kinds) else Observation({})
+    steps = [i for i, kind in enumerate(kinds) if kind.endswith(" step")]
+    in_a_row = takewhile(lambda i: kinds[i] == kinds[steps[0]], steps)
+    return max(in_a_row, default=len(kinds))
+
+
+def expect_gradient(call: Observation) -> None:
+    """Raises a fault unless the optimiser that steps first had gradients to work with, and fakes were made before its step."""
+    kinds = [event.text("event") for event in call.parts("events")]
+    end = end_of_first_phase(call)
+    found = call.parts("events")[end] if end < len(kinds) else Observation({})
     gradients = found.get(f"{found.text('event').removesuffix(' step')} gradients")
     expect(
-        "generator" in kinds[:first] and any_gradient(gradients),
+        "generator" in kinds[:end] and any_gradient(gradients),
         expected="fakes, and gradients of their loss at the optimiser's step",
         seen="none",
         hint="Call backward() on the loss before the optimiser's step.",

@@ -136,7 +136,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
     asks="sample_conditional(model, labels, nz) -> (len(labels), 28, 28), no graph attached.",
 )
 def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
-    for n in (draw.size("batch", 1, 2), draw.size("batch", 2, 9)):
+    for n in (draw.size("labels", 1, 2), draw.size("labels", 2, 9)):
         nz, count = draw.size("latent", 3, 9), draw.size("classes", 3, 10)
         weights, labels = small.weights(draw, nz, labels=count), draw.integers(0, count, n)
         seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
@@ -165,7 +165,7 @@ def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
     asks="sample_conditional(model, labels, nz) decodes one z per label, with that label.",
 )
 def test_labels_are_used_in_order(submission: Submission, draw: Draw) -> None:
-    nz, count, n = draw.size("latent", 3, 9), draw.size("classes", 4, 9), draw.size("batch", 12, 20)
+    nz, count, n = draw.size("latent", 3, 9), draw.size("classes", 4, 9), draw.size("labels", 12, 20)
     weights = small.weights(draw, nz, labels=count)
     # The label alone decides the image: the code has next to no influence.
     weights["decoder_weight"] = weights["decoder_weight"] * 1e-4

@@ -27,6 +27,7 @@ from .judge_training_step import (
     PHASES,
     ask_phases,
     ask_steps,
+    end_of_first_phase,
     events,
     expect_gradient,
     expect_trained,
@@ -152,12 +153,14 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
         seen="none",
         mistake=wrong_order(call),
     )
-    gradients = found[0].part("generator gradients")
+    # Where optimizerD takes two steps in a row, the fakes may be made after the first.
+    ending = call.parts("events")[end_of_first_phase(call)] if order[0] == "discriminator" else found[0]
+    gradients = ending.part("generator gradients")
     reached = [
         name for name in gradients if gradients[name] is not None and gradients.tensor(name).abs().max() > 0
     ]
     # Only then do the gradients come from the discriminator's phase: the generator's may have come first otherwise.
-    alone = order[:1] == ["discriminator"] and len(events(before_step(call), "discriminator")) <= 2
+    alone = order[0] == "discriminator" and len(events(first_phase(call), "discriminator")) <= 2
     expect(
         not reached,
         expected="no gradient on the generator's parameters when optimizerD takes its step",
@@ -169,12 +172,9 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
     expect_trained(call, generator, discriminator, real)
 
 
-def before_step(call: Observation) -> Observation:
-    """The events up to the discriminator's first step."""
-    found = call.list("events")
-    kinds = [event.text("event") for event in call.parts("events")]
-    end = kinds.index("discriminator step") if "discriminator step" in kinds else len(found)
-    return Observation({"events": found[:end]})
+def first_phase(call: Observation) -> Observation:
+    """The events before the step that ends the first phase."""
+    return Observation({"events": call.list("events")[: end_of_first_phase(call)]})
 
 
 @check(

@@ -90,7 +90,7 @@ def test_sampling_on_another_device(submission: Submission, draw: Draw) -> None:
     nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 10)
     weights, labels = (
         small.weights(draw, nz, labels=count),
-        draw.integers(0, count, draw.or_usual("batch", 5)),
+        draw.integers(0, count, draw.or_usual("labels", 5)),
     )
     seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
     common.expect_no_collision(seen, "sample_conditional")

@@ -12,7 +12,14 @@ FIXED_BATCH_SIZE = Mistake(
     "batch-size-fixed",
     "The batch size is hard-coded as 64, so no other batch size works.",
     hint="Take sizes from the arguments: randn_like(mu), zeros_like(mu), len(x), reshape(-1, ...).",
-    questions=("1-2", "1-4", "1-5", "1-8", "1-9"),
+    questions=("1-2", "1-4", "1-5", "1-8"),
+    once=True,
+)
+FIXED_LABEL_COUNT = Mistake(
+    "label-count-fixed",
+    "The number of labels is hard-coded as 10, so no other number of labels works.",
+    hint="Take it from the argument: len(labels).",
+    questions=("1-9",),
     once=True,
 )
 FIXED_LATENT_SIZE = Mistake(

@@ -25,6 +25,13 @@ HISTORY_TWICE = Mistake(
     questions=LOOPS,
     once=True,
 )
+HISTORY_ONE_LIST = Mistake(
+    "history-one-list-for-both",
+    "Both keys of the history hold one and the same list, which gets the entries of both.",
+    hint='Make two lists: {"rec_loss": [], "kl_loss": []}. dict.fromkeys(names, []) makes one.',
+    questions=("1-5", "1-8"),
+    once=True,
+)
 HISTORY_KEEPS_GRAPHS = Mistake(
     "history-keeps-graphs",
     "The history keeps the autograd graph of every iteration in memory.",
