@@ -25,7 +25,12 @@ STEP_OFF = 0.004  # how much the other parameters may differ, in units of the le
 # The same, where no known mistake is nearer. In a model of three layers one gradient near 0 whose sign depends on rounding
 # moves everything behind it a little, once in many runs.
 STEP_OFF_NEAREST = 0.05
+KL_STEP = 10**0.25  # between the weights of kl_loss that are tried first
+KL_WEIGHTS = tuple(KL_STEP**i for i in range(-12, 7))  # 0.001 to 32
+KL_HALVINGS = 25  # thirds of the way between two of them that are left out: to 4 digits
 OWN_RATE = 5e-4  # the learning rate for a student's own model: at higher ones rounding decides where three layers end
+
+Simulated = tuple[Parameters, list[dict[str, float]]]  # where a loop ends, and the losses at every step
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,8 @@ class Run:
         """The known mistakes that explain the observed parameters."""
         found = [m for m, how in mistakes.WRONG_LOOPS if self._looks_like(how) is not None]
         found += [m for m in self._wrong_totals if self._fits(self._simulated(m.id)[0])]
+        if not found and self._weighed() is not None:
+            found = [mistakes.OTHER_WEIGHT]
         rates = self.seen.get("rates")
         if (
             not found
@@ -233,9 +240,39 @@ class Run:
         for mistake in self._wrong_totals:
             if self._fits(self._simulated(mistake.id)[0]):
                 return self._simulated(mistake.id)[1]
-        return self._simulated(next(iter(self.losses)))[1]
+        weighed = self._weighed()
+        return weighed[1] if weighed is not None else self._simulated(next(iter(self.losses)))[1]
 
-    def _simulated(self, loss: str, **how: Any) -> tuple[Parameters, list[dict[str, float]]]:
+    def _weighed(self) -> Simulated | None:
+        """The result of a loop that weighs kl_loss by a number of its own, where one gives the observed parameters."""
+        if "weighed" not in self.known:
+            found = None
+            if self._wrong_totals:
+                near = min(KL_WEIGHTS, key=lambda w: self._distance(self._with_weight(w)[0]))
+                low, high = math.log(near / KL_STEP), math.log(near * KL_STEP)
+                for _ in range(KL_HALVINGS):
+                    third = (high - low) / 3
+                    left, right = (
+                        self._distance(self._with_weight(math.exp(at))[0]) for at in (low + third, high - third)
+                    )
+                    low, high = (low, high - third) if left < right else (low + third, high)
+                nearest = self._with_weight(math.exp((low + high) / 2))
+                found = nearest if self._fits(nearest[0]) else None
+            self.known["weighed"] = found
+        weighed: Simulated | None = self.known["weighed"]
+        return weighed
+
+    def _with_weight(self, weight: float) -> Simulated:
+        """A loop that minimises rec_loss + weight * kl_loss."""
+        first = next(iter(self.losses.values()))
+
+        def loss(model: Any, x: Tensor, c: Tensor | None) -> Losses:
+            values = first(model, x, c)
+            return {**values, "total": values["rec_loss"] + weight * values["kl_loss"]}
+
+        return simulate(self.make(), self.batches(), self.per_epoch, loss, rate=self.size.rate)
+
+    def _simulated(self, loss: str, **how: Any) -> Simulated:
         """The parameters and the losses of a loop that minimises a right loss (by name) or a wrong total (by id)."""
         key = f"{loss} {sorted(how.items())}"
         if key not in self.known:

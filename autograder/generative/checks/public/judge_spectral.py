@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.judging import Draw, Observation, Submission, expect
+from autograder.judging import Draw, Observation, Submission, close, expect
 
 from ...probes.gan_spectral import chirp
 
@@ -62,6 +62,15 @@ class Weights:
     def follow(self) -> list[bool]:
         """Whether each is what its parameter was given, but for the scale: a weight that training changes."""
         return [is_scaled(weight, self.sent.behind(weight)) for weight in self.used]
+
+    def are_scaled_by_rows(self) -> bool:
+        return all(is_scaled_by_rows(weight, self.sent.behind(weight)) for weight in self.used)
+
+    def unchanged(self) -> list[bool]:
+        """Whether the largest singular value of each is that of what its parameter was given: it is not normalised."""
+        given = [self.sent.behind(weight).flatten(1) for weight in self.used]
+        pairs = zip(self.matrices, given, strict=True)
+        return [close(*map(largest_singular_value, pair), rtol=1e-2, atol=1e-4) for pair in pairs]
 
     def first(self) -> Weights:
         """The first convolution's alone."""
@@ -200,6 +209,14 @@ def is_scaled(weight: Tensor, kernel: Tensor) -> bool:
         for form in forms
     ]
     return any(bool((cosine.abs() > 0.999).all()) for cosine in cosines)
+
+
+def is_scaled_by_rows(weight: Tensor, kernel: Tensor) -> bool:
+    """Whether the output channels of a weight are those of the kernel, each times another number."""
+    if not is_scaled(weight, kernel) or weight.shape != kernel.shape:
+        return False
+    factors = weight.flatten(1).norm(dim=1) / kernel.flatten(1).norm(dim=1)
+    return bool(factors.max() > 1.01 * factors.min())
 
 
 def largest_singular_value(matrix: Tensor) -> float:

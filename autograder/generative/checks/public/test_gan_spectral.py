@@ -92,8 +92,9 @@ def test_all_convolutions_are_normed_early(submission: Submission, shared_draw: 
         expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
         seen=singular_values(used),
         mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow())
+        or (mistakes.BY_ROWS if used.are_scaled_by_rows() else None)
         or (mistakes.OTHER_NORM if is_overnormed(used) and not all(by_input) else None)
-        or first_shown(mistakes.NORMALISATION, used.normalised(), by_input),
+        or first_shown(mistakes.NORMALISATION, used.normalised(), by_input, used.unchanged()),
     )
 
 

@@ -103,6 +103,13 @@ WITHOUT_BETA = Mistake(
     once=True,
 )
 WRONG_TOTALS = (REC_ALONE, WITHOUT_BETA)
+OTHER_WEIGHT = Mistake(
+    "training-weighs-kl-loss-itself",
+    "The loop adds up the two terms itself, and weighs kl_loss by another number than the model's beta.",
+    hint="Minimise the total that model.loss returns.",
+    questions=TERMS,
+    once=True,
+)
 
 # The history: `gives` is the list of entries, as a function of the right ones and of the batches' lengths.
 HISTORY_RUNNING_MEANS = Mistake(

@@ -93,14 +93,14 @@ PER_INPUT_CHANNEL = Mistake(
     "The weights are normalised as matrices with one row per input channel, not one row per output channel.",
     hint="For Conv2d the dimension of output channels is dim=0, the default.",
     questions=("2-3",),
-    shows=lambda by_output, by_input: all(by_input),
+    shows=lambda by_output, by_input, unchanged: all(by_input),
 )
 FIRST_ONLY = Mistake(
     "spectral-norm-first-only",
     "Only the first convolution has spectral normalisation.",
     hint="Normalise all three convolutions.",
     questions=("2-3",),
-    shows=lambda by_output, by_input: by_output[0] and not any(by_output[1:]),
+    shows=lambda by_output, by_input, unchanged: by_output[0] and not any(by_output[1:]),
 )
 NONE_NORMALISED = Mistake(
     "spectral-norm-none",
@@ -109,7 +109,7 @@ NONE_NORMALISED = Mistake(
     hint="Normalise the three convolutions in downsample, at every forward pass. If the initialisation then misses them, see "
     "normal_weight_.",
     questions=("2-3",),
-    shows=lambda by_output, by_input: not any(by_output),
+    shows=lambda by_output, by_input, unchanged: all(unchanged),
 )
 OTHER_NORM = Mistake(
     "spectral-norm-other-norm",
@@ -122,11 +122,25 @@ SOME_ONLY = Mistake(
     "Only some of the convolutions have spectral normalisation.",
     hint="Normalise all three convolutions.",
     questions=("2-3",),
-    shows=lambda by_output, by_input: not all(by_output),
+    shows=lambda by_output, by_input, unchanged: any(by_output) and not all(by_output),
 )
-# Recognised by two lists that state for each convolution whether its largest singular value is 1: as a matrix with one row
-# per output channel, and with one row per input channel. The first mistake that shows is named.
-NORMALISATION = (PER_INPUT_CHANNEL, FIRST_ONLY, NONE_NORMALISED, SOME_ONLY)
+BY_ROWS = Mistake(
+    "spectral-norm-by-rows",
+    "Each output channel's weights are scaled by themselves, as weight_norm does, not the matrix as a whole.",
+    hint="Divide each weight by one number: the largest singular value of its matrix.",
+    questions=("2-3",),
+)
+OTHER_FACTOR = Mistake(
+    "spectral-norm-other-factor",
+    "The weights are divided by another number than their largest singular value.",
+    hint="Divide each weight by its largest singular value: that of the normalised weight is 1.",
+    questions=("2-3",),
+    shows=lambda by_output, by_input, unchanged: not any(by_output) and not any(unchanged),
+)
+# Recognised by three lists that state for each convolution whether its largest singular value is 1 as a matrix with one row
+# per output channel, whether it is with one row per input channel, and whether it is as large as that of the parameter. The
+# first mistake that shows is named.
+NORMALISATION = (PER_INPUT_CHANNEL, FIRST_ONLY, NONE_NORMALISED, SOME_ONLY, OTHER_FACTOR)
 
 FLAG_IGNORED = Mistake(
     "spectral-norm-flag-ignored",
