@@ -27,7 +27,7 @@ STEP_OFF = 0.004  # how much the other parameters may differ, in units of the le
 STEP_OFF_NEAREST = 0.05
 KL_STEP = 10**0.25  # between the weights of kl_loss that are tried first
 KL_WEIGHTS = tuple(KL_STEP**i for i in range(-12, 7))  # 0.001 to 32
-KL_HALVINGS = 25  # thirds of the way between two of them that are left out: to 4 digits
+KL_ROUNDS = 25  # each leaves out a third of the way between two of them: to 4 digits
 OWN_RATE = 5e-4  # the learning rate for a student's own model: at higher ones rounding decides where three layers end
 
 Simulated = tuple[Parameters, list[dict[str, float]]]  # where a loop ends, and the losses at every step
@@ -250,10 +250,11 @@ class Run:
             if self._wrong_totals:
                 near = min(KL_WEIGHTS, key=lambda w: self._distance(self._with_weight(w)[0]))
                 low, high = math.log(near / KL_STEP), math.log(near * KL_STEP)
-                for _ in range(KL_HALVINGS):
+                for _ in range(KL_ROUNDS):
                     third = (high - low) / 3
                     left, right = (
-                        self._distance(self._with_weight(math.exp(at))[0]) for at in (low + third, high - third)
+                        self._distance(self._with_weight(math.exp(at))[0])
+                        for at in (low + third, high - third)
                     )
                     low, high = (low, high - third) if left < right else (low + third, high)
                 nearest = self._with_weight(math.exp((low + high) / 2))
