@@ -246,22 +246,23 @@ class Run:
     def _weighed(self) -> Simulated | None:
         """The result of a loop that weighs kl_loss by a number of its own, where one gives the observed parameters."""
         if "weighed" not in self.known:
-            found = None
-            if self._wrong_totals:
-                near = min(KL_WEIGHTS, key=lambda w: self._distance(self._with_weight(w)[0]))
-                low, high = math.log(near / KL_STEP), math.log(near * KL_STEP)
-                for _ in range(KL_ROUNDS):
-                    third = (high - low) / 3
-                    left, right = (
-                        self._distance(self._with_weight(math.exp(at))[0])
-                        for at in (low + third, high - third)
-                    )
-                    low, high = (low, high - third) if left < right else (low + third, high)
-                nearest = self._with_weight(math.exp((low + high) / 2))
-                found = nearest if self._fits(nearest[0]) else None
-            self.known["weighed"] = found
+            found = self._with_weight(self._nearest_weight()) if self._wrong_totals else None
+            self.known["weighed"] = found if found is not None and self._fits(found[0]) else None
         weighed: Simulated | None = self.known["weighed"]
         return weighed
+
+    def _nearest_weight(self) -> float:
+        """The weight of kl_loss whose loop ends nearest to the observed parameters."""
+
+        def off(weight: float) -> float:
+            return self._distance(self._with_weight(weight)[0])
+
+        near = min(KL_WEIGHTS, key=off)
+        low, high = near / KL_STEP, near * KL_STEP
+        for _ in range(KL_ROUNDS):
+            third = (high / low) ** (1 / 3)
+            low, high = (low, high / third) if off(low * third) < off(high / third) else (low * third, high)
+        return math.sqrt(low * high)
 
     def _with_weight(self, weight: float) -> Simulated:
         """A loop that minimises rec_loss + weight * kl_loss."""

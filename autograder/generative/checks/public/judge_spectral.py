@@ -68,9 +68,9 @@ class Weights:
 
     def unchanged(self) -> list[bool]:
         """Whether the largest singular value of each is that of what its parameter was given: it is not normalised."""
-        given = [self.sent.behind(weight).flatten(1) for weight in self.used]
-        pairs = zip(self.matrices, given, strict=True)
-        return [close(*map(largest_singular_value, pair), rtol=1e-2, atol=1e-4) for pair in pairs]
+        used = map(largest_singular_value, self.matrices)
+        given = [largest_singular_value(self.sent.behind(weight).flatten(1)) for weight in self.used]
+        return [close(*pair, rtol=1e-2, atol=1e-4) for pair in zip(used, given, strict=True)]
 
     def first(self) -> Weights:
         """The first convolution's alone."""
