@@ -126,7 +126,7 @@ SOME_ONLY = Mistake(
 )
 BY_ROWS = Mistake(
     "spectral-norm-by-rows",
-    "Each output channel's weights are scaled by themselves, as weight_norm does, not the matrix as a whole.",
+    "Each output channel is scaled by itself, as weight_norm does, instead of the matrix as a whole.",
     hint="Divide each weight by one number: the largest singular value of its matrix.",
     questions=("2-3",),
 )

@@ -27,7 +27,7 @@ HISTORY_TWICE = Mistake(
 )
 HISTORY_ONE_LIST = Mistake(
     "history-one-list-for-both",
-    "Both keys of the history hold one and the same list, which gets the entries of both.",
+    "Both keys of the history hold the same list, so it gets the entries of both.",
     hint='Make two lists: {"rec_loss": [], "kl_loss": []}. dict.fromkeys(names, []) makes one.',
     questions=("1-5", "1-8"),
     once=True,
