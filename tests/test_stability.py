@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from tests import corpus
 from tests.experiments import stability
@@ -38,6 +42,26 @@ def test_a_chaff_that_is_not_caught_or_has_another_name_is_an_escape() -> None:
     found = wrong(missed, renamed)
     assert [texts for name, _, texts in found if name == "missed"] == [["is not caught on 1-6"]] * 2
     assert all("is not recognised" in texts[0] for name, _, texts in found if name == "renamed")
+
+
+def test_a_run_goes_on_where_an_earlier_one_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stability, "wheats", lambda secrets: [stability.Subject(WHEAT, ("1-6",), secrets)])
+    keep = tmp_path / "right.csv"
+    keep.write_text("beta-from-the-bound,1\n")
+    options = ["stability", "--secrets", "3", "--chaffs", "0", "--jobs", "1", "--keep", str(keep)]
+    monkeypatch.setattr(sys, "argv", options)
+    for _ in range(2):  # the second run has nothing left to grade
+        with pytest.raises(SystemExit) as ended:
+            stability.main()
+        assert ended.value.code == 0
+        assert "3 gradings of correct submissions: 0 false alarms" in capsys.readouterr().out
+        assert keep.read_text().split() == [
+            "beta-from-the-bound,1",
+            "beta-from-the-bound,0",
+            "beta-from-the-bound,2",
+        ]
 
 
 def test_the_chaffs_are_spread_over_modules_and_questions() -> None:

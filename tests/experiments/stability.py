@@ -2,17 +2,19 @@
 
 False alarms: the reference and five wheats may never lose a point. Escapes: each of 60 chaffs, graded on its own question,
 must be caught every time, and be recognised as the same mistake every time. Prints each of both, every submission when all
-its gradings are done, and the time it took; exits 1 if there is any of either.
+its gradings are done, and the time it took; exits 1 if there is any of either. With `--keep FILE` a run that was stopped
+goes on: the file names what was graded rightly.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -58,8 +60,22 @@ def wrong_verdicts(subject: Subject, folder: str, secret: int) -> list[str]:
     return found
 
 
-def measure(subjects: Sequence[Subject], jobs: int) -> Iterator[tuple[Subject, int, list[str]]]:
-    """Every subject under each of its secrets, with its wrong verdicts, as they are graded."""
+def known(keep: Path | None) -> set[tuple[str, int]]:
+    """The submissions and secrets that an earlier run with the same file graded rightly."""
+    if keep is None or not keep.is_file():
+        return set()
+    with keep.open(encoding="utf-8", newline="") as table:
+        return {(name, int(secret)) for name, secret in csv.reader(table)}
+
+
+def measure(
+    subjects: Sequence[Subject], jobs: int, before: Set[tuple[str, int]] = frozenset()
+) -> Iterator[tuple[Subject, int, list[str]]]:
+    """Every subject under each of its secrets, with its wrong verdicts, as they are graded; those of `before` at once."""
+    for subject in subjects:
+        for i in range(subject.secrets):
+            if (subject.entry.name, i) in before:
+                yield subject, i, []
     with tempfile.TemporaryDirectory(prefix="stability-") as folder:
         written = [str(subject.entry.write(Path(folder))) for subject in subjects]
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -67,6 +83,7 @@ def measure(subjects: Sequence[Subject], jobs: int) -> Iterator[tuple[Subject, i
                 pool.submit(wrong_verdicts, subject, path, i): (subject, i)
                 for subject, path in zip(subjects, written, strict=True)
                 for i in range(subject.secrets)
+                if (subject.entry.name, i) not in before
             }
             for done in as_completed(gradings):
                 yield *gradings[done], done.result()
@@ -80,16 +97,21 @@ def main() -> None:
     parser.add_argument("--chaffs", type=int, default=60, help="how many chaffs (60)")
     parser.add_argument("--chaff-secrets", type=int, default=20, help="for each chaff (20)")
     parser.add_argument("--jobs", type=int, default=default_jobs())
+    parser.add_argument("--keep", type=Path, help="a CSV file of right gradings; goes on where there is one")
     options = parser.parse_args()
     subjects = [*wheats(options.secrets), *chaffs(options.chaff_secrets, options.chaffs)]
     began, found, done = time.monotonic(), Counter[str](), Counter[str]()
     graded = Counter({kind: sum(s.secrets for s in subjects if s.entry.kind == kind) for kind in WRONG})
+    before = known(options.keep)
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        verdicts = measure(subjects, options.jobs)
+        verdicts = measure(subjects, options.jobs, before)
         for subject, secret, texts in progress.track(verdicts, total=graded.total(), description="Grading"):
             kind = subject.entry.kind
             found[kind] += bool(texts)
             done[subject.entry.name] += 1
+            if options.keep is not None and not texts and (subject.entry.name, secret) not in before:
+                with options.keep.open("a", encoding="utf-8", newline="") as table:
+                    csv.writer(table).writerow([subject.entry.name, secret])
             if done[subject.entry.name] == subject.secrets:
                 print(f"{(time.monotonic() - began) / 60:5.1f} min  {kind} {subject.entry.name}", flush=True)
             for text in texts:
