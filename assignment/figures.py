@@ -128,6 +128,7 @@ def loss_curves(
 def _curve(axes: Axes, values: Sequence[float], smoothing: int, colour: str, label: str | None = None) -> int:
     """Draw the values pale and their running mean dark; return how many iterations the mean is over."""
     axes.plot(values, color=colour, alpha=0.3, linewidth=0.8)
+    axes.locator_params(axis="x", nbins=5)  # five digits each: more would touch
     width = max(1, min(smoothing, len(values) // 5))  # less smoothing for short runs
     if len(values):
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")

@@ -4,6 +4,7 @@ The expected values come from torch.distributions, from NumPy, or from a calcula
 """
 
 import base64
+import itertools
 import math
 import sys
 from itertools import chain
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import nn
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as kl_between
@@ -752,6 +754,27 @@ def test_a_smoothed_curve_stands_where_the_curve_is(solutions: SimpleNamespace) 
     (middle,) = [x for x, y in zip(dark.get_xdata(), dark.get_ydata(), strict=True) if abs(y - 0.5) < 1e-9]
     assert middle == 99.5
     assert axes.get_xlabel() == "iteration (dark: mean over 20)"
+
+
+def test_the_numbers_of_iterations_do_not_touch(solutions: SimpleNamespace) -> None:
+    """Also of 20 epochs of MNIST, in every panel of every figure of losses."""
+    draw, values = solutions.figures, [1.0] * 18_740
+    both = (values, values)
+    for figure in (
+        draw.loss_curves({"rec_loss": values, "kl_loss": values}, "title"),
+        draw.gan_losses(values, values),
+        draw.compared_gan_losses({"a": both, "b": both}),
+    ):
+        FigureCanvasAgg(figure).draw()
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            shown = [
+                tick.label1.get_window_extent()
+                for tick in axes.xaxis.get_major_ticks()
+                if low <= tick.get_loc() <= high
+            ]
+            assert len(shown) >= 3
+            assert all(left.x1 + 4 < right.x0 for left, right in itertools.pairwise(shown))
 
 
 def test_every_model_has_its_own_colour_in_all_curves(solutions: SimpleNamespace) -> None:
