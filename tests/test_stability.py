@@ -47,9 +47,11 @@ def test_a_chaff_that_is_not_caught_or_has_another_name_is_an_escape() -> None:
 def test_a_run_goes_on_where_an_earlier_one_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stability, "wheats", lambda secrets: [stability.Subject(WHEAT, ("1-6",), secrets)])
+    subject = stability.Subject(WHEAT, ("1-6",), 3)
+    monkeypatch.setattr(stability, "wheats", lambda secrets: [subject])
     keep = tmp_path / "right.csv"
-    keep.write_text("beta-from-the-bound,1\n")
+    of_another_grader = "beta-from-the-bound,2,0123456789abcdef"
+    keep.write_text(f"{','.join(stability.row(subject, 1))}\n{of_another_grader}\n")
     options = ["stability", "--secrets", "3", "--chaffs", "0", "--jobs", "1", "--keep", str(keep)]
     monkeypatch.setattr(sys, "argv", options)
     for _ in range(2):  # the second run has nothing left to grade
@@ -57,11 +59,8 @@ def test_a_run_goes_on_where_an_earlier_one_was_stopped(
             stability.main()
         assert ended.value.code == 0
         assert "3 gradings of correct submissions: 0 false alarms" in capsys.readouterr().out
-        assert keep.read_text().split() == [
-            "beta-from-the-bound,1",
-            "beta-from-the-bound,0",
-            "beta-from-the-bound,2",
-        ]
+        rows = [tuple(line.split(",")) for line in keep.read_text().split()]
+        assert rows[2:] == [stability.row(subject, 0), stability.row(subject, 2)]
 
 
 def test_the_chaffs_are_spread_over_modules_and_questions() -> None:

@@ -3,13 +3,14 @@
 False alarms: the reference and five wheats may never lose a point. Escapes: each of 60 chaffs, graded on its own question,
 must be caught every time, and be recognised as the same mistake every time. Prints each of both, every submission when all
 its gradings are done, and the time it took; exits 1 if there is any of either. With `--keep FILE` a run that was stopped
-goes on: the file names what was graded rightly.
+goes on, unless the grader has changed: the file names what was graded rightly.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from autograder.grading import judge
+from autograder.grading.options import grader_digest
 from autograder.support.processes import default_jobs
 from tests import corpus
 
@@ -60,21 +62,30 @@ def wrong_verdicts(subject: Subject, folder: str, secret: int) -> list[str]:
     return found
 
 
-def known(keep: Path | None) -> set[tuple[str, int]]:
-    """The submissions and secrets that an earlier run with the same file graded rightly."""
+def row(subject: Subject, secret: int) -> tuple[str, str, str]:
+    """A grading in a file that is kept. A change of the grader or of the entry makes it another grading."""
+    entry = subject.entry
+    changes = repr(
+        (grader_digest(), sorted(entry.sources().items()), entry.kind, entry.questions, entry.mistakes)
+    )
+    return entry.name, str(secret), hashlib.sha256(changes.encode()).hexdigest()[:16]
+
+
+def known(keep: Path | None) -> set[tuple[str, ...]]:
+    """The rows of what an earlier run with the same file graded rightly."""
     if keep is None or not keep.is_file():
         return set()
     with keep.open(encoding="utf-8", newline="") as table:
-        return {(name, int(secret)) for name, secret in csv.reader(table)}
+        return {tuple(line) for line in csv.reader(table)}
 
 
 def measure(
-    subjects: Sequence[Subject], jobs: int, before: Set[tuple[str, int]] = frozenset()
+    subjects: Sequence[Subject], jobs: int, before: Set[tuple[str, ...]] = frozenset()
 ) -> Iterator[tuple[Subject, int, list[str]]]:
     """Every subject under each of its secrets, with its wrong verdicts, as they are graded; those of `before` at once."""
     for subject in subjects:
         for i in range(subject.secrets):
-            if (subject.entry.name, i) in before:
+            if row(subject, i) in before:
                 yield subject, i, []
     with tempfile.TemporaryDirectory(prefix="stability-") as folder:
         written = [str(subject.entry.write(Path(folder))) for subject in subjects]
@@ -83,7 +94,7 @@ def measure(
                 pool.submit(wrong_verdicts, subject, path, i): (subject, i)
                 for subject, path in zip(subjects, written, strict=True)
                 for i in range(subject.secrets)
-                if (subject.entry.name, i) not in before
+                if row(subject, i) not in before
             }
             for done in as_completed(gradings):
                 yield *gradings[done], done.result()
@@ -109,9 +120,9 @@ def main() -> None:
             kind = subject.entry.kind
             found[kind] += bool(texts)
             done[subject.entry.name] += 1
-            if options.keep is not None and not texts and (subject.entry.name, secret) not in before:
+            if options.keep is not None and not texts and row(subject, secret) not in before:
                 with options.keep.open("a", encoding="utf-8", newline="") as table:
-                    csv.writer(table).writerow([subject.entry.name, secret])
+                    csv.writer(table).writerow(row(subject, secret))
             if done[subject.entry.name] == subject.secrets:
                 print(f"{(time.monotonic() - began) / 60:5.1f} min  {kind} {subject.entry.name}", flush=True)
             for text in texts:

@@ -221,8 +221,7 @@ def expect_adams_steps(submission: Submission, draw: Draw, probe: str, labels: i
         expected=f"weights that {STEPS} steps of Adam move by {STEPS} times the learning rate",
         seen=f"weights that moved by {found.words} times the learning rate",
         hint="One Adam over all of the model's parameters with this learning rate; one step per batch, the gradients cleared.",
-        mistake=found.mistake(len(seen.parts("batches")))
-        or (mistakes.SGD if _goes_along(submission, draw, probe, labels) else None),
+        mistake=found.mistake() or (mistakes.SGD if _goes_along(submission, draw, probe, labels) else None),
     )
     _expect_first_entry(run, seen)
     if run.variational:
@@ -325,10 +324,7 @@ class Moves:
         low, high = min(self.medians.values()), max(self.medians.values())
         return f"{low:.3g}" if high - low < 0.01 * abs(high) else f"{low:.3g} to {high:.3g}"
 
-    def mistake(self, batches: int) -> Mistake | None:
-        """The mistake that explains the moves of a loop that the model was given so many batches by."""
-        if batches == 1 and self.distance(1) < NEAR:
-            return mistakes.ONE_EPOCH
+    def mistake(self) -> Mistake | None:
         moved = {part: [m for name, m in self.medians.items() if name.startswith(part)] for part in PARTS}
         still = [part for part, medians in moved.items() if not any(medians)]
         if len(still) == 1 and max(self.medians.values()) > 0.5:

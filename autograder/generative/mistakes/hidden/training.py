@@ -105,7 +105,7 @@ WITHOUT_BETA = Mistake(
 WRONG_TOTALS = (REC_ALONE, WITHOUT_BETA)
 OTHER_WEIGHT = Mistake(
     "training-weighs-kl-loss-itself",
-    "The loop adds up the two terms itself, and weighs kl_loss by another number than the model's beta.",
+    "The loop adds up the two terms itself, and weighs kl_loss by a number other than the model's beta.",
     hint="Minimise the total that model.loss returns.",
     questions=TERMS,
     once=True,

@@ -132,7 +132,7 @@ BY_ROWS = Mistake(
 )
 OTHER_FACTOR = Mistake(
     "spectral-norm-other-factor",
-    "The weights are divided by another number than their largest singular value.",
+    "The weights are divided by a number other than their largest singular value.",
     hint="Divide each weight by its largest singular value: that of the normalised weight is 1.",
     questions=("2-3",),
     shows=lambda by_output, by_input, unchanged: not any(by_output) and not any(unchanged),
