@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from autograder.grading import sandboxed
 from autograder.sandbox import fork_launcher, syscalls
@@ -355,6 +356,32 @@ def test_memory_is_limited(launchers: Launchers, level: str) -> None:
         return {"refused": False}
         """
     assert run(launchers.at(level), code, limits=Limits(memory=1 << 30)) == {"refused": True}
+
+
+def test_beside_a_gpu_memory_is_limited_and_address_space_is_not() -> None:
+    """A GPU's driver reserves as much address space as the machine has memory, and does not start where it may not."""
+    code = """
+        import mmap
+        from autograder.sandbox import privileges
+        privileges.limit({"memory": 1 << 30, "file_size": 1 << 20, "gpu": True})
+        mmap.mmap(-1, 1 << 37, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
+        try:
+            bytearray(1 << 31)
+        except MemoryError:
+            print("limited")
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "limited\n", done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU that code in the sandbox can use")
+def test_a_gpu_that_code_cannot_reach_is_reported_before_anything_is_graded() -> None:
+    """Checks of devices would otherwise pass whatever they are given."""
+    boxes = launcher("fork", "process", gpu=True, own_code=True)
+    with pytest.raises(Unavailable, match=r"\(process: the GPU cannot be used there: \w+: "):
+        assert boxes.isolation
 
 
 # Eight processes that use 400 MB each.

@@ -23,6 +23,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
@@ -266,15 +267,54 @@ def main() -> None:
             settings["users"], needed, settings["scratch"], privileges, linux
         )
         process_factory = process_groups.ProcessGroups(
-            privileges, linux, syscalls, [] if trouble else settings["users"]
+            privileges, linux, syscalls, [] if trouble else settings["users"], settings["gpu"]
         )
         details = {"same user": trouble} if trouble else {}
     else:
         process_factory = namespaces.NamespacedProcesses(root, privileges, linux, syscalls)
-        if trouble := process_factory.try_out():
+    if level != "process" or settings["gpu"]:
+        with tempfile.TemporaryDirectory(prefix="box-", ignore_cleanup_errors=True) as folder:
+            trouble = try_out(process_factory, folder, settings["gpu"])
+        if trouble:
             send(control, {"unable": trouble})
             return
     ForkServer(control, process_factory, wire, child).serve(details)
+
+
+def try_out(process_factory: Any, folder: str, gpu: bool) -> str:
+    """Makes and confines one child, which uses the GPU if there is one to be used; returns what prevents that, or "".
+
+    Without this, code that cannot reach the GPU would look like code without a mistake about devices.
+    """
+    read_end, write_end = os.pipe()
+    worker = process_factory.fork()
+    if worker == 0:
+        what = ""
+        try:
+            process_factory.lock({"memory": 4 << 30, "file_size": 1 << 20, "folder": folder})
+            what = "the GPU cannot be used there: "
+            if gpu:
+                use_gpu()
+        except BaseException as error:
+            first = (str(error).splitlines() or [""])[0]
+            os.write(write_end, f"{what}{type(error).__name__}: {first}".encode()[:500])
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    trouble = os.read(read_end, 500).decode("utf-8", "replace")
+    os.close(read_end)
+    _, status = os.waitpid(worker, 0)
+    process_factory.end(worker)
+    return trouble or (f"a process ended with status {status}" if status else "")
+
+
+def use_gpu() -> None:
+    """Computes with layers of the networks' kinds on the GPU."""
+    import torch
+
+    layers = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2)).cuda()
+    layers(torch.zeros(3, 1, 4, 4, device="cuda")).sum().backward()
+    torch.cuda.synchronize()
 
 
 def from_source(name: str, text: str) -> ModuleType:

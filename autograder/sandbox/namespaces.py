@@ -199,24 +199,6 @@ class NamespacedProcesses:
             self._keepers[worker] = keeper
         return worker
 
-    def try_out(self) -> str:
-        """Makes and confines one child that does nothing; returns what prevents that, or ""."""
-        read_end, write_end = os.pipe()
-        worker = self.fork()
-        if worker == 0:
-            try:
-                self.lock({"memory": 1 << 30, "file_size": 1 << 20})
-            except Exception as error:
-                os.write(write_end, f"{type(error).__name__}: {error}".encode()[:500])
-            finally:
-                os._exit(0)
-        os.close(write_end)
-        trouble = os.read(read_end, 500).decode("utf-8", "replace")
-        os.close(read_end)
-        os.waitpid(worker, 0)
-        self.end(worker)
-        return trouble
-
     def end(self, worker: int) -> None:
         """Ends every process of the worker's namespace; returns when none is left.
 
@@ -287,6 +269,7 @@ class NamespacedProcesses:
         privileges.limit(
             {
                 **limits,
+                "gpu": self._root.gpu,
                 "descriptors": privileges.DESCRIPTORS,
                 **({"processes": privileges.PROCESSES} if user or _counts_apart() else {}),
             }

@@ -34,11 +34,11 @@ def limit(amounts: dict[str, int]) -> None:
     """Sets this process's limits; memory is counted beyond what torch has mapped already."""
     # The kernel limits address space, not resident memory.
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    wanted = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: amounts["file_size"],
-        resource.RLIMIT_AS: used + amounts["memory"],
-    }
+    memory = {resource.RLIMIT_AS: used + amounts["memory"]}
+    if amounts.get("gpu"):
+        # A GPU's driver reserves as much address space as there is memory in the whole machine: what may be written counts.
+        memory = {resource.RLIMIT_DATA: used + amounts["memory"]}
+    wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: amounts["file_size"], **memory}
     # When memory runs out, the kernel should end this process and not the judge.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -29,9 +29,14 @@ class ProcessGroups:
     """
 
     def __init__(
-        self, privileges: ModuleType, linux: ModuleType, syscalls: ModuleType, users: Sequence[int]
+        self,
+        privileges: ModuleType,
+        linux: ModuleType,
+        syscalls: ModuleType,
+        users: Sequence[int],
+        gpu: bool = False,
     ) -> None:
-        self._privileges, self._linux, self._syscalls = privileges, linux, syscalls
+        self._privileges, self._linux, self._syscalls, self._gpu = privileges, linux, syscalls, gpu
         self._children: dict[int, int | None] = {}
         self._users, self._guardian = list(users[:-1]), users[-1] if users else -1
         self._user: int | None = None  # of the newest child
@@ -83,6 +88,7 @@ class ProcessGroups:
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         folder = str(limits["folder"])
         os.chdir(folder)
+        limits = {**limits, "gpu": self._gpu}
         if user is None:
             privileges.limit(limits)
             privileges.give_up_privileges(None, linux)
