@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from autograder.judging import Draw, Submission, expect
 
-from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS
 from ...stand_ins import models
 from ..public import models_autoencoder as small
-from ..public.judge_history import expect_entries
+from ..public.judge_history import expect_entries, wrong_lengths
 from . import expected_own
 from . import expected_steps as steps
 from . import expected_training as training
@@ -58,7 +58,7 @@ def expect_histories(run: training.Run) -> None:
     )
     for name in ("rec_loss", "kl_loss"):
         what = f'history["{name}"]'
-        one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
-        values = expect_entries(history, name, run.iterations, what, [one_per_epoch])
-        run.expect_history(name, values.once, what)
+        lengths = wrong_lengths(run.seen, run.size.epochs, run.per_epoch)
+        values = expect_entries(history, name, run.iterations, what, lengths)
+        run.expect_history(name, values.once, what, values.others)
         values.expect_once(what)

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from autograder.judging import Draw, Observation, Submission, check, expect
 
-from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS
 from ...stand_ins import models
 from ..public import expected_sampling as sampling
 from ..public import judge_common as common
 from ..public import models_autoencoder as small
 from ..public import test_autoencoder_sampling as public
-from ..public.judge_history import expect_entries
+from ..public.judge_history import expect_entries, wrong_lengths
 from . import expected_own
 from . import expected_steps as steps
 from . import expected_training as training
@@ -108,8 +108,8 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
 def test_training_history(submission: Submission, draw: Draw) -> None:
     run = _train(submission, draw)
     what = "the list of losses"
-    one_per_epoch = HISTORY_ONE_ENTRY_PER_EPOCH.giving(run.size.epochs)
-    losses = expect_entries(run.seen, "history", run.iterations, what, [one_per_epoch])
+    lengths = wrong_lengths(run.seen, run.size.epochs, run.per_epoch)
+    losses = expect_entries(run.seen, "history", run.iterations, what, lengths)
     expect(
         not run.seen.flag("graph"),
         expected="plain floats",

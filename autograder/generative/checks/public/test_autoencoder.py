@@ -11,12 +11,12 @@ from autograder.judging import Draw, Submission, check, expect, expect_close, ex
 from ...mistakes.public import autoencoder as mistakes
 from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
 from ...mistakes.public.reconstruction_loss import LOSS_CHANGES_ARGUMENTS
-from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS, HISTORY_ONE_ENTRY_PER_EPOCH, ONE_EPOCH
+from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS
 from . import judge_calls as calls
 from . import judge_common as common
 from . import models_autoencoder as small
 from .judge_first_step import expect_first_step
-from .judge_history import expect_entries
+from .judge_history import expect_entries, wrong_lengths
 
 
 @check(
@@ -206,7 +206,7 @@ def test_training_brings_the_loss_down(submission: Submission, draw: Draw) -> No
     )
     iterations = 8 * size.iterations // size.epochs
     what = f"the losses of 8 epochs of {iterations // 8} batches"
-    lengths = [HISTORY_ONE_ENTRY_PER_EPOCH.giving(8), ONE_EPOCH.giving(iterations // 8)]
+    lengths = wrong_lengths(seen, 8, iterations // 8)
     hint = "Append the loss inside the inner loop, at every batch."
     entries = expect_entries(seen, "history", iterations, what, lengths, hint)
     losses = entries.once

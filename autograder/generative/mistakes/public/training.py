@@ -11,12 +11,26 @@ HISTORY_ONE_ENTRY_PER_EPOCH = Mistake(
     "The history has one entry per epoch, not one per iteration.",
     hint="Append the loss inside the inner loop, at every batch.",
     questions=LOOPS,
+    once=True,
 )
 ONE_EPOCH = Mistake(
     "training-one-epoch",
     "The loop goes through the loader only once, whatever `epochs` is.",
-    hint="Go through the loader once in every epoch.",
+    hint="Go through the loader anew in every epoch; a `return` inside the loops would end them early.",
     questions=LOOPS,
+)
+ONE_BATCH = Mistake(
+    "training-one-batch",
+    "The loop ends after the first batch.",
+    hint="If a `return` stands inside the loops, move it out of both.",
+    questions=LOOPS,
+)
+HISTORY_LAST_EPOCH = Mistake(
+    "history-last-epoch-only",
+    "The history begins anew in every epoch, so it ends with the last one only.",
+    hint="Make the lists once, before the loops.",
+    questions=LOOPS,
+    once=True,
 )
 HISTORY_TWICE = Mistake(
     "history-entries-twice",
