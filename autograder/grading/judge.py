@@ -26,7 +26,7 @@ from autograder.support.processes import default_jobs
 log = logging.getLogger("autograder")
 
 MOST_JUDGES = 4  # of one student's check: more would wait for the longest question, and need more user ids
-GPU_ADDRESS_SPACE = 1 << 46  # bytes: CUDA maps the GPU's memory and much more, without using it
+GPU_MEMORY = 16 << 30  # bytes: the driver and its libraries need some of it
 NOT_GRADED = "This submission could not be graded because of a fault in the grader; grade it again."
 
 
@@ -55,7 +55,7 @@ def grade_one(
     when that isolation is unavailable on this machine.
     """
     submission = intake.read(path, assignment().rubric, name)
-    limits = Limits() if device == "cpu" else Limits(memory=GPU_ADDRESS_SPACE)
+    limits = Limits() if device == "cpu" else Limits(memory=GPU_MEMORY)
     settings = {
         "visibilities": visibilities,
         "questions": questions,
@@ -112,7 +112,7 @@ def grade_submission(
     job = Job(Path(submission.name), submission.name, output)
     settings: dict[str, Any] = {"questions": options.questions, "device": options.device}
     if options.device != "cpu":
-        settings["limits"] = Limits(memory=GPU_ADDRESS_SPACE)
+        settings["limits"] = Limits(memory=GPU_MEMORY)
     boxes = _launcher(None, options.isolation, options.device)
     return _grade(submission, job, secret or course_secret(), boxes, options.digest(), settings, earlier)
 

@@ -291,7 +291,7 @@ def try_out(process_factory: Any, folder: str, gpu: bool) -> str:
     if worker == 0:
         what = ""
         try:
-            process_factory.lock({"memory": 4 << 30, "file_size": 1 << 20, "folder": folder})
+            process_factory.lock({"memory": 16 << 30, "file_size": 1 << 20, "folder": folder})
             what = "the GPU cannot be used there: "
             if gpu:
                 use_gpu()
