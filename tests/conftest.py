@@ -1,6 +1,7 @@
 """Shared by all tests: one torch thread, and fixtures that import modules from a folder and leave no trace."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -17,6 +18,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The tests use small tensors, for which more threads are slower.
 torch.set_num_threads(1)
+
+
+def keep_to_one_core() -> None:
+    """With `-n 2`, each process of pytest keeps to a core of its own, and so do the programs that it starts.
+
+    They would otherwise start a second judge and sandbox, which load PyTorch again, for the core that the other process uses.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+keep_to_one_core()
 
 
 def import_flat(folder: Path, *names: str) -> SimpleNamespace:
