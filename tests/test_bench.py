@@ -61,7 +61,7 @@ def test_a_way_runs_in_as_many_new_processes_as_asked() -> None:
     children = psutil.Process().children
     before = {child.pid for child in children()}
     with contextlib.ExitStack() as pools:
-        run = bench._apart(pools, "ours", 2, "ae", None, "cpu", 640)
+        run = bench._apart(pools, "ours", 2, "ae", None, "cpu", 64)
         run()
         run()
         workers = [child for child in children() if "spawn_main" in " ".join(child.cmdline())]

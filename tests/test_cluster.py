@@ -105,7 +105,7 @@ def test_a_worker_that_dies_costs_nothing_but_time(
     victim = running.worker("victim")
     running.worker("survivor")
     chosen = options.GradingOptions(questions=QUESTIONS, isolation="process")
-    todo = queue(tmp_path / "class", 8)
+    todo = queue(tmp_path / "class", 5)
     deadline = time.monotonic() + 60
     results = {}
     for number, (job, result) in enumerate(cluster.run(todo, _ready(running, 2, deadline), chosen)):

@@ -159,7 +159,7 @@ def epochs(count):
     """`count` for MNIST; more for a small data set, whose epochs are short."""
     if len(train_set) > 10_000:
         return count
-    return 2 * count if QUICK else 20 * count
+    return count if QUICK else 20 * count
 
 
 def flat(images):
