@@ -25,7 +25,7 @@ from rich.progress import Progress
 
 from autograder.grading import judge
 from autograder.grading.options import grader_digest
-from autograder.support.processes import default_jobs
+from autograder.support.processes import begin_in_pool, default_jobs
 from tests import corpus
 
 REFERENCE = corpus.Entry("wheat", "solutions", "The reference.")
@@ -89,7 +89,7 @@ def measure(
                 yield subject, i, []
     with tempfile.TemporaryDirectory(prefix="stability-") as folder:
         written = [str(subject.entry.write(Path(folder))) for subject in subjects]
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), begin_in_pool) as pool:
             gradings = {
                 pool.submit(wrong_verdicts, subject, path, i): (subject, i)
                 for subject, path in zip(subjects, written, strict=True)
