@@ -380,7 +380,9 @@ def test_beside_a_gpu_memory_is_limited_and_address_space_is_not() -> None:
 def test_a_gpu_that_code_cannot_reach_is_reported_before_anything_is_graded() -> None:
     """Checks of devices would otherwise pass whatever they are given."""
     boxes = launcher("fork", "process", gpu=True, own_code=True)
-    with pytest.raises(Unavailable, match=r"\(process: the GPU cannot be used there: \w+: "):
+    with pytest.raises(
+        Unavailable, match=r"\(process: the GPU cannot be used there; leave out --device cuda: \w+: "
+    ):
         assert boxes.isolation
 
 

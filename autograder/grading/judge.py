@@ -26,7 +26,7 @@ from autograder.support.processes import default_jobs
 log = logging.getLogger("autograder")
 
 MOST_JUDGES = 4  # of one student's check: more would wait for the longest question, and need more user ids
-GPU_MEMORY = 16 << 30  # bytes: the driver and its libraries need some of it
+GPU_MEMORY = 16 << 30  # bytes that code beside a GPU may use, its driver included
 NOT_GRADED = "This submission could not be graded because of a fault in the grader; grade it again."
 
 

@@ -273,7 +273,9 @@ def main() -> None:
     else:
         process_factory = namespaces.NamespacedProcesses(root, privileges, linux, syscalls)
     if level != "process" or settings["gpu"]:
-        with tempfile.TemporaryDirectory(prefix="box-", ignore_cleanup_errors=True) as folder:
+        # In the namespaces, the instructor's folder for temporary files is not visible.
+        scratch = settings["scratch"] if level == "process" else None
+        with tempfile.TemporaryDirectory(prefix="box-", dir=scratch, ignore_cleanup_errors=True) as folder:
             trouble = try_out(process_factory, folder, settings["gpu"])
         if trouble:
             send(control, {"unable": trouble})
@@ -292,8 +294,8 @@ def try_out(process_factory: Any, folder: str, gpu: bool) -> str:
         what = ""
         try:
             process_factory.lock({"memory": 16 << 30, "file_size": 1 << 20, "folder": folder})
-            what = "the GPU cannot be used there: "
             if gpu:
+                what = "the GPU cannot be used there; leave out --device cuda: "
                 use_gpu()
         except BaseException as error:
             first = (str(error).splitlines() or [""])[0]

@@ -27,8 +27,8 @@ ONE_BATCH = Mistake(
 )
 HISTORY_LAST_EPOCH = Mistake(
     "history-last-epoch-only",
-    "The history begins anew in every epoch, so it ends with the last one only.",
-    hint="Make the lists once, before the loops.",
+    "The history begins anew in every epoch, so it holds the last epoch only.",
+    hint="Make the history once, before the loops.",
     questions=LOOPS,
     once=True,
 )
