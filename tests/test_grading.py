@@ -28,7 +28,9 @@ from autograder.model.student import Student
 from autograder.model.verdicts import Result, Verdict
 from autograder.sandbox import wire
 from autograder.sandbox.box import Box
+from autograder.sandbox.fork_launcher import ForkLauncher
 from autograder.sandbox.launch import Launcher, Limits, launcher
+from autograder.sandbox.levels import Unavailable
 from autograder.submissions import intake
 from tests.tiny import SOLUTION, make_assignment, submit
 
@@ -327,6 +329,33 @@ def test_a_fork_server_that_is_lost_twice_costs_the_answer_at_hand_and_nothing_e
         "1:any_shape": "passed",
         "2:four_times": "passed",
     }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no fork server")
+def test_a_fork_server_that_is_lost_while_it_loads_torch_costs_nothing(
+    tiny: Assignment, tmp_path: Path
+) -> None:
+    boxes = launcher(own_code=True)
+    boxes._process.kill()  # type: ignore[attr-defined]
+    assert Grade(tiny, boxes, tmp_path)().score == 6
+    boxes.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no fork server")
+def test_a_fork_server_that_is_lost_whenever_it_loads_torch_is_one_line(
+    tiny: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = ForkLauncher._start
+
+    def start_and_lose(boxes: ForkLauncher) -> None:
+        start(boxes)
+        boxes._process.kill()
+
+    monkeypatch.setattr(ForkLauncher, "_start", start_and_lose)
+    boxes = launcher(own_code=True)
+    with pytest.raises(Unavailable, match="does not answer"):
+        boxes.box(Limits())
+    boxes.close()
 
 
 def test_a_question_whose_own_files_leave_no_room_ends_and_the_run_goes_on(

@@ -130,8 +130,17 @@ class ForkLauncher:
         return [NOBODY]
 
     def _wait_until_ready(self) -> None:
+        lost = False
         while not self._ready:
-            message = self._receive(("ready", "unable"), 120.0)
+            try:
+                message = self._receive(("ready", "unable"), 120.0)
+            except _NoFork:  # it has ended while it loaded torch (out of memory, for instance): try a new one
+                self._shut()
+                if lost:
+                    raise
+                lost = True
+                self._start()
+                continue
             if "ready" in message:
                 if reason := message.get("same user"):
                     if os.geteuid() == 0 and not self._own_code:
