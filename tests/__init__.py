@@ -1,0 +1,1 @@
+import autograder.build  # noqa: F401  (before anything loads nbformat, see there)

@@ -1,6 +1,7 @@
 """A run that is killed, or loses a part or its disk, at any moment leaves valid results; the next run continues from there.
 
-By default one moment, a fork server that is lost and a disk that is full; `make kills` tries thirty (KILLS=30) and all kinds.
+By default one moment of one judge, a fork server that is lost and a disk that is full; `make kills` tries thirty moments
+(KILLS=30) of two judges, and all kinds.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from autograder.model.verdicts import Result
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("KILLS", "1"))
 FAULTS = max(1, KILLS // 4)  # of each kind
+JOBS = "1" if KILLS == 1 else "2"  # each judge and its fork server take seconds to start
 MARK = "killed-by-a-test"
 GRADEBOOKS = ("canvas.csv", "gradescope.csv", "grades.csv")
 SUBMISSIONS = ("solutions", "assignment", "tests/submissions/problem-1-done")
@@ -45,7 +47,7 @@ def command(out: Path, *more: str) -> list[str]:
         "--out",
         str(out),
         "--jobs",
-        "2",
+        JOBS,
         *questions,
         *more,
     ]

@@ -31,6 +31,7 @@ from rich.table import Table
 
 from autograder.generative.study import sources, tables, training
 from autograder.grading import sandboxed
+from autograder.sandbox import without_compiler
 from autograder.sandbox.launch import Limits, launcher
 from autograder.support.files import write_atomically
 from autograder.support.processes import default_jobs
@@ -200,6 +201,7 @@ def _prepare(
     if name == bench_training.OURS:  # as `figures` does
         training.flushing_denormals().__enter__()
     torch.set_num_threads(threads)
+    without_compiler.unload()  # it takes seconds, and nothing is compiled
     _prepared.append(_ways(kind, root, device, count)[name])
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision import datasets, transforms
 
 from autograder.generative.study import runs, training
 from autograder.generative.study.reference import modules
@@ -29,20 +27,18 @@ HANDOUT, TENSORS, OURS, BARE = (
 )
 
 
-class Digits(datasets.MNIST):  # type: ignore[misc]
-    """torchvision's MNIST with the images (n, 28, 28), uint8: each becomes a PIL image first, then a tensor."""
+def torchvisions(name: str, images: Any, labels: Any) -> Any:
+    """torchvision's data set MNIST (images: (n, 28, 28), uint8) or CIFAR10 ((n, 32, 32, 3), uint8) with these images.
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.data, self.targets = images, labels
-        self.transform, self.target_transform = transforms.ToTensor(), None
+    Each becomes a PIL image first, then a tensor. Only this way loads torchvision, which takes seconds.
+    """
+    from torchvision import datasets, transforms
 
-
-class Photographs(datasets.CIFAR10):  # type: ignore[misc]
-    """torchvision's CIFAR10 with the images (n, 32, 32, 3), uint8."""
-
-    def __init__(self, images: np.ndarray[Any, Any]) -> None:
-        self.data, self.targets = images, [0] * len(images)
-        self.transform, self.target_transform = transforms.ToTensor(), None
+    kind = getattr(datasets, name)
+    dataset = kind.__new__(kind)  # without a download
+    dataset.data, dataset.targets = images, labels
+    dataset.transform, dataset.target_transform = transforms.ToTensor(), None
+    return dataset
 
 
 def handout_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
@@ -56,17 +52,17 @@ def digits(kind: str, images: Tensor, labels: Tensor, device: str) -> Rounds:
     raw = (images * 255).round().to(torch.uint8).squeeze(1)
     flat = runs.flat(images).to(device)
 
-    def with_loader(loader: Any) -> Callable[[], object]:
+    def with_loader(load: Callable[[], Any]) -> Callable[[], object]:
         def train() -> object:
-            model = runs.build(plan, device)
+            model, loader = runs.build(plan, device), load()
             return training.train(model, lambda: runs.train_epoch(kind, model, loader, device), 1)
 
         return train
 
     return {
-        HANDOUT: with_loader(handout_loader(Digits(raw, labels), runs.BATCH)),
-        TENSORS: with_loader(given.autoencoder.make_data_loader(TensorDataset(images, labels))),
-        OURS: with_loader(training.Batches((images, labels), runs.BATCH, device)),
+        HANDOUT: with_loader(lambda: handout_loader(torchvisions("MNIST", raw, labels), runs.BATCH)),
+        TENSORS: with_loader(lambda: given.autoencoder.make_data_loader(TensorDataset(images, labels))),
+        OURS: with_loader(lambda: training.Batches((images, labels), runs.BATCH, device)),
         BARE: lambda: bare_digits(runs.build(plan, device), kind, flat),
     }
 
@@ -98,11 +94,10 @@ def photographs(images: Tensor, device: str) -> Rounds:
     """One pass of a DCGAN over the images (n, 3, 32, 32), float32."""
     raw = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     plan = runs.Plan("dcgan", "dcgan", 1)
-    loader = handout_loader(Photographs(raw), 128)
 
     def handout() -> None:
         dcgan = runs.build(plan, device)
-        for real, _ in loader:
+        for real, _ in handout_loader(torchvisions("CIFAR10", raw, [0] * len(raw)), 128):
             dcgan.training_step(real.to(device))
 
     def ours() -> object:
