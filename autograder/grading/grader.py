@@ -268,7 +268,7 @@ class Grader:
         for sizes in once.usual_sizes(arguments, self._assignment.sizes):
             usual = {size.kind: size.usual for size in sizes}
             if any(self._try(check, function, arguments, m, usual).status == "passed" for m in modes):
-                mistake = once.size_mistake(self._assignment, sizes[0])
+                mistake = once.size_mistake(self._assignment, sizes)
                 self._explained.add(check.id)
                 return once.at_usual_sizes(verdict, sizes, mistake)
         return verdict

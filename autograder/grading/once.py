@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from autograder.judging.catalogue import Mistake, declared
-from autograder.judging.draw import Draw
+from autograder.judging.draw import USUAL_SIZES_ONLY, Draw
 from autograder.model.assignment import Assignment, UsualSize
 from autograder.model.feedback import LONGEST, Feedback
 from autograder.model.verdicts import Verdict
@@ -44,8 +44,11 @@ def usual_sizes(arguments: Mapping[str, Any], sizes: Sequence[UsualSize]) -> Ite
         yield tuple(drawn)
 
 
-def size_mistake(assignment: Assignment, size: UsualSize) -> Mistake:
-    """The mistake of code that works at no other size. Raises KeyError where the catalogue lacks it."""
+def size_mistake(assignment: Assignment, sizes: Sequence[UsualSize]) -> Mistake:
+    """The mistake of code that works at no other sizes. Raises KeyError where the catalogue lacks it."""
+    if len(sizes) > 1:
+        return USUAL_SIZES_ONLY
+    (size,) = sizes
     for mistake in declared(f"{assignment.package}.mistakes"):
         if mistake.id == size.mistake:
             return mistake

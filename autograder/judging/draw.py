@@ -9,6 +9,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from autograder.judging.catalogue import Mistake
+
+# Where one usual size alone is not enough, the code may hold several of them, or count on axes longer than 1.
+USUAL_SIZES_ONLY = Mistake(
+    "sizes-fixed",
+    "The code works with the usual sizes only.",
+    hint="Take sizes from the arguments, and count on no axis being longer than 1, as squeeze() does.",
+    once=True,
+)
+
 T = TypeVar("T")
 
 

@@ -24,6 +24,11 @@ UNIFORM_CENTRED = Mistake(
     "The noise is uniform on [-1, 1]; it should be normal.",
     hint="Use torch.randn or randn_like.",
 )
+CUT_OFF = Mistake(
+    "noise-cut-off",
+    "The noise is cut off: draws far from 0 never occur.",
+    hint="Use what torch.randn or randn_like returns as it is, without a clamp.",
+)
 OTHER_SPREAD = Mistake(
     "noise-other-spread",
     "The draws are normal, but their standard deviation is not 1.",
@@ -40,7 +45,8 @@ def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
     """Raises a fault unless the values of `noise` look like independent draws from N(0, 1).
 
     Needs at least 1000 values. The mean may be 6 standard errors off (a false-alarm probability of about 2e-9), the
-    second moment 7, and the fourth 7 below and 15 above, since its upper tail is long (below 1e-6 each, for n >= 1000).
+    second moment 7, and the fourth 7 below and 15 above, since its upper tail is long (below 1e-6 each, for n >= 1000). One
+    value must be so far out that n draws from N(0, 1) are all nearer with a probability of exp(-25).
     """
     values = noise.double().flatten()
     n = values.numel()
@@ -58,6 +64,8 @@ def expect_standard_normal(noise: Tensor, *, what: str, hint: str = "") -> None:
     expect(abs(mean) <= 6 / math.sqrt(n), expected=expected, seen=seen, hint=hint)
     expect(abs(second - 1) <= 7 * math.sqrt(2 / n), expected=expected, seen=seen, hint=hint)
     expect(-7 <= (fourth - 3) / math.sqrt(96 / n) <= 15, expected=expected, seen=seen, hint=hint)
+    outermost = torch.special.ndtri(torch.tensor(1 - min(0.5, 12.5 / n), dtype=torch.float64)).item()
+    expect(max(-low, high) >= outermost, expected=expected, seen=seen, mistake=CUT_OFF)
 
 
 def expect_unit_spread(noise: Tensor, *, what: str) -> None:

@@ -70,7 +70,7 @@ def _in_either_shape(part: Any, x: Tensor, *labels: Tensor) -> Any:
 
 
 def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[str, Any]:
-    """model.reparameterize(mu, log_sigma), twice, and the gradients of sum(z * pull) at the first."""
+    """model.reparameterize(mu, log_sigma), twice, and the gradients of sum(z * pull) at the first; once in evaluation mode."""
     mu, log_sigma = mu.clone().requires_grad_(), log_sigma.clone().requires_grad_()
     before = snapshot([mu, log_sigma])
     seed = torch.initial_seed()
@@ -78,11 +78,16 @@ def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[
     z = function(mu, log_sigma)
     again = function(mu, log_sigma)
     kept = same(before, [mu, log_sigma])
+    with torch.no_grad():
+        model.eval()
+        in_evaluation = function(mu, log_sigma)
+        model.train()
     if isinstance(z, Tensor) and z.shape == pull.shape and z.requires_grad:
         (z * pull).sum().backward()
     return {
         "z": snapshot(z),
         "again": snapshot(again),
+        "in_evaluation": snapshot(in_evaluation),
         "kept": kept,
         "seed_kept": torch.initial_seed() == seed,
         "grad_mu": snapshot(mu.grad),

@@ -25,7 +25,7 @@ def simulate(
     per_epoch: int,
     loss: Loss,
     rate: float,
-    clear: bool = True,
+    clear: str = "step",
     renew: str = "never",
     kind: str = "Adam",
     only: str = "",
@@ -33,7 +33,8 @@ def simulate(
     """Trains a given model on the batches; returns its parameters and the losses at every step.
 
     loss: what a step minimises (its "total"), and what else is recorded. rate: the learning rate.
-    clear: whether gradients are cleared. renew: "never", or a new optimiser at every "epoch" or "step".
+    clear: when gradients are cleared: at every "step" or "epoch", or "never".
+    renew: "never", or a new optimiser at every "epoch" or "step".
     kind: "Adam", "AdamW", "SGD", or "none" for no step. only: the part that is trained ("encoder"); "" for all.
     """
     trained = list((getattr(model, only) if only else model).parameters())
@@ -49,7 +50,7 @@ def simulate(
         if renew == "step" or (renew == "epoch" and number % per_epoch == 0):
             optimizer = fresh()
         values = loss(model, x, c)
-        if clear:
+        if clear == "step" or (clear == "epoch" and number % per_epoch == 0):
             model.zero_grad()
         values["total"].backward()
         if kind != "none":

@@ -215,13 +215,13 @@ class Run:
         if _near(seen, right) or (others is not None and _near(others, right)):
             return
         lengths = [len(x) for x, _ in self.batches()]
-        wrong = mistakes.wrong_histories(name, history, lengths)
+        wrong = mistakes.wrong_histories(name, history, lengths, self.per_epoch)
         fits = [candidate for candidate in wrong if _near(seen, candidate.value)]
         fail(
             expected=f"{what}: {', '.join(f'{v:.5f}' for v in right[:4])}, ...",
             seen=", ".join(f"{v:.5f}" for v in seen[:4]) + ", ...",
             hint=mistakes.RIGHT_ENTRY,
-            mistake=fits[0].mistake if len(fits) == 1 else None,
+            mistake=fits[0].mistake if len({f.mistake.id for f in fits}) == 1 else None,
         )
 
     @property

@@ -94,6 +94,13 @@ def expect_own_noise(submission: Submission, draw: Draw, probe: str) -> None:
         # Noise that is all zero has two possible reasons here: none is drawn, or it is scaled by log_sigma, which is 0.
         expect(bool((noise.abs() > 1e-6).any()), expected=FORMULA, seen="z = mu, without noise")
         expect_fresh(noise, again, what="the noise")
+        resting = seen.tensor("in_evaluation", shape, what="z in evaluation mode").double() - mu
+        expect(
+            bool((resting.abs() > 1e-6).any()),
+            expected=f"{FORMULA}, in evaluation mode as well",
+            seen="z = mu, without noise",
+            mistake=mistakes.NO_NOISE_IN_EVALUATION,
+        )
         expect_own_draws(noise.reshape(n, nz), "the noise")
         largest = float(noise.abs().max())
         expect(largest < 12, expected=FORMULA, seen=f"z up to {largest:.3g} away from mu, where sigma is 1")

@@ -18,6 +18,7 @@ from autograder.judging import (
     expect_close,
     expect_equal,
     fail,
+    first_shown,
 )
 from autograder.judging.properties import for_all
 
@@ -212,6 +213,24 @@ def test_loss_values(submission: Submission, draw: Draw) -> None:
     # Fewer than 3 images hide a sum over the batch.
     for_all(draw, body, n=st.integers(3, 40), form=forms, seed=st.integers(0, 1 << 40))
     body(1, draw.choice([(1, 28, 28), (1, 784), (784,)]), draw.integer(0, 1 << 40))
+    _expect_full_price(submission, draw)
+
+
+def _expect_full_price(submission: Submission, draw: Draw) -> None:
+    """Predictions that are 0.0001 to 0.0003 away from the wrong end cost what the formula says."""
+    x = draw.integers(0, 2, draw.size("batch", 3, 8), 1, 784).float()
+    x_hat = (1 - x).lerp(x, draw.uniform(*x.shape, low=1e-4, high=3e-4))
+    (loss,) = submission.ask("autoencoder.losses", pairs=[{"x_hat": x_hat, "x": x}]).list("losses", 1)
+    value = Observation({"loss": loss}).tensor(
+        "loss", (), what="the loss of nearly certain, wrong predictions"
+    )
+    right = F.binary_cross_entropy(x_hat.double(), x.double())
+    expect(
+        close(value.double(), right, 0.02, 0.0),
+        expected=f"the loss of predictions that are certain to 0.0001 and wrong: {right.item():.4f}",
+        seen=f"{value.item():.4f}",
+        mistake=first_shown([mistakes.LOSS_CUT_OFF], value, right),
+    )
 
 
 @check(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from torch import Tensor
+
 from autograder.judging import (
     Draw,
     Mistake,
@@ -25,6 +27,7 @@ from ..public.expected_gan import (
     discriminator_mistakes,
     generator_losses,
     generator_mistakes,
+    gradient_of,
     losses_in_modes_seen,
     near,
 )
@@ -123,12 +126,15 @@ def mistake_in_returned(
     found = []
     if not among(dis, right_dis):
         halved = among(2 * dis, right_dis) and is_right(step)
-        in_modes = of_loss(dis, losses_in_modes_seen(step, "discriminator"))
-        wrong = mistakes.MEAN_RETURNED if halved else of_loss(dis, discriminator_mistakes(step))
+        seen = step.gradient("discriminator")
+        in_modes = of_loss(dis, seen, losses_in_modes_seen(step, "discriminator"))
+        wrong = mistakes.MEAN_RETURNED if halved else of_loss(dis, seen, discriminator_mistakes(step))
         found.append(wrong or in_modes)
     if not among(gen, right_gen):
+        seen = step.gradient("generator")
         found.append(
-            of_loss(gen, generator_mistakes(step)) or of_loss(gen, losses_in_modes_seen(step, "generator"))
+            of_loss(gen, seen, generator_mistakes(step))
+            or of_loss(gen, seen, losses_in_modes_seen(step, "generator"))
         )
     named = {mistake.id for mistake in found if mistake is not None}
     return found[0] if None not in found and len(named) == 1 else wrong_order(step.call)
@@ -140,9 +146,16 @@ def is_right(step: Step) -> bool:
     return any(near(seen, value) for value in discriminator_gradients(step))
 
 
-def of_loss(value: float, wrong: Iterable[Wrong]) -> Mistake | None:
-    """The first mistake that minimises a loss of this value."""
-    return next((mistake for mistake, loss, _ in wrong if among(value, [loss.item()])), None)
+def of_loss(value: float, gradient: Tensor, wrong: Iterable[Wrong]) -> Mistake | None:
+    """The first mistake that minimises a loss of this value with this gradient: of so many, one may have the value by chance."""
+    return next(
+        (
+            mistake
+            for mistake, loss, network in wrong
+            if among(value, [loss.item()]) and near(gradient, gradient_of(loss, network))
+        ),
+        None,
+    )
 
 
 def among(value: float, values: Sequence[float]) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from autograder.judging import Draw, Fault, Observation, Submission, close, expect, expect_close, fail
 
 from ...mistakes.public import cvae as mistakes
-from ...mistakes.public.labels import NEEDS_LABELS
+from ...mistakes.public.labels import LABELS_ADDED_UNASKED, NEEDS_LABELS
 from ...stand_ins import models
 from . import expected_layers as layers
 from . import judge_calls as calls
@@ -54,8 +54,14 @@ class Part:
         return choices[number].run(x, layers.RIGHT[self.kind])
 
 
-def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool) -> None:
+def expect_part(submission: Submission, draw: Draw, name: str) -> None:
     """The part computes with the layers that are put into it, on the real layers or on the stand-in's."""
+    for conditional, with_count in ((True, True), (False, False), (False, True)):
+        _expect_part(submission, draw, name, conditional, with_count)
+
+
+def _expect_part(submission: Submission, draw: Draw, name: str, conditional: bool, with_count: bool) -> None:
+    """with_count: whether num_labels is above 0, which is for conditional parts alone to use."""
     kind = "encoder" if name == "CVAEEncoder" else "decoder"
     n, count, nz, pixels = (
         draw.size("batch", 3, 9),
@@ -70,7 +76,7 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
     widths = (inputs + count, inputs + 1, inputs) if conditional else (inputs,)
     part = Part(
         kind,
-        f"{name}({nz}, {pixels}, {conditional}, {count if conditional else 0})",
+        f"{name}({nz}, {pixels}, {conditional}, {count if with_count else 0})",
         layers.drawn(draw, (widths[0], *HIDDEN[kind], outputs)),
         layers.drawn(draw, (widths[0], outputs)),
         widths,
@@ -80,16 +86,18 @@ def expect_part(submission: Submission, draw: Draw, name: str, conditional: bool
         "width": nz,
         "size": pixels,
         "conditional": conditional,
-        "num_labels": count if conditional else draw.choice([0, count]),
+        "num_labels": count if with_count else 0,
         "choices": [choice.values for choice in part.choices],
         "inputs": [x, flat],
         "c": c if conditional else None,
     }
-    # An unconditional part is asked after a conditional one that works: where it raises, it needs labels.
+    # An unconditional part is asked after a conditional one that works: where it raises, it needs labels. Where only a number
+    # of labels makes it raise, it has inputs for them.
+    reason = LABELS_ADDED_UNASKED if with_count else NEEDS_LABELS
     seen = (
         submission.ask("cvae.part", **call)
         if conditional
-        else calls.ask_naming(submission, "cvae.part", NEEDS_LABELS, **call)
+        else calls.ask_naming(submission, "cvae.part", reason, **call)
     )
     # With the stand-in's label rows where idx2onehot is called, and with real ones where it is not.
     rows = [models.label_rows(c, count), torch.eye(count)[c]] if conditional else [torch.zeros(n, 0)]

@@ -59,6 +59,13 @@ ADAM_EVERY_BATCH = Mistake(
     questions=LOOPS,
     once=True,
 )
+CLEARED_EVERY_EPOCH = Mistake(
+    "training-gradients-cleared-every-epoch",
+    "The gradients are cleared once per epoch: those of the epoch's earlier batches are added to them.",
+    hint="Clear the gradients once in every iteration.",
+    questions=LOOPS,
+    once=True,
+)
 ADAMW = Mistake(
     "training-adamw",
     "The optimiser is AdamW, which decays the weights.",
@@ -75,7 +82,8 @@ NO_STEP = Mistake(
 )
 WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
     (RATE_LEFT_OUT, {"rate": 1e-3}),
-    (NOT_CLEARED, {"clear": False}),
+    (NOT_CLEARED, {"clear": "never"}),
+    (CLEARED_EVERY_EPOCH, {"clear": "epoch"}),
     (ADAM_EVERY_EPOCH, {"renew": "epoch"}),
     (ADAM_EVERY_BATCH, {"renew": "step"}),
     (SGD, {"kind": "SGD"}),
@@ -117,14 +125,13 @@ HISTORY_RUNNING_MEANS = Mistake(
     "The entries are running means.",
     hint=RIGHT_ENTRY,
     questions=LOOPS,
-    gives=lambda right, lengths: [sum(right[: i + 1]) / (i + 1) for i in range(len(right))],
     once=True,
 )
-WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS, HISTORY_RUNNING_MEANS)
+WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS)
 
 
 def wrong_histories(
-    name: str, losses: Sequence[Mapping[str, float]], lengths: Sequence[int]
+    name: str, losses: Sequence[Mapping[str, float]], lengths: Sequence[int], per_epoch: int
 ) -> list[Candidate]:
     """Known wrong entries for the losses called `name`. losses: those at each step; lengths: of the batches."""
     right = [entry[name] for entry in losses]
@@ -135,4 +142,11 @@ def wrong_histories(
         for other in losses[0]
         if other != name
     ]
-    return [*candidates(WRONG_ENTRIES, right, lengths), *others]
+    means = [HISTORY_RUNNING_MEANS.giving(_running_means(right, every)) for every in (len(right), per_epoch)]
+    return [*candidates(WRONG_ENTRIES, right, lengths), *means, *others]
+
+
+def _running_means(values: Sequence[float], every: int) -> list[float]:
+    """The mean up to each value, from the last multiple of `every` on."""
+    starts = [i - i % every for i in range(len(values))]
+    return [sum(values[start : i + 1]) / (i + 1 - start) for i, start in enumerate(starts)]

@@ -34,6 +34,13 @@ SIGMA_FROM_SOFTPLUS = Mistake(
     gives=F.softplus,
     once=True,
 )
+NO_NOISE_IN_EVALUATION = Mistake(
+    "noise-in-training-only",
+    "No noise is drawn in evaluation mode: z is the mean there.",
+    hint="Draw in every mode; it is reconstruct that decodes the mean.",
+    questions=("1-4",),
+    once=True,
+)
 SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS)
 
 # forward: `gives` is the code that is decoded, for the posterior of the images

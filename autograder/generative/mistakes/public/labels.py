@@ -54,6 +54,13 @@ NEEDS_LABELS = Mistake(
     hint="Use c, and enlarge the layers for it, only when conditional is true.",
     questions=CONDITIONAL,
 )
+LABELS_ADDED_UNASKED = Mistake(
+    "unconditional-has-label-inputs",
+    "The layers have inputs for labels even where conditional is False.",
+    hint="Add num_labels to the number of inputs only when conditional is true.",
+    questions=CONDITIONAL,
+    once=True,
+)
 NEVER_RUN = Mistake(
     "reconstruct-never-run",
     "reconstruct crashes on images and labels that forward accepts: it may never have been run.",

@@ -41,6 +41,14 @@ class LossCase:
 
 
 MEAN = "Take the mean over every element."
+LOSS_CUT_OFF = Mistake(
+    "reconstruction-loss-cut-off",
+    "Predictions are moved away from 0 and 1 too far: a certain and wrong one costs too little.",
+    hint="PyTorch's own function needs no clamp; 1e-7 is enough where you write it yourself.",
+    questions=LOSS,
+    shows=lambda loss, right: bool(0.2 * right < loss < right),
+    once=True,
+)
 CROSS_ENTROPY = "Use the binary cross-entropy."
 WRONG_LOSSES = (
     Mistake(
