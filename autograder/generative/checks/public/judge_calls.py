@@ -96,12 +96,14 @@ def mistakes_in_loss(submission: Submission, draw: Draw, seen: Any, right: float
 
 
 def misshapen(asked: Sequence[int]) -> list[Candidate]:
-    """Known wrong shapes where `asked` is asked: (N, 1, width), images (N, 28, 28) or (N, 1, 28, 28).
+    """Known wrong shapes where `asked` is asked: (N, width), (N, 1, width), images (N, 28, 28) or (N, 1, 28, 28).
 
     A shape that several mistakes give is left out: for a single sample, either axis of length 1 may be the missing one.
     """
     n = asked[0]
     flat = [common.IMAGES_FLAT.giving(shape) for shape in [(n, 1, PIXELS), (n, PIXELS)]]
+    if len(asked) == 2:
+        return [common.MIDDLE_AXIS_ADDED.giving((n, 1, asked[1]))]
     if len(asked) == 3 and asked[1] == 1 and n > 1:
         return [common.MIDDLE_AXIS_MISSING.giving((n, asked[2]))]
     if tuple(asked[1:]) == (28, 28):

@@ -208,7 +208,9 @@ def test_any_batch_size(submission: Submission, draw: Draw) -> None:
             bool(made) and all(m == n for m in made),
             expected=f"{n} codes for a batch of {n} images",
             seen=f"{', '.join(map(str, made)) or 'none'}",
-            mistake=mistakes.BATCH_SIZE_FIXED if made and all(m == n or m in WRITTEN_IN for m in made) else None,
+            mistake=mistakes.BATCH_SIZE_FIXED
+            if made and all(m == n or m in WRITTEN_IN for m in made)
+            else None,
         )
         judged = [event.number("images") for event in passes(call, "discriminator")]
         expect(

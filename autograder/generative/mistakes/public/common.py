@@ -51,6 +51,12 @@ MIDDLE_AXIS_MISSING = Mistake(
     hint="unsqueeze(1) adds the axis; flatten(1) removes it.",
     questions=MODELS,
 )
+MIDDLE_AXIS_ADDED = Mistake(
+    "middle-axis-added",
+    "A batch without the middle axis gets one: the shape is (N, 1, size), not (N, size).",
+    hint="Linear layers work on the last axis, whatever comes before it: pass the batch on as it is.",
+    questions=MODELS,
+)
 CHANNEL_AXIS_ADDED = Mistake(
     "channel-axis-added",
     "There is a channel axis that should not be there: the shape is (N, 1, 28, 28), not (N, 28, 28).",
