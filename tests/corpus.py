@@ -117,7 +117,8 @@ def read(kind: str) -> list[Entry]:
     for path in sorted((assignment().corpora / f"{kind}s").glob("*.toml")):
         rows: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))[kind]
         for row in rows:
-            edits = tuple(_edit(row["name"], edit) for edit in row.pop("edits"))
+            edits = tuple(_edit(row["name"], edit) for edit in row.pop("edits", ()))
+            edits += _whole_modules(path.parent / row.pop("modules", "none"))
             questions = (row.pop("question"),) if kind == "chaff" else ()
             named = row.pop("mistake", ())
             mistakes = (named,) if isinstance(named, str) else tuple(named)
@@ -134,6 +135,14 @@ def read(kind: str) -> list[Entry]:
     if twice:
         raise ValueError(f"{kind}s: names that occur twice: {twice}")
     return entries
+
+
+def _whole_modules(folder: Path) -> tuple[Edit, ...]:
+    """The edits that put a folder's modules in place of the reference's."""
+    return tuple(
+        Edit(path.name, reference()[path.name], path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.py"))
+    )
 
 
 def _edit(name: str, row: dict[str, str]) -> Edit:

@@ -20,7 +20,7 @@ def run(how: dict[str, Any], turned: bool, seed: int = 3) -> training.Run:
     draw = Draw(seed)
     size = replace(small.sizes(draw), rate=training.OWN_RATE)
     weights, images = small.weights(draw, size.nz), draw.uniform(size.images, 1, 28, 28)
-    order = [torch.randperm(size.images) for _ in range(size.epochs)]
+    order = [draw.permutation(size.images) for _ in range(size.epochs)]
     batches = [
         (images[i].reshape(-1, 1, 784), None) for epoch in order for i in torch.split(epoch, size.batch)
     ]
@@ -46,7 +46,7 @@ def run(how: dict[str, Any], turned: bool, seed: int = 3) -> training.Run:
     )
 
 
-@pytest.mark.parametrize("seed", range(3, 6))
+@pytest.mark.parametrize("seed", [3, 5, 8])  # those whose turned step makes a difference
 def test_a_right_run_is_right_although_rounding_has_turned_a_step(torch_seed: int, seed: int) -> None:
     assert run({}, turned=False, seed=seed).fitting() == "own"
     found = run({}, turned=True, seed=seed)
@@ -56,7 +56,7 @@ def test_a_right_run_is_right_although_rounding_has_turned_a_step(torch_seed: in
     assert found.fitting() == "own"
 
 
-LOOPS = [{"kind": "AdamW"}, {"clear": False}, {"renew": "epoch"}, {"rate": 1e-3}, {"kind": "SGD"}]
+LOOPS = [{"kind": "AdamW"}, {"clear": "never"}, {"renew": "epoch"}, {"rate": 1e-3}, {"kind": "SGD"}]
 
 
 @pytest.mark.parametrize("how", LOOPS)

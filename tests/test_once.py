@@ -108,7 +108,7 @@ def test_a_mistake_that_explains_less_costs_in_every_check(graded: Grade) -> Non
     [
         ("return 2 * x.reshape(64, -1)", "batch-size-fixed", "a batch of 64"),
         ("return 2 * x.reshape(-1, 8).reshape(len(x), 8)", "width-fixed", "a width of 8"),
-        ("return 2 * x.reshape(64, 8)", "batch-size-fixed", "a batch of 64 and a width of 8"),
+        ("return 2 * x.reshape(64, 8)", "sizes-fixed", "a batch of 64 and a width of 8"),
     ],
 )
 def test_a_size_that_is_written_in_costs_once_and_is_named(
