@@ -33,7 +33,8 @@ def test_the_verdict_is_right(entry: corpus.Entry) -> None:
 
 def test_every_edit_of_the_corpora_fits_the_reference() -> None:
     for entry in [*WHEATS, *CHAFFS, *COMBINATIONS, *UNFINISHED]:
-        compile("\n".join(entry.sources().values()), entry.name, "exec")
+        for file, text in entry.sources().items():
+            compile(text, f"{entry.name}/{file}", "exec")
 
 
 def test_every_auto_graded_question_has_chaffs() -> None:

@@ -78,10 +78,11 @@ def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[
     z = function(mu, log_sigma)
     again = function(mu, log_sigma)
     kept = same(before, [mu, log_sigma])
+    trains = model.training
     with torch.no_grad():
         model.eval()
         in_evaluation = function(mu, log_sigma)
-        model.train()
+        model.train(trains)
     if isinstance(z, Tensor) and z.shape == pull.shape and z.requires_grad:
         (z * pull).sum().backward()
     return {
