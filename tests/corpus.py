@@ -118,7 +118,8 @@ def read(kind: str) -> list[Entry]:
         rows: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))[kind]
         for row in rows:
             edits = tuple(_edit(row["name"], edit) for edit in row.pop("edits", ()))
-            edits += _whole_modules(path.parent / row.pop("modules", "none"))
+            if modules := row.pop("modules", ""):
+                edits += _whole_modules(path.parent / modules)
             questions = (row.pop("question"),) if kind == "chaff" else ()
             named = row.pop("mistake", ())
             mistakes = (named,) if isinstance(named, str) else tuple(named)
@@ -138,11 +139,11 @@ def read(kind: str) -> list[Entry]:
 
 
 def _whole_modules(folder: Path) -> tuple[Edit, ...]:
-    """The edits that put a folder's modules in place of the reference's."""
-    return tuple(
-        Edit(path.name, reference()[path.name], path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.py"))
-    )
+    """The edits that put a folder's modules in place of the reference's. Raises ValueError for a folder without any."""
+    paths = sorted(folder.glob("*.py"))
+    if not paths:
+        raise ValueError(f"{folder}: there are no modules here; correct `modules` in the TOML file")
+    return tuple(Edit(path.name, reference()[path.name], path.read_text(encoding="utf-8")) for path in paths)
 
 
 def _edit(name: str, row: dict[str, str]) -> Edit:
