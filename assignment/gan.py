@@ -80,8 +80,8 @@ def normal_weight_(layer: nn.Module, mean: float, std: float) -> None:
 
     This function avoids a trap: spectral normalisation makes `layer.weight` a *computed* tensor,
     W / sigma(W). The underlying parameter has another name: `layer.parametrizations.weight.original`, or
-    `layer.weight_orig` with PyTorch's older API. `nn.init.normal_(layer.weight, ...)` then fills a tensor
-    that is recomputed at the next access: it raises no error, but initialises nothing.
+    `layer.weight_orig` with PyTorch's older API. `nn.init.normal_(layer.weight, ...)` then usually fills a
+    computed tensor that is replaced before the layer uses it: it raises no error, but initialises nothing.
     """
     if parametrize.is_parametrized(layer, "weight"):
         nn.init.normal_(layer.parametrizations.weight.original, mean, std)
@@ -308,6 +308,7 @@ class DCGAN(nn.Module):
             The loss as a float.
         """
         # TODO 2-1b: write DCGAN._generator_step
+        # As above: clear the generator's old gradients before the backward pass.
         raise NotImplementedError("2-1b: write DCGAN._generator_step")
 
     def fit(self, samples: Tensor | np.ndarray, epochs: int | None = None) -> History:

@@ -42,7 +42,8 @@ def idx2onehot(idx: Tensor, n: int) -> Tensor:
     """
     # TODO 1-8: write idx2onehot
     # 1. Raise the errors that the docstring lists.
-    # 2. Reshape the labels to (N,) and make the vectors: torch.nn.functional has a function for this.
+    # 2. Reshape the labels to (N,), convert them to int64, and make the vectors: torch.nn.functional has a
+    #    function for this. It returns integers; convert them to float32.
     # BEGIN SOLUTION
     if idx.dtype == torch.bool or idx.is_floating_point() or idx.is_complex():
         raise ValueError(f"labels must be integers, got {idx.dtype}")

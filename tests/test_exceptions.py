@@ -84,7 +84,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "view": (lambda: torch.ones(30).view(64, 1, 784), "does not fit the shape [64, 1, 784]"),
     "target": (
         lambda: F.binary_cross_entropy(torch.ones(2, 1, 4), torch.ones(2, 2, 2)),
-        "another shape than the prediction",
+        "whose shape differs",
     ),
     "axis": (lambda: torch.ones(2).chunk(2, dim=3), "an axis is asked for"),
     "leaf": (leaf, "changed in place"),

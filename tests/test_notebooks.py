@@ -325,7 +325,7 @@ def test_the_first_cell_unpacks_the_uploaded_release(name: str, tmp_path: Path) 
 def test_the_first_cell_says_what_to_upload(name: str, tmp_path: Path) -> None:
     done = run_setup(name, tmp_path)
     assert done.returncode == 1
-    assert "upload the zip of the release" in done.stderr.splitlines()[-1]
+    assert "upload the zip that you were given" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -118,7 +118,7 @@ USUAL = (
     ),
     Usual(
         r"^(ValueError: (not enough|too many) values to unpack|TypeError: cannot unpack non-iterable)",
-        "A value is unpacked into another number of names than it has parts.",
+        "A value is unpacked into the wrong number of names.",
         "Compare what is returned with the names on the left of the assignment.",
     ),
     # PyTorch's: devices.
@@ -161,7 +161,7 @@ USUAL = (
     ),
     Usual(
         r"Using a target size \(.*\) that is different to the input size",
-        "The loss was given a target of another shape than the prediction.",
+        "The loss was given a target whose shape differs from the prediction's.",
         "Bring the target to the prediction's shape: target.reshape(prediction.shape).",
     ),
     Usual(

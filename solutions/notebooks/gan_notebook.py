@@ -36,8 +36,8 @@
 # %% [markdown]
 # **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
 #
-# 1. Open this notebook and upload the file `generative-models.zip` of the release (the folder icon on the
-#    left, then the upload icon). The next cell unpacks it.
+# 1. Open this notebook and upload `generative-models.zip`, the file that you were given (the folder icon on
+#    the left, then the upload icon). The next cell unpacks it.
 # 2. Your modules are then in `generative-models/assignment/`. Double-click a module in the file browser to
 #    open an editor next to the notebook. After you save the module, the next cell you run uses the new
 #    version. If you already have modules, upload them into that folder.
@@ -58,7 +58,7 @@
 #   for up to a day. A GPU that is connected counts even while it does nothing, so disconnect it (Runtime,
 #   Disconnect and delete runtime) when you only write code. A session also ends when it has been idle.
 # * **Save.** The networks are saved in `dcgan.pt` and `dcgan-spectral.pt` after training (below). Download both.
-#   In a new session, upload them next to the notebook and set `REUSE = True` below: you need not train again.
+#   In a new session, upload them next to the notebook and set `REUSE = True` below: you do not need to train again.
 # * **After a CUDA error** ("device-side assert triggered", "illegal memory access"), every further call fails,
 #   even correct ones. Restart the kernel; nothing else helps. The line in the message is often the wrong one,
 #   because a GPU works ahead of Python. Run the same code with `DEVICE = "cpu"` to see the true line and a
@@ -81,7 +81,7 @@ if not Path("autoencoder.py").is_file():
         if not Path("generative-models.zip").is_file():
             raise FileNotFoundError(
                 f"neither autoencoder.py nor generative-models.zip is in {Path.cwd()}: open this notebook in the "
-                "assignment's folder, or upload the zip of the release to the folder where it runs"
+                "assignment's folder, or upload the zip that you were given to the folder where it runs"
             )
         with zipfile.ZipFile("generative-models.zip") as archive:
             archive.extractall()
@@ -179,7 +179,7 @@ figures.image_grid(train_images[:20], f"{DATA}: training images", columns=10)
 # ## 1. The adversarial game
 #
 # A forger paints; the police look at the forger's pictures and at real ones, and learn to tell them apart; the
-# forger learns from every picture that was caught. Both begin as beginners and improve because the other does.
+# forger learns from every picture that was caught. Both start as beginners, and each improves because the other does.
 # In theory, the police end up guessing. The generator is the forger: it never sees a real picture. All
 # that it knows about photographs comes to it through the discriminator's gradient.
 
@@ -309,12 +309,13 @@ figures.gan_samples(first_samples, title="DCGAN: samples from the tracked noise,
 #    because this step must not update the generator. The loss of the real batch (label 1) plus the loss of
 #    the fake batch (label 0), with the two batches kept separate; clear the old gradients, run the backward
 #    pass, and take one step of `optimizerD`.
-# 2. **Generator.** *New* noise and new fakes, not detached; the non-saturating loss; one step of
-#    `optimizerG`. The gradient flows through the discriminator, which is not updated here. The backward pass
-#    leaves gradients on it: clear them before the discriminator's next step.
+# 2. **Generator.** *New* noise and new fakes, not detached; the non-saturating loss; clear the generator's old
+#    gradients, run the backward pass, and take one step of `optimizerG`. The gradient flows through the
+#    discriminator, which is not updated here. The backward pass leaves gradients on it: clear them before the
+#    discriminator's next step.
 #
-# Before you train, see what to aim for. The release contains a generator that is already trained. You can show
-# its samples as soon as 2-1a works:
+# Before you train, see what to aim for. The assignment comes with a generator that is already trained. You can
+# show its samples as soon as 2-1a works:
 
 # %%
 torch.manual_seed(SEED)
@@ -322,12 +323,13 @@ given = load_trained()
 example = gan.DCGAN(device=DEVICE)
 example._generator.load_state_dict(given.weights)
 figures.gan_samples(
-    example.generate(dcgan.tracked_noise)[:32], title="Samples of the trained generator in the release"
+    example.generate(dcgan.tracked_noise)[:32],
+    title="Samples of the trained generator that comes with the assignment",
 )
 
 # %% [markdown]
-# No object that one could name, but skies, horizons, fur and plausible colours; and no two are alike. A small
-# generator after 25 epochs does not do better.
+# No object that one could name, but skies, horizons, fur and plausible colours; and no two are alike. This
+# generator was trained for 25 epochs on a fifth of CIFAR-10. Yours, trained on all of it, can do a little better.
 
 # %%
 grader.check("q2_1b")
@@ -372,8 +374,8 @@ figures.gan_losses(history.dis_loss, history.gen_loss, title=f"DCGAN on {DATA}: 
 
 # %% [markdown]
 # A *state dict* holds parameters and buffers by name, no code. `weights_only=True` makes `torch.load` accept
-# nothing but such plain data; without it, a file can run any program on your machine. `dcgan.pt` is yours to
-# keep: download it before a Colab session ends.
+# nothing but such plain data; with `weights_only=False`, a file can run any program on your machine. `dcgan.pt` is
+# yours to keep: download it before a Colab session ends.
 
 
 # %%
@@ -405,7 +407,7 @@ figures.gan_samples(final_samples, epoch=done, title=f"DCGAN on {DATA}: samples 
 figures.image_rows(
     {
         "yours": final_samples[:10],
-        "the release's": example.generate(dcgan.tracked_noise)[:10],
+        "the example's": example.generate(dcgan.tracked_noise)[:10],
     },
     "The same codes, two trained generators",
 )
@@ -418,7 +420,7 @@ figures.image_rows(
 # ## 2. Where batch normalisation does not belong
 #
 # Batch normalisation gives every channel mean 0 and variance 1, over all images of a batch and all positions
-# in them, and then applies a learnt mean and variance. It makes deep networks easier to train, but it needs
+# in them, and then applies a learnt scale and shift. It makes deep networks easier to train, but it needs
 # care.
 
 # %% [markdown]
@@ -609,7 +611,7 @@ for name, model in (("without", dcgan), ("with", spectral)):
 # must fall. Will the images become better?
 #
 # `DCGAN.actmax` (given) does this with Adam on the codes alone. Both networks are in evaluation mode: batch
-# normalisation must use its learnt statistics, not those of the current codes. It starts from the tracked
+# normalisation must use its running averages, not the statistics of the current codes. It starts from the tracked
 # noise:
 
 # %%
@@ -619,24 +621,24 @@ print(f"-log D(G(z)): {loss_before:.3g} before, {loss_after:.3g} after {ACTMAX_S
 figures.image_rows({"before": before, "after": after}, f"DCGAN on {DATA}: activation maximisation")
 
 # %% [markdown]
-# The trained generator of the release can do the same, but with which discriminator? The release ships none. Its
-# images are judged by *your* discriminator, which has never met this forger:
+# The trained generator can do the same, but with which discriminator? It comes without one, so *your*
+# discriminator judges its images; it has never seen them:
 
 # %%
 example._discriminator.load_state_dict(dcgan._discriminator.state_dict())
 theirs_loss_before, theirs_before = example.actmax(dcgan.tracked_noise[:10], steps=0)
 theirs_loss_after, theirs_after = example.actmax(dcgan.tracked_noise[:10], steps=ACTMAX_STEPS)
 print(
-    f"-log D(G(z)): {theirs_loss_before:.3g} before, {theirs_loss_after:.3g} after {ACTMAX_STEPS} steps, for the release's"
+    f"-log D(G(z)): {theirs_loss_before:.3g} before, {theirs_loss_after:.3g} after {ACTMAX_STEPS} steps, for the trained example"
 )
 figures.image_rows(
     {
         "yours, before": before,
         "yours, after": after,
-        "the release's,\nbefore": theirs_before,
-        "the release's,\nafter": theirs_after,
+        "the example's,\nbefore": theirs_before,
+        "the example's,\nafter": theirs_after,
     },
-    "Activation maximisation: your generator and the release's, your discriminator",
+    "Activation maximisation: your generator and the example, your discriminator",
 )
 
 # %% [markdown]
@@ -665,16 +667,16 @@ figures.image_rows(
 grader.check("q2_4")
 
 # %% [markdown]
-# You can try `reconstruct` without any training of your own: the release's generator comes with four real images
+# You can try `reconstruct` without any training of your own: the trained example comes with four real images
 # that it has never seen, squares of a portrait photograph of Grace Hopper. Flat grey has a loss of 0.124 on
 # them, an untrained generator one of 0.12 to 0.13, and this one about 0.046.
 
 # %%
 loss, rebuilt = example.reconstruct(given.images)
-figures.reconstructions(given.images, rebuilt, f"The release's generator, loss {loss:.4f}", "test")
+figures.reconstructions(given.images, rebuilt, f"The trained example, loss {loss:.4f}", "test")
 
 # %% [markdown]
-# Now your own generator, on test images, and the release's beside it:
+# Now your own generator, on test images, and the example beside it:
 
 # %%
 loss, rebuilt = dcgan.reconstruct(TARGETS)
@@ -683,7 +685,7 @@ figures.image_rows(
     {
         "original": TARGETS[:10],
         f"yours\n{loss:.4f}": rebuilt[:10],
-        f"the release's\n{theirs:.4f}": rebuilt_theirs[:10],
+        f"the example's\n{theirs:.4f}": rebuilt_theirs[:10],
     },
     f"{DATA}: test images and their reconstructions",
 )

@@ -41,8 +41,8 @@
 # %% [markdown]
 # **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
 #
-# 1. Open this notebook and upload the file `generative-models.zip` of the release (the folder icon on the
-#    left, then the upload icon). The next cell unpacks it.
+# 1. Open this notebook and upload `generative-models.zip`, the file that you were given (the folder icon on
+#    the left, then the upload icon). The next cell unpacks it.
 # 2. Your modules are then in `generative-models/assignment/`. Double-click a module in the file browser to
 #    open an editor next to the notebook. After you save the module, the next cell you run uses the new
 #    version. If you already have modules, upload them into that folder.
@@ -68,7 +68,7 @@ if not Path("autoencoder.py").is_file():
         if not Path("generative-models.zip").is_file():
             raise FileNotFoundError(
                 f"neither autoencoder.py nor generative-models.zip is in {Path.cwd()}: open this notebook in the "
-                "assignment's folder, or upload the zip of the release to the folder where it runs"
+                "assignment's folder, or upload the zip that you were given to the folder where it runs"
             )
         with zipfile.ZipFile("generative-models.zip") as archive:
             archive.extractall()
@@ -177,8 +177,8 @@ def mean_of_last(losses, count=100):
 # ### Saving and loading a model
 #
 # A model's *state dict* holds its parameters and buffers by name, and nothing else: no code, no class. To
-# load one, build the model as before and fill it. `weights_only=True` makes `torch.load` accept plain data
-# alone. Without it, a file can run any program on your machine, so use it for every file, even your own.
+# load one, build the model as before and fill it. `weights_only=True` makes `torch.load` accept nothing but plain
+# data; it is the default since PyTorch 2.6. With `weights_only=False`, a file can run any program on your machine.
 # `map_location` puts the numbers on the device that you have now, wherever they were saved.
 
 
@@ -235,7 +235,9 @@ diagrams.autoencoder()
 # A good model therefore lies between 0.058 and 0.263, and losses near 0.09 are better than they sound.
 #
 # The two arguments are not interchangeable: the prediction is inside the logarithm, the target outside. If
-# they are swapped, the loss is infinite wherever a true pixel is exactly 0 or 1, and most pixels are.
+# they are swapped, the formula is infinite wherever a true pixel is exactly 0 or 1, and most pixels are. PyTorch
+# limits the logarithm to -100, so the first loss is about 41 instead of 0.69. The gradients are infinite, and the
+# next iteration stops with "all elements of target should be between 0 and 1".
 
 # %% [markdown]
 # ### Questions 1-1 and 1-2 (6 + 6 points)
@@ -244,8 +246,8 @@ diagrams.autoencoder()
 # and `train_autoencoder` (1-2). Their docstrings are the specification: shapes, units, examples.
 #
 # Look at the shapes before you look for anything else: most errors in a network are errors of shape. The next
-# cell prints what leaves every layer. If one stops, run a part of the network on its own: an `nn.Sequential`
-# can be sliced, so `encoder.net[:2](x)` runs the first two layers alone.
+# cell prints the shape after every layer. If a layer raises an error, run a part of the network on its own: an
+# `nn.Sequential` can be sliced, so `encoder.net[:2](x)` runs the first two layers alone.
 
 # %%
 import autoencoder
@@ -279,8 +281,8 @@ grader.check("q1_2")
 
 # %% [markdown]
 # Now train it: 10 epochs, about a minute on a CPU. On MNIST, the first loss is about 0.69 and the last losses
-# are about 0.09. The last line of the output says whether your loss ends where ours does. It is for you: no
-# points depend on it.
+# are about 0.09. The last line of the output says whether your loss ends where ours does. It is only for your
+# information: no points depend on it.
 
 # %%
 torch.manual_seed(SEED)

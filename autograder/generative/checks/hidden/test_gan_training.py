@@ -112,7 +112,7 @@ def expect_returned_losses(step: Step) -> None:
     fail(
         expected=f"dis_loss {right_dis[0]:.4f} and gen_loss {right_gen[0]:.4f}",
         seen=f"{dis:.4f} and {gen:.4f}",
-        hint="Return what backward() was called on.",
+        hint="Return the values of the two losses that you called backward() on, as floats.",
         mistake=mistake_in_returned(step, dis, gen, right_dis, right_gen),
     )
 

@@ -192,6 +192,6 @@ def test_classification_loss_has_known_values(submission: Submission, draw: Draw
         finite and 0 <= at_right < 1e-3 and abs(at_wrong / size - 1) < 0.01,
         expected=f"close to 0 at logits of {size:.1f} and labels 1, and {size:.1f}, as large as the logits, at labels 0",
         seen=f"{at_right:.4g} and {at_wrong:.4g}",
-        hint="The logits come first and the labels second.",
+        hint=mistakes.USE_LOGITS,
         mistake=mistake_in_loss(submission, draw) or mistake_at_large_logits(submission),
     )

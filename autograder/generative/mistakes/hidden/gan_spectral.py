@@ -13,7 +13,7 @@ NOT_IN_EVALUATION_MODE = Mistake(
 MISSED_BY_INITIALISATION = Mistake(
     "spectral-norm-missed-by-initialisation",
     "The initialisation misses the layers with spectral normalisation: their `weight` is computed from another parameter.",
-    hint="Initialise before you add the normalisation, or initialise the parameter behind it: weight_orig, or "
-    "parametrizations.weight.original. This costs no points: the normalisation hides the scale.",
+    hint="Use `normal_weight_`, which fills the parameter behind the weight. This costs no points: the normalisation hides "
+    "the scale.",
     questions=("2-3",),
 )

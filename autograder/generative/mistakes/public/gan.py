@@ -117,17 +117,17 @@ LOSS_SUMMED = Mistake(
     gives=lambda case: len(case.labels) * case.right,
     once=True,
 )
+USE_LOGITS = "Use a loss function that takes the logits and combines the sigmoid with the logarithm."
 SIGMOID_MISSING = Mistake(
     "classification-loss-without-sigmoid",
     "The logits are treated as probabilities: the sigmoid is missing.",
-    hint="The discriminator returns logits: take their sigmoid.",
+    hint=USE_LOGITS,
     questions=("2-1a",),
     # At logits of 0: PyTorch clamps the logarithm of a probability of 0 at -100.
     gives=lambda case: 100 * case.labels.mean().item(),
 )
 MISTAKES_AT_ZERO = (LOSS_SUMMED, SIGMOID_MISSING)
 
-USE_LOGITS = "Use a loss function that takes the logits and combines the sigmoid with the logarithm."
 # The loss at these logits with label 0 shows how a loss fails at large logits.
 LARGE_LOGITS = (40.0, 60.0, 100.0)
 

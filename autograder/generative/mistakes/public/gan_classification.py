@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from autograder.judging import Mistake
 
-from .gan import LOSS_SUMMED
+from .gan import LOSS_SUMMED, USE_LOGITS
 
 bce = F.binary_cross_entropy_with_logits
 
@@ -45,14 +45,14 @@ LOSS_MISTAKES = (
     Mistake(
         "classification-loss-squared-error-of-logits",
         "The loss is the squared error of the logits: it is not the cross-entropy, and the sigmoid is missing too.",
-        hint="Take the binary cross-entropy of the sigmoid.",
+        hint=USE_LOGITS,
         questions=("2-1a",),
         gives=lambda case: F.mse_loss(case.logits, case.labels),
     ),
     Mistake(
         "classification-loss-squared-error",
         "The loss is the squared error instead of the binary cross-entropy.",
-        hint="Take the binary cross-entropy of the sigmoid.",
+        hint=USE_LOGITS,
         questions=("2-1a",),
         gives=lambda case: F.mse_loss(case.logits.sigmoid(), case.labels),
     ),

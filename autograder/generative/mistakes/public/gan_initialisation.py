@@ -39,7 +39,7 @@ CONVOLUTIONS_AROUND_ONE = Mistake(
 )
 CONVOLUTIONS_CONSTANT = Mistake(
     "init-convolutions-constant",
-    "All weights of a convolution are the same number: mean and standard deviation are exchanged.",
+    "All weights of a convolution are the same number: mean and standard deviation are swapped.",
     hint="The mean is 0 and the standard deviation 0.02.",
     questions=("2-1a",),
     shows=lambda weight: weight.std().item() < 1e-6,

@@ -127,7 +127,7 @@ SIGMOID_BEFORE_LOSS = Mistake(
 )
 LOGITS_AS_LABELS = Mistake(
     "step-logits-and-labels-exchanged",
-    "Logits and labels are exchanged in a call of the classification loss.",
+    "Logits and labels are swapped in a call of the classification loss.",
     hint="_classification_loss takes the logits first.",
     questions=("2-1b",),
     gives=lambda case: (

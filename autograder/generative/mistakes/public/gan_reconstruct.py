@@ -94,14 +94,14 @@ IN_TRAINING_MODE = Mistake(
     "search-in-training-mode",
     "A network is in training mode during the search: batch normalisation uses the batch's statistics and updates its "
     "running averages.",
-    hint="Call eval() on the generator before the first step, and restore its mode after the last.",
+    hint="Search inside `with evaluation_mode(self._generator):`, which also restores the modes at the end.",
     questions=("2-4",),
     once=True,
 )
 MODES_CHANGED = Mistake(
     "search-leaves-other-modes",
     "The networks are not returned to the mode (training or evaluation) that they were in before the call.",
-    hint="Remember the modes at the start and restore them at the end.",
+    hint="Search inside `with evaluation_mode(self._generator):`, which restores the modes at the end.",
     questions=("2-4",),
     once=True,
 )

@@ -40,21 +40,21 @@ REPLACES_BATCH_NORM = Mistake(
 )
 OTHER_CONVOLUTIONS = Mistake(
     "spectral-norm-other-convolutions",
-    "A convolution has other settings (channels, kernel, stride or padding) than in Discriminator.",
+    "A convolution has different settings (channels, kernel, stride or padding) from the one in Discriminator.",
     hint="Normalise the convolutions of Discriminator without changing their settings.",
     questions=("2-3",),
     shows=has_other_convolutions,
 )
 OTHER_SLOPE = Mistake(
     "spectral-norm-other-slope",
-    "A leaky ReLU has another slope than in Discriminator.",
+    "A leaky ReLU has a different slope from the one in Discriminator.",
     hint="Keep nn.LeakyReLU() with its default slope, 0.01.",
     questions=("2-3",),
     shows=has_other_slopes,
 )
 OTHER_LAYERS = Mistake(
     "spectral-norm-other-layers",
-    "There is a layer more or less than in Discriminator.",
+    "There is a layer too many or too few, compared with Discriminator.",
     hint="Keep the layers of Discriminator: super().__init__() makes them.",
     questions=("2-3",),
     shows=lambda ours, plain: len(ours) != len(plain),

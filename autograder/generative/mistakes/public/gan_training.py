@@ -27,13 +27,13 @@ NO_GENERATOR_STEP = Mistake(
 )
 OTHER_OPTIMISER = Mistake(
     "step-by-another-optimiser",
-    "A network is moved by another optimiser than self.optimizerD or self.optimizerG, such as one that is made anew in the step.",
+    "A network is updated by an optimiser other than self.optimizerD and self.optimizerG, such as a new one made in every step.",
     hint="Use the two optimisers that __init__ makes: a new one forgets what Adam has learned about the gradients.",
     questions=("2-1b",),
 )
 OPTIMISERS_EXCHANGED = Mistake(
     "step-optimisers-exchanged",
-    "The two optimisers are exchanged: optimizerG takes its step after the backward pass of the discriminator's loss.",
+    "The two optimisers are swapped: optimizerG takes its step after the backward pass of the discriminator's loss.",
     hint="After the discriminator's backward pass call self.optimizerD.step(), after the generator's self.optimizerG.step().",
     questions=("2-1b",),
 )
