@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from hypothesis import strategies as st
 
 from autograder.classroom import collect
 from autograder.classroom.collect import Entry, Plan
-from autograder.classroom.deadlines import Deadlines, Extension, due_time
+from autograder.classroom.deadlines import Deadlines, Extension, due_time, extended
 from autograder.classroom.policy import Policy
-from autograder.classroom.reporting import on_pages
+from autograder.classroom.reporting import OWN_POINTS, on_pages
 from autograder.classroom.roster import Roster
 from autograder.classroom.rows import rows_of
 from autograder.classroom.settings import Late, Settings
@@ -24,8 +26,10 @@ from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
 from autograder.submissions import exports, intake, metadata, names
+from autograder.submissions import files as walking
 from autograder.submissions.exports import Found
 from autograder.submissions.staging import TempStore
+from autograder.support.files import file_name, write_atomically
 from tests.classes import METADATA, MODULES, gradescope, inside, pack, packed, result, write
 
 
@@ -99,7 +103,7 @@ def test_late_gradescope_uploads_are_found_by_the_due_time_and_group_members_hav
 
 
 def test_members_of_a_group_have_due_times_of_their_own(tmp_path: Path, rubric: Rubric) -> None:
-    """Eight hours late for one, and on an extension for the other: one submission, two totals, both named on its page."""
+    """Eight hours late for one, and on an extension for the other: two totals; the page that they share names neither."""
     extension = Extension("Cleo Cruz", "1", "more.csv: line 2")
     until = Deadlines(due_time("2026-03-02T00:00Z"), table=[extension])
     made = plan(write(tmp_path / "e", gradescope()), due=until)
@@ -113,9 +117,13 @@ def test_members_of_a_group_have_due_times_of_their_own(tmp_path: Path, rubric: 
     rows = rows_of([ben, cleo], results, rubric, {}, ["1-6"], policy)
     assert [(row.deduction, row.total) for row in rows] == [(0.5, 1.5), (0, 2)]
     lines = on_pages(policy, rows, results, rubric)["Ben Bo and Cleo Cruz"]
-    assert lines == (
-        "Ben Bo: Handed in 08:00:00 (hours, minutes and seconds) after the due time, which counts as 1 day: -0.5 points.",
-        "Ben Bo: With this, the total is 1.5 points.",
+    assert lines == (OWN_POINTS,)
+    (work,) = [w for w in made.works if w.name == "Ben Bo and Cleo Cruz"]
+    assert not any("late" in note for note in work.notes)
+    both = rows_of([ben, replace(cleo, due=ben.due)], results, rubric, {}, ["1-6"], policy)
+    assert on_pages(policy, both, results, rubric)["Ben Bo and Cleo Cruz"] == (
+        "Handed in 08:00:00 (hours, minutes and seconds) after the due time, which counts as 1 day: -0.5 points.",
+        "With this, the total is 1.5 points.",
     )
 
 
@@ -403,3 +411,70 @@ def test_due_times_are_read_with_their_time_zone_or_refused() -> None:
     assert metadata.time_of("2026-03-01 22:30:00.5 -0500") == datetime(
         2026, 3, 2, 3, 30, 0, 500000, tzinfo=timezone.utc
     )
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "tzset"), reason="the time zone of a process cannot be set on this system"
+)
+def test_due_times_without_a_zone_are_this_machines_however_they_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        for text in ("2026-3-1", "2026-03-01", "2026-3-1T23:59:59", "2026-03-01  23:59:59"):
+            assert due_time(text) == datetime(2026, 3, 2, 4, 59, 59, tzinfo=timezone.utc), text
+        assert due_time("2026-03-01 9:30") == datetime(2026, 3, 1, 14, 30, tzinfo=timezone.utc)
+        assert due_time("2026-3-1 9:30Z") == datetime(2026, 3, 1, 9, 30, tzinfo=timezone.utc)
+        # Two days of extension end at the same hour, also where summer time ends in between.
+        assert extended("2", due_time("2026-10-31T23:59")) == due_time("2026-11-02T23:59")
+        assert extended("1", due_time("2026-03-07T23:59")) == due_time("2026-03-08T23:59")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_fraction_of_a_second_is_not_late(tmp_path: Path) -> None:
+    """Gradebooks hold whole seconds, so that a total would change when they are read again."""
+    path = write(tmp_path / "e", gradescope())  # Ana's upload: 22:30:00.86
+    ana = plan(path, due=due_time("2026-03-01T22:30:00Z")).entries[0]
+    assert (ana.late, ana.overdue) == (False, timedelta())
+    late = plan(path, due=due_time("2026-03-01T22:29:59Z")).entries[0]
+    assert (late.late, late.overdue) == (True, timedelta(seconds=1))
+
+
+def test_a_gradescope_export_without_submissions_holds_no_student(tmp_path: Path, rubric: Rubric) -> None:
+    found = find(write(tmp_path / "e", {metadata.NAME: METADATA.encode()}), rubric)
+    assert found.uploads == []
+    assert all("there is no such folder" in line for line in found.remarks)
+
+
+def test_the_folder_for_results_is_no_upload(tmp_path: Path) -> None:
+    write(tmp_path / "class", inside("ana") | inside("ben") | {"out/manifest.json": b"{}"})
+    for path in (tmp_path / "class", tmp_path / "class" / "ana"):
+        found = exports.find(
+            path, assignment().rubric, TempStore(tmp_path / "t"), out=tmp_path / "class" / "out"
+        )
+        assert "out" not in [u.label for u in found.uploads]
+        assert found.uploads
+
+
+def test_a_class_in_a_folder_may_have_more_files_than_a_student(
+    tmp_path: Path, rubric: Rubric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "MAX_ENTRIES", 5)
+    many = {f"ana/pictures/{i}.png": b"" for i in range(9)}
+    path = write(tmp_path / "class", inside("ana") | inside("ben") | many)
+    assert [u.label for u in find(path, rubric).uploads] == ["ana", "ben"]
+    store = TempStore(tmp_path / "t")
+    mapped = exports.find_mapped(path, {"ana": "Ana", "ben/vae.py": "Ben"}, rubric, store)
+    assert mapped.mapped == {"ana", "ben/vae.py"}
+
+
+@pytest.mark.parametrize("name", ["学" * 100, "é" * 130, "a" * 300])
+def test_a_long_name_leaves_room_for_what_is_added_to_it(tmp_path: Path, name: str) -> None:
+    taken: set[str] = set()
+    for _ in range(3):
+        made = file_name(name, taken)
+        write_atomically(tmp_path / f"{made}.earlier.json", "{}")
+    assert len(list(tmp_path.iterdir())) == 3

@@ -297,3 +297,12 @@ def test_a_helper_module_may_not_hide_a_package_of_the_system(
     monkeypatch.syspath_prepend(str(tmp_path / "dist-packages"))
     assert modules._taken("systemwide", "tiny")
     assert not modules._taken("somewhere_else", "tiny")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_helper_module_whose_name_macos_has_decomposed_is_found_by_python(
+    tmp_path: Path, rubric: Rubric, packed: bool
+) -> None:
+    files = {**MODULES, "he\u0301lper.py": b"PAIRS = ()\n"}
+    path = archive(tmp_path / "ana.zip", files) if packed else folder(tmp_path / "ana", files)
+    assert "h\u00e9lper.py" in intake.read(path, rubric).files

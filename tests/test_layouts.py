@@ -360,3 +360,24 @@ def test_times_in_words_are_read(text: str, shown: str) -> None:
     when = names.time_in_words(text)
     assert when is not None and f"{when:%Y-%m-%d %H:%M}" == shown
     assert names.time_in_words("-") is None
+
+
+def test_logins_with_underscores_on_blackboard_are_different_students(tmp_path: Path) -> None:
+    moment = "attempt_2026-03-01-10-00-00"
+    files = {f"hw_{login}_{moment}_vae.py": login.encode() for login in ("a_roe", "b_roe")}
+    texts = {
+        f"hw_{login}_{moment}.txt": f"Name: {name} ({login})".encode()
+        for login, name in (("a_roe", "Ana Roe"), ("b_roe", "Ben Roe"))
+    }
+    for given in (files, files | texts):
+        made = plan(write(tmp_path / f"bb{len(given)}", given), None)
+        assert sorted(e.student.login for e in made.entries) == ["a_roe", "b_roe"]
+        assert len(made.works) == 2
+
+
+def test_archives_that_are_numbered_by_hand_are_not_canvas(tmp_path: Path) -> None:
+    named = {f"hw_3_{i}_{name}.zip": zipped(modules(i)) for i, name in enumerate(("ana", "ben", "cleo"), 1)}
+    for path in (write(tmp_path / "in", named), pack(tmp_path / "in.zip", named)):
+        made = plan(path, Roster((Student("Ana", login="ana"),)))
+        assert len(made.entries) == 4  # Ana, who is in none of the names, and three others
+        assert len({tuple(f.items()) for f in read(made).values()}) == 3

@@ -169,3 +169,25 @@ def test_a_student_who_is_found_has_the_claimed_id(students: list[Student]) -> N
                     or roster.plain(mine) == roster.plain(theirs)
                     or key == "email"
                 )
+
+
+def test_canvas_without_the_institutions_columns_has_its_own_number(tmp_path: Path) -> None:
+    text = 'Student,ID,Section,HW 1 (77)\n    Points Possible,,,10\n"Roe, Ana",101,A,\n"Roe, Ana",102,A,\n'
+    people = read(tmp_path, text)
+    assert [(s.canvas, s.id) for s in people.students] == [("101", ""), ("102", "")]
+    assert people.find(Student("roeana", canvas="102")).student == people.students[1]
+
+
+def test_a_student_in_two_sections_is_one_student(tmp_path: Path) -> None:
+    people = read(tmp_path, "Name,ID,Section,Extension\nAna Roe,1,A,2\nBen Bo,2,A,\nAna Roe,1,B,\n")
+    assert [(s.name, s.section) for s in people.students] == [("Ana Roe", "A, B"), ("Ben Bo", "A")]
+    assert people.find(Student(id="1")).student == people.students[0]
+    assert people.extensions == {people.students[0]: "2"}
+    assert len(people.remarks) == 1
+    assert "line 4: Ana Roe is there twice" in people.remarks[0]
+
+
+def test_a_quotation_mark_that_is_never_closed_hides_nobody(tmp_path: Path) -> None:
+    with pytest.raises(tables.TableError, match="a quotation mark in line 2 is not closed"):
+        read(tmp_path, 'Name,ID\n"Roe, Ana,1\nBen Bo,2\nCleo,3\n')
+    assert len(read(tmp_path, 'Name,ID\n"Roe,\nAna",1\nBen Bo,2').students) == 2

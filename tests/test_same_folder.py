@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from autograder.classroom import manifest, stored
+from autograder.classroom import manifest, session, stored
 from autograder.cli.main import main
 from autograder.grading import batch, judge, options
 from autograder.model.assignment import VARIABLE
 from autograder.model.verdicts import Result
-from tests.classes import pack
+from tests.classes import METADATA, pack
 from tests.conftest import JUDGES
 from tests.tiny import SOLUTION, forget_assignment, make_assignment, write
 
@@ -445,3 +445,93 @@ def test_a_check_that_does_not_exist_is_reported_in_the_folders_own_settings_too
     for done in (desk.grade(desk.uploads), desk.run("merge", desk.out / "grades.csv", "--out", desk.out)):
         assert done.exit_code == 2
         assert f"{kept}: checks: there is no check '1:any_shap'; it can be 1:any_shape" in done.output
+
+
+# --- Namesakes, two runs at once, due times -------------------------------------------------------------
+
+
+def test_without_a_roster_no_namesake_takes_anothers_place(desk: Desk) -> None:
+    """Ana's of section A has full points; the upload of section B's Ana comes again, and later another one."""
+    right = write(desk.base / "A" / "ana", SOLUTION)
+    wrong = write(desk.base / "B" / "ana", {**SOLUTION, **WRONG})
+    assert desk.grade(right.parent, wrong.parent, roster=False).exit_code == 0
+    first = {row["submission"]: row["score"] for row in desk.rows()}
+    assert len(first) == len(set(first.values())) == 2
+    for paths in ([wrong.parent], [wrong.parent, right.parent]):
+        assert desk.grade(*paths, roster=False).exit_code == 0
+        assert {row["submission"]: row["score"] for row in desk.rows()} == first
+    (wrong / "first.py").write_text("def double(x):\n    return 3 * x\n")
+    done = desk.grade(wrong.parent, roster=False)
+    assert "ana, ana-2 have the same name, so this is graded as another student" in done.stderr
+    now = {row["submission"]: row["score"] for row in desk.rows()}
+    assert len(now) == 3
+    assert {name: now[name] for name in first} == first
+
+
+def test_a_second_run_into_the_same_folder_waits_for_the_first_to_end(desk: Desk) -> None:
+    with session.locked(desk.out):
+        done = desk.grade(desk.uploads)
+        assert done.exit_code == 2
+        assert "another run is grading into it" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not desk.out.exists()
+    desk.graded()
+
+
+def test_results_cannot_go_where_a_file_is(desk: Desk) -> None:
+    desk.out.write_text("mine")
+    done = desk.grade(desk.uploads)
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"autograder: {desk.out}: a file, not a folder; choose another --out\n",
+    )
+    assert desk.out.read_text() == "mine"
+
+
+def test_the_due_time_that_is_given_last_counts(desk: Desk) -> None:
+    """Without a roster: corrected to an earlier one, kept by a run without one, and by one with the settings' own."""
+    folders = {f"submission_{n}/{name}": text for n in (101, 102, 103) for name, text in SOLUTION.items()}
+    export = write(desk.base / "e", {"submission_metadata.yml": METADATA, **folders})
+    (desk.base / "s.toml").write_text('[late]\ndue = "2026-02-20"\nper_day = 1\n')
+
+    def due(*arguments: object) -> set[str]:
+        done = desk.grade(export, *arguments, roster=False)
+        assert done.exit_code == 0, done.output
+        return {row["due"][:10] for row in desk.rows() if row["submission"] != "submission_103"}
+
+    assert due("--due", "2026-03-05T12:00Z") == {"2026-03-05"}
+    assert due("--due", "2026-03-01T12:00Z") == {"2026-03-01"}
+    assert due() == {"2026-03-01"}
+    assert due("--settings", desk.base / "s.toml", "--due", "2026-02-25T12:00Z") == {"2026-02-25"}
+    assert due() == {"2026-02-25"}
+    assert due("--settings", desk.base / "s.toml") == {"2026-02-20"}
+    again = desk.run("regrade", desk.out, export, "--out", desk.base / "h", "--jobs", "1")
+    assert again.exit_code == 0, again.output
+    assert {row["due"][:10] for row in desk.rows(out=desk.base / "h") if row["due"]} == {"2026-02-20"}
+
+
+def test_an_upload_that_comes_later_has_the_classs_due_time(desk: Desk) -> None:
+    assert desk.grade(desk.uploads, "--due", "2026-03-01T12:00Z", roster=False).exit_code == 0
+    assert desk.grade(write(desk.base / "more" / "dan", SOLUTION), roster=False).exit_code == 0
+    assert {row["submission"]: row["due"][:10] for row in desk.rows()} == dict.fromkeys(
+        ("ana", "ben", "dan"), "2026-03-01"
+    )
+
+
+def test_an_extension_that_is_withdrawn_ends(desk: Desk) -> None:
+    (desk.base / "s.toml").write_text('[late]\nextensions = "x.csv"\n')
+    for rows, expected in (("ana,3\n", "2026-03-04"), ("ben,3\n", "2026-03-01")):
+        (desk.base / "x.csv").write_text(f"student,extension\n{rows}")
+        given = ("--due", "2026-03-01T12:00Z", "--settings", desk.base / "s.toml")
+        assert desk.grade(desk.uploads, *given, roster=False).exit_code == 0
+        assert next(row["due"][:10] for row in desk.rows() if row["submission"] == "ana") == expected
+
+
+def test_a_gradebook_that_excel_has_saved_is_regraded(desk: Desk) -> None:
+    write(desk.uploads / "Zoë Müller", SOLUTION)
+    desk.graded()
+    book = desk.out / "grades.csv"
+    book.write_bytes(book.read_text(encoding="utf-8").encode("cp1252"))
+    done = desk.run("regrade", desk.out, desk.uploads, "--out", desk.base / "h", "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    assert "Zoë Müller" in {row["student"] for row in desk.rows(out=desk.base / "h")}

@@ -328,3 +328,25 @@ def test_rows_read_from_a_gradebook_are_adjusted_once(tmp_path: Path, rubric: Ru
     again = gradebook.read(tmp_path / "g" / "grades.csv", rubric)
     for results in (RESULTS, {}):
         assert [r.total for r in recounted(again, rubric, {}, policy, results)] == [6, 4, 0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_the_table_of_extensions_that_is_kept_can_be_read_again(
+    tmp_path: Path, subject: Assignment, encoding: str
+) -> None:
+    out, given = tmp_path / "g", tmp_path / "settings.toml"
+    given.write_text('\ufeff[late]\ndue = "2026-03-01"\nextensions = "more.csv"\n', encoding="utf-8")
+    (tmp_path / "more.csv").write_bytes("student;extension\nAna Müller;3\n".encode(encoding))
+    first = settings.of_run(out, given, subject)
+    first.keep(out)
+    again = settings.of_run(out, None, subject)
+    assert [(e.student, e.extension) for e in again.settings.table] == [("Ana Müller", "3")]
+    assert again.settings.late.due == first.settings.late.due is not None
+
+
+def test_a_student_who_is_listed_twice_for_an_extension_is_reported() -> None:
+    table = [deadlines.Extension("Ana Bo", days, f"more.csv: line {i}") for i, days in ((2, "1"), (3, "4"))]
+    remarks: list[str] = []
+    dues = Deadlines(DUE, table=table).of([ANA], remarks)
+    assert dues[ANA] == DUE + timedelta(days=4)
+    assert remarks == ["more.csv: line 3: Ana Bo has another row, more.csv: line 2; the later row counts"]

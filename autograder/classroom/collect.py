@@ -23,6 +23,7 @@ from autograder.classroom.roster import Roster, identified
 from autograder.grading.options import Job
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
+from autograder.model.verdicts import Result
 from autograder.submissions import exports, intake
 from autograder.submissions.exports import Upload
 from autograder.submissions.files import one_line
@@ -60,12 +61,13 @@ def plan(
     due: datetime | Deadlines | None,
     earlier: Sequence[Entry] = (),
     mapped: Mapping[str, str] | None = None,
+    results: Mapping[str, Result] | None = None,
 ) -> Plan:
     """Finds the submissions at `paths` and the students they belong to. Results will be written to `out`.
 
     store: receives what must be unpacked. due: the due time, perhaps with extensions.
     earlier: the rows that an earlier run has written there, which stay.
-    mapped: by file inside the paths, its student; None if the layout shows them.
+    mapped: by file inside the paths, its student; None if the layout shows them. results: what that run has graded, by name.
     """
     made = Plan(remarks=list(roster.remarks) if roster else [])
     uploads: list[Upload] = []
@@ -77,7 +79,7 @@ def plan(
     for path in paths:
         try:
             if mapped is None:
-                found = exports.find(path, rubric, store, is_student)
+                found = exports.find(path, rubric, store, is_student, out)
             else:
                 found = exports.find_mapped(path, mapped, rubric, store)
                 used |= found.mapped
@@ -101,10 +103,10 @@ def plan(
     deadlines = due if isinstance(due, Deadlines) else Deadlines(due)
     dues = deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
     for row, person in known.rows:
-        # Without the roster, its extensions are those that the earlier run has found on it.
-        if row.due and (person not in dues or (roster is None and row.due > dues[person])):
+        if row.due and deadlines.holds(row.due, dues.get(person)):
             dues[person] = row.due
-    _name(owners, out, dues, made, known)
+    claims = _claims(owners, known, results or {}, rubric)
+    _name(owners, out, dues, made, known, claims)
     if roster:
         _complete(roster, made)
     made.entries = [e.with_due(dues) for e in known.complete(made.entries, roster is not None)]
@@ -157,15 +159,46 @@ def _rank(placed: tuple[int, Upload], timed: bool) -> tuple[float, tuple[int, ..
     return seconds, upload.order, 0.0 if timed or upload.order else upload.modified, place
 
 
+def _claims(
+    owners: Sequence[_Owner], known: Known, results: Mapping[str, Result], rubric: Rubric
+) -> dict[int, str | None]:
+    """By place among the owners, the earlier submission that is theirs, where several students have one name and no more.
+
+    The same content decides; the others keep the order of the paths, if all of them are there. None for a new submission.
+    """
+    claims: dict[int, str | None] = {}
+    groups: dict[tuple[Student, ...], list[int]] = {}
+    for place, owner in enumerate(owners):
+        if len(known.own(owner.students)) > 1:
+            groups.setdefault(owner.students, []).append(place)
+    for students, places in groups.items():
+        free = known.own(students)
+        for place in places:
+            path = owners[place].uploads[-1][1].path
+            sha256 = intake.read_upload(path, rubric, "").sha256
+            same = [name for name in free if name in results and results[name].sha256 == sha256]
+            if same:
+                claims[place] = same[0]
+                free.remove(same[0])
+        rest = [place for place in places if place not in claims]
+        claims.update(zip(rest, free if len(rest) == len(free) else [None] * len(rest), strict=True))
+    return claims
+
+
 def _name(
-    owners: Sequence[_Owner], out: Path, dues: Mapping[Student, datetime], made: Plan, known: Known
+    owners: Sequence[_Owner],
+    out: Path,
+    dues: Mapping[Student, datetime],
+    made: Plan,
+    known: Known,
+    claims: Mapping[int, str | None],
 ) -> None:
     """Gives every upload a name for its results and every student an entry."""
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
     # Students with the same name are distinguished by their ids, if they have any.
     shared = Counter(s.natural for s in {s for owner in owners if owner.sure for s in owner.students})
-    for owner in owners:
+    for place, owner in enumerate(owners):
         timed = all(u.submitted_at for _, u in owner.uploads)
         ranked = [u for _, u in sorted(owner.uploads, key=lambda p: _rank(p, timed))]
         latest, earlier = ranked[-1], ranked[:-1]
@@ -173,25 +206,41 @@ def _name(
             s.natural if shared[s.natural] < 2 else f"{s.natural} {s.id}" for s in owner.students
         )
         own, reserved = known.names(owner.students)
+        if place in claims:
+            own = claims[place]
+            theirs = known.own(owner.students)
+            reserved = {*reserved, *theirs} - {own}
+            if own is None:
+                made.remarks.append(
+                    f"{latest.label}: {', '.join(theirs)} have the same name, so this is graded as another student; give a "
+                    "roster if it is one of them"
+                )
         free = taken | set(map(comparable, reserved))
         name = own if own and comparable(own) not in taken else file_name(called, free)
         others = tuple(file_name(f"{called} earlier {i}", free) for i in range(1, len(earlier) + 1))
         taken |= set(map(comparable, (name, *others)))
-        late = _late(latest, [dues.get(s) for s in owner.students])
+        # Due times are whole seconds, and a table holds no fractions.
+        when = latest.submitted_at.replace(microsecond=0) if latest.submitted_at else None
+        due = [dues.get(s) for s in owner.students]
+        late = _late(replace(latest, submitted_at=when), due)
         notes = list(latest.notes)
         if late:
             notes.append(LATE)
         if earlier:
             shown = ", ".join(_shown(u) for u in earlier[-5:])
             notes.append(f"{len(earlier) + 1} uploads; the latest, {_shown(latest)}, counts; not {shown}")
-        work_notes = tuple(one_line(f"{latest.label}: {note}") for note in notes)
+        # What one member of a group is late with is not the others' concern.
+        everyones = [
+            n for n in notes if n != LATE or all(when and d and when > d for d in due) or not any(due)
+        ]
+        work_notes = tuple(one_line(f"{latest.label}: {note}") for note in everyones)
         made.works.append(Job(latest.path, name, out / f"{name}.json", work_notes))
         for upload, other in zip(earlier, others, strict=True):
             texts = (*upload.notes, f"an earlier upload; {name} counts")
             lines = tuple(one_line(f"{upload.label}: {text}") for text in texts)
             made.works.append(Job(upload.path, other, out / f"{other}.json", lines))
         for student in owner.students:
-            facts = (latest.submitted_at, tuple(notes), owner.listed)
+            facts = (when, tuple(notes), owner.listed)
             entry = Entry(student, name, others, late, *facts, due=dues.get(student))
             if owner.sure and (twin := entries.get(student)):
                 entry = _second(twin, entry, made)

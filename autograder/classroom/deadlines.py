@@ -12,7 +12,7 @@ from autograder.classroom import tables
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.roster import Roster
 from autograder.model.student import Student
-from autograder.submissions.metadata import time_of
+from autograder.submissions.metadata import written_time
 
 COLUMNS = ("student", "extension")
 
@@ -28,11 +28,23 @@ class Extension:
 
 @dataclass(frozen=True)
 class Deadlines:
-    """The due time of the class, and extensions of it: by student of the roster, and those of the table, which come first."""
+    """The due time of the class, and extensions of it: by student of the roster, and those of the table, which come first.
+
+    before: the class's due time in an earlier run; lasting: whether students' own due times in that run's rows, other than
+    that, still hold.
+    """
 
     due: datetime | None = None
     roster: Mapping[Student, str] = field(default_factory=dict)
     table: Sequence[Extension] = ()
+    before: datetime | None = None
+    lasting: bool = True
+
+    def holds(self, earlier: datetime, now: datetime | None) -> bool:
+        """Whether the due time that a student had in an earlier run comes before the one of this run."""
+        if now is None:
+            return True
+        return self.lasting and earlier != self.before and earlier > now
 
     def of(self, students: Iterable[Student], remarks: list[str]) -> dict[Student, datetime]:
         """The due times of these students, where they have one.
@@ -46,11 +58,17 @@ class Deadlines:
             for s, text in self.roster.items()
             if s in everyone
         }
+        listed: dict[Student, str] = {}
         for row in self.table:
             match = people.find_text(row.student)
             if match.student is None:
                 remarks.append(f"{row.where}: {row.student} {match.why}; this extension does not count")
             else:
+                if match.student in listed:
+                    remarks.append(
+                        f"{row.where}: {row.student} has another row, {listed[match.student]}; the later row counts"
+                    )
+                listed[match.student] = row.where
                 found[match.student] = (row.extension, f"{row.where}: {row.student}: the extension")
         dues = dict.fromkeys(everyone, self.due) if self.due else {}
         for student, (text, where) in found.items():
@@ -62,11 +80,15 @@ class Deadlines:
 
 
 def extended(text: str, due: datetime | None) -> datetime:
-    """A due time with an extension: "2", "2 days", or a due time. Raises ClassroomError, with the end of a sentence."""
+    """A due time with an extension: "2", "2 days", or a due time. Raises ClassroomError, with the end of a sentence.
+
+    Days are counted on this machine's clock, so that a change to summer time does not move the hour.
+    """
     if days := re.fullmatch(r"\+?(\d{1,3})(?: ?days?)?", text.strip()):
         if due is None:
             raise ClassroomError(f"of {text!r} needs a due time; give one with --due or in the settings")
-        return due + timedelta(days=int(days[1]))
+        local = due.astimezone().replace(tzinfo=None)
+        return (local + timedelta(days=int(days[1]))).astimezone(timezone.utc)
     try:
         return due_time(text)
     except ClassroomError:
@@ -92,19 +114,14 @@ def due_time(text: str) -> datetime:
 
     Raises ClassroomError, which says how to write it.
     """
-    stripped = text.strip()
-    if time_of(stripped) is None:
-        raise ClassroomError(
-            f"{text!r} is not a time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
-        )
     try:
-        local = datetime.fromisoformat(stripped.replace(" ", "T", 1))
-    except ValueError:
-        local = None
-    if local is not None and local.tzinfo is None:
-        if len(stripped) <= len("2026-03-01"):
-            local += timedelta(days=1, seconds=-1)
-        return local.astimezone(timezone.utc)
-    parsed = time_of(stripped)
-    assert parsed is not None
-    return parsed
+        when = written_time(text)
+        if when is not None:
+            if ":" not in text:
+                when += timedelta(days=1, seconds=-1)
+            return when.astimezone(timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        pass
+    raise ClassroomError(
+        f"{text!r} is not a time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
+    )

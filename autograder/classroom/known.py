@@ -18,6 +18,7 @@ class Known:
         self._earlier = earlier
         self._people = Roster(tuple(e.student for e in earlier if identified(e.student)))
         self.rows: list[tuple[Entry, Student]] = []
+        self._owners: dict[str, set[Student]] = {}  # by the name of a submission
 
     def student(self, claimed: Student) -> Student:
         """The student of the earlier run, when only a name is claimed and it is the name, id or login of one of them."""
@@ -30,18 +31,23 @@ class Known:
             old = entry.student
             now = people.recognise(old) if identified(old) else people.find_text(old.name).student
             self.rows.append((entry, now or old))
-
-    def names(self, students: Sequence[Student]) -> tuple[str | None, set[str]]:
-        """The name of these students' own earlier submission (None if there is none), and the names that others have."""
-        owners: dict[str, set[Student]] = {}
         for entry, student in self.rows:
             for name in (entry.work, *entry.earlier):
                 if name:
-                    owners.setdefault(name, set()).add(_comparable(student))
+                    self._owners.setdefault(name, set()).add(_comparable(student))
+
+    def names(self, students: Sequence[Student]) -> tuple[str | None, set[str]]:
+        """The name of these students' own earlier submission (None if there is none), and the names that others have."""
+        ours = {_comparable(s) for s in students}
+        own = self.own(students)
+        others = {name for name, them in self._owners.items() if them != ours}
+        return (own[0] if len(own) == 1 else None), others
+
+    def own(self, students: Sequence[Student]) -> list[str]:
+        """The names of the earlier submissions that belong to these students, as far as is known: namesakes have several."""
         ours = {_comparable(s) for s in students}
         works = {entry.work for entry, _ in self.rows}
-        own = [name for name, them in owners.items() if name in works and them == ours]
-        return (own[0] if len(own) == 1 else None), {name for name, them in owners.items() if them != ours}
+        return [name for name, them in self._owners.items() if name in works and them == ours]
 
     def complete(self, entries: list[Entry], roster: bool) -> list[Entry]:
         """The entries of this run, with the earlier rows that stay; without a roster all rows keep their places."""

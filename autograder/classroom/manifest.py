@@ -1,7 +1,7 @@
 """The manifest of a run's folder: what its results have in common, so that results of another kind are not mixed with them.
 
-`manifest.json` holds the assignment's name, each question's points, the questions graded so far, the roster's file name, and a
-salted digest of the course secret, from which the secret cannot be found by looking digests up.
+`manifest.json` holds the assignment's name, each question's points, the questions graded so far, the roster's file name, the
+class's due time, and a salted digest of the course secret, from which the secret cannot be found by looking digests up.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Manifest:
 
     rubric: by question, its points and how it is graded. secret: salt and digest.
     questions: the automatic questions that the folder's grades consist of. roster: the name of the last roster's file.
+    due: the due time of the class, without extensions; "" if none is known.
     """
 
     assignment: str
@@ -37,6 +39,7 @@ class Manifest:
     secret: Mapping[str, str]
     questions: Sequence[str]
     roster: str = ""
+    due: str = ""
 
     def differences(self, subject: Assignment, secret: str | None = None) -> list[str]:
         """What is different now, one phrase each. secret: the course secret, None where it does not matter."""
@@ -49,7 +52,12 @@ class Manifest:
 
 
 def of(
-    subject: Assignment, secret: str, questions: Iterable[str] | None, roster: str, earlier: Manifest | None
+    subject: Assignment,
+    secret: str,
+    questions: Iterable[str] | None,
+    roster: str,
+    earlier: Manifest | None,
+    due: datetime | None = None,
 ) -> Manifest:
     """The manifest of a folder in which these questions (None: all) are graded after those of an earlier manifest."""
     graded = {q.id for q in subject.rubric.auto} if questions is None else set(questions)
@@ -61,6 +69,7 @@ def of(
         {"salt": salt, "digest": _digest(secret, salt)},
         [q.id for q in subject.rubric.auto if q.id in graded],
         roster or (earlier.roster if earlier else ""),
+        due.isoformat() if due else "",
     )
 
 
@@ -69,7 +78,14 @@ def read(folder: Path) -> Manifest | None:
     path = folder / NAME
     try:
         made = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-        texts = (made.assignment, made.roster, made.secret["salt"], made.secret["digest"], *made.questions)
+        texts = (
+            made.assignment,
+            made.roster,
+            made.due,
+            made.secret["salt"],
+            made.secret["digest"],
+            *made.questions,
+        )
         if not all(isinstance(text, str) for text in (*texts, *made.rubric)):
             raise TypeError("not in our format")
         {id: (float(points), graded) for id, (points, graded) in made.rubric.items()}

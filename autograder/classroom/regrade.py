@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.classroom import adjustments as adjusting
-from autograder.classroom import folder, marks, settings, stored
+from autograder.classroom import folder, manifest, marks, settings, stored
 from autograder.classroom.adjustments import Adjustments
 from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
@@ -71,10 +71,16 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
         names += [*(f"{name}.json" for name in held.results), folder.GRADES]
     for name in names:
         if (earlier / name).is_file() and not (out / name).exists():
-            write_atomically(out / name, (earlier / name).read_text(encoding="utf-8"))
+            write_atomically(out / name, (earlier / name).read_bytes())
     if not differences:
         return []
     return [f"{earlier}: {'; '.join(differences)}; its results are compared, not taken over"]
+
+
+def due_of(earlier: Path) -> str:
+    """The class's due time in the earlier run; "" if none is known. Raises ClassroomError."""
+    found = manifest.read(earlier)
+    return found.due if found else ""
 
 
 def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change]:

@@ -22,6 +22,9 @@ from autograder.model.verdicts import Result
 from autograder.support.files import remove_leftovers, write_atomically
 
 _FACT = re.compile(r'<meta name="(graded|note)" content="([^"]*)">')
+OWN_POINTS = (
+    "For single members of the group, something else counts too; the course tells each of them their total."
+)
 _HEAD = 4096  # characters of a report within which it says when it was graded
 
 
@@ -118,7 +121,11 @@ def _absent(rows: Sequence[Row]) -> list[str]:
 def on_pages(
     policy: Policy, rows: Sequence[Row], results: Mapping[str, Result], rubric: Rubric
 ) -> dict[str, tuple[str, ...]]:
-    """What students' pages say about how their points count, by submission; members of a group are named where they differ."""
+    """What students' pages say about how their points count, by submission.
+
+    A group shares a page, so that it shows nothing that holds for some of its members only: an adjustment and its reason, or
+    an extension, are between a student and the course.
+    """
     shared: dict[str, list[Row]] = {}
     for row in rows:
         shared.setdefault(row.entry.work or "", []).append(row)
@@ -126,15 +133,11 @@ def on_pages(
     for work, people in shared.items():
         checks = results[work].checks if work in results else ()
         common = policy.settings.counting.lines(rubric, checks, student=True)
-        same = len({(row.reasons, row.total) for row in people}) == 1
-        lines = []
-        for row in people:
-            own = (
-                [*row.reasons, f"With this, the total is {row.total:g} points."]
-                if common or row.reasons
-                else []
-            )
-            lines += own if same else [f"{row.entry.student.shown}: {line}" for line in own]
+        lines = [reason for reason in people[0].reasons if all(reason in row.reasons for row in people)]
+        if len({(row.reasons, row.total) for row in people}) > 1:
+            lines.append(OWN_POINTS)
+        elif common or lines:
+            lines.append(f"With this, the total is {people[0].total:g} points.")
         if lines:
             made[work] = tuple(dict.fromkeys((*common, *lines)))
     return made

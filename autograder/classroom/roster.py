@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autograder.classroom import tables
@@ -162,10 +162,13 @@ def read(path: Path) -> Roster:
     table = tables.read(path, tuple(known))
     places: dict[str, list[int]] = {}
     headers = [tables.header_key(name) for name in table.header]
+    # Canvas calls its own number ID, and the institution's SIS User ID, a column that not every institution has.
+    of_canvas = {"sisuserid", "sisloginid"} & set(headers) or any(
+        plain(cell) == "points possible" for row in table.rows for cell in row
+    )
     for place, header in enumerate(headers):
         key = known.get(header)
-        # Canvas calls its own number ID, and the institution's SIS User ID.
-        if header == "id" and ("sisuserid" in headers or "sisloginid" in headers):
+        if header == "id" and of_canvas:
             key = "canvas"
         if key:
             places.setdefault(key, []).append(place)
@@ -178,6 +181,7 @@ def read(path: Path) -> Roster:
     extensions: dict[Student, str] = {}
     remarks = list(table.remarks)
     keys: dict[tuple[str, str], Student] = {}
+    anywhere: dict[Student, Student] = {}  # by all that is known of them but the section
     for number, row in zip(table.numbers, table.rows, strict=True):
         # The first nonempty column of a kind counts.
         facts = {key: next((row[p] for p in where if row[p]), "") for key, where in places.items()}
@@ -191,8 +195,15 @@ def read(path: Path) -> Roster:
             continue
         if plain(role) in STAFF:
             continue
-        if student in students:
+        twin = anywhere.setdefault(replace(student, section=""), student)
+        if twin is not student and (twin == student or identified(twin)):  # in two sections, for instance
             remarks.append(f"{path}: line {number}: {student.shown} is there twice; one row counts")
+            sections = ", ".join(dict.fromkeys(filter(None, (twin.section, student.section))))
+            student = replace(student, section=sections)
+            students[students.index(twin)] = anywhere[replace(student, section="")] = student
+            if extension := extension or extensions.pop(twin, ""):
+                extensions[student] = extension
+            keys = {key: student if one is twin else one for key, one in keys.items()}
             continue
         for key in ("id", "email", "login", "canvas", "github"):
             if value := plain(getattr(student, key)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -42,8 +42,10 @@ from autograder.classroom import (
 from autograder.classroom.deadlines import Deadlines
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.known import orphans
+from autograder.classroom.manifest import Manifest
 from autograder.classroom.policy import Policy
 from autograder.classroom.rows import Row, rows_of
+from autograder.classroom.settings import Settings
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job, course_secret
 from autograder.model.assignment import assignment
@@ -51,7 +53,7 @@ from autograder.model.feedback import HiddenFeedback
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
 from autograder.submissions.staging import TempStore
-from autograder.support.files import NotWritten, not_written, remove_leftovers
+from autograder.support.files import NotWritten, hold, not_written, remove_leftovers
 from autograder.support.processes import default_jobs
 
 UPLOADS = ".uploads"
@@ -77,7 +79,7 @@ class ClassOptions:
     jobs: judges that work at the same time; None for one per core.
     questions: ids of the questions to grade; empty for all.
     roster: a CSV file of the class. mapped: a CSV file of files and their students.
-    due: the due time as written. column: the assignment's column in canvas.csv.
+    due: the due time as written. due_before: that of the run that is graded again. column: the assignment's column in canvas.csv.
     settings: a settings.toml; adjustments: a CSV file of adjustments; None for those that `out` keeps.
     force: whether submissions that an earlier run finished are graded again, and a folder of another run is used.
     report: whether report.html and the students' pages are written.
@@ -92,6 +94,7 @@ class ClassOptions:
     roster: Path | None = None
     mapped: Path | None = None
     due: str | None = None
+    due_before: str = ""
     settings: Path | None = None
     adjustments: Path | None = None
     column: str | None = None
@@ -187,14 +190,17 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
     Raises ClassroomError if there is nothing to grade, or the roster, the due time or `out` cannot be used, or `out` holds
     results of another assignment, rubric or course secret; NotWritten if `out` cannot be written to any more.
     """
+    with locked(options.out):
+        return _grade_class(options, rubric)
+
+
+def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
     out, console = options.out, options.verbosity.console()
     people = roster.read(options.roster) if options.roster else None
     ruled = rules.of_run(out, assignment(), options.settings, options.adjustments)
     chosen = ruled.settings.settings
-    until = Deadlines(
-        read_due(options.due) or chosen.late.due, people.extensions if people else {}, chosen.table
-    )
     held = folder.read(out, assignment())
+    until = _deadlines(options, chosen, held.manifest, people)
     remarks = [*folder.require_same(out, held, assignment(), options.force), *held.remarks]
     now = manifest.of(
         assignment(),
@@ -202,12 +208,15 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         options.questions or None,
         options.roster.name if options.roster else "",
         held.manifest,
+        until.due,
     )
     mapped = worksheets.read_map(options.mapped) if options.mapped else None
     # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
     with TempStore(out / UPLOADS).cleared() as store:
         try:
-            planned = collect.plan(options.paths, out, rubric, store, people, until, held.entries, mapped)
+            planned = collect.plan(
+                options.paths, out, rubric, store, people, until, held.entries, mapped, held.results
+            )
         except OSError as error:
             raise ClassroomError(
                 f"{out}: uploads cannot be unpacked there ({error.strerror}); choose another --out"
@@ -246,6 +255,50 @@ def grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         except OSError as error:
             raise NotWritten(not_written(out, error)) from error
         return run
+
+
+def _deadlines(
+    options: ClassOptions, chosen: Settings, earlier: Manifest | None, people: roster.Roster | None
+) -> Deadlines:
+    """The due times: what is given now comes first, then what the folder knows."""
+    before = (earlier.due if earlier else "") or options.due_before
+    now = read_due(options.due) or (chosen.late.due if options.settings else None)
+    due = now or (deadlines.due_time(before) if before else None) or chosen.late.due
+    # Without the roster, its extensions are those that an earlier run has found on it.
+    lasting = people is None and bool(earlier and earlier.roster)
+    return Deadlines(
+        due,
+        people.extensions if people else {},
+        chosen.table,
+        deadlines.due_time(before) if before else None,
+        lasting,
+    )
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps other runs out of the folder, which is made first. Raises ClassroomError when another run is at work there."""
+    new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        held = hold(out)
+    except FileExistsError:
+        raise ClassroomError(f"{out}: a file, not a folder; choose another --out") from None
+    except BlockingIOError:
+        raise ClassroomError(
+            f"{out}: another run is grading into it; wait until it ends, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise ClassroomError(
+            f"{out}: no folder can be created there ({error.strerror}); choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        held.close()
+        if new:
+            with contextlib.suppress(OSError):  # it holds something
+                out.rmdir()
 
 
 def _grade(

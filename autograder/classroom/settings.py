@@ -118,7 +118,7 @@ def of_run(out: Path, given: Path | None, subject: Assignment) -> Chosen:
         beside = out / EXTENSIONS if given is None else given.parent / settings.late.extensions
         found, remarks = deadlines.read(beside)
         settings = Settings(**{**_fields(settings), "table": tuple(found)})
-        listed = _text(beside)
+        listed = tables.text(beside)[0]
     text = _text(path)
     if given is not None and before.is_file() and _text(before) != text:
         remarks.append(
@@ -145,7 +145,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        return path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError:
         return None
 

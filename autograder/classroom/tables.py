@@ -18,6 +18,7 @@ from autograder.support.files import FORMULA_STARTS, cell
 
 MAX_BYTES = 16 << 20
 MAX_ROWS = 100_000
+END = "\ue000end"  # no table has this
 DELIMITERS = ",;\t|"
 
 
@@ -44,6 +45,42 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
     known: header names in the form of `header_key`; the delimiter that yields most of them is used.
     Raises TableError if it is missing, too large, not text or not CSV.
     """
+    content, remarks = text(path)
+    # Excel states the delimiter in a line before the header.
+    if hint := re.match(r"sep=(.)\r?\n", content):
+        content, delimiter = content[hint.end() :], hint[1]
+    else:
+        delimiter = _delimiter(content, known)
+    records: list[tuple[int, list[str]]] = []
+    # A last row of our own: without it, a quotation mark that is never closed would hide all rows below.
+    reader = csv.reader(io.StringIO(f"{content}\n{END}", newline=""), delimiter=delimiter, strict=False)
+    first = last = 0
+    try:
+        for record in reader:
+            if record == [END]:
+                break
+            if any(field.strip() for field in record):
+                records.append((reader.line_num, [bare(field) for field in record]))
+            if len(records) > MAX_ROWS:
+                raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row per student")
+            first, last = last + 1, reader.line_num
+        else:
+            raise TableError(
+                f"{path}: a quotation mark in line {first} is not closed, which hides what is below it; close or remove it"
+            )
+    except csv.Error as error:
+        raise TableError(
+            f"{path}: line {reader.line_num} is not CSV ({error}); save it as CSV (UTF-8)"
+        ) from None
+    if not records:
+        raise TableError(f"{path}: has no rows; the first one must name the columns")
+    width = len(records[0][1])
+    rows = tuple(tuple((fields + [""] * width)[:width]) for _, fields in records[1:])
+    return Table(tuple(records[0][1]), rows, tuple(number for number, _ in records[1:]), tuple(remarks))
+
+
+def text(path: Path) -> tuple[str, list[str]]:
+    """The text of a CSV file in whatever encoding it has, and a line where that is a guess. Raises TableError."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -57,29 +94,7 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
         )
     if data.startswith(b"PK\x03\x04"):
         raise TableError(f"{path}: a spreadsheet or a zip, not a CSV file; save it as CSV (UTF-8)")
-    text, remarks = _decode(data, path)
-    # Excel states the delimiter in a line before the header.
-    if hint := re.match(r"sep=(.)\r?\n", text):
-        text, delimiter = text[hint.end() :], hint[1]
-    else:
-        delimiter = _delimiter(text, known)
-    records: list[tuple[int, list[str]]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
-    try:
-        for record in reader:
-            if any(field.strip() for field in record):
-                records.append((reader.line_num, [bare(field) for field in record]))
-            if len(records) > MAX_ROWS:
-                raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row per student")
-    except csv.Error as error:
-        raise TableError(
-            f"{path}: line {reader.line_num} is not CSV ({error}); save it as CSV (UTF-8)"
-        ) from None
-    if not records:
-        raise TableError(f"{path}: has no rows; the first one must name the columns")
-    width = len(records[0][1])
-    rows = tuple(tuple((fields + [""] * width)[:width]) for _, fields in records[1:])
-    return Table(tuple(records[0][1]), rows, tuple(number for number, _ in records[1:]), tuple(remarks))
+    return _decode(data, path)
 
 
 def header_key(name: str) -> str:

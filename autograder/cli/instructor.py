@@ -220,7 +220,9 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
     except OSError as error:
         fail(f"{out}: cannot be written ({error.strerror}); choose another --out")
     # What is copied is graded again; a regrading that was stopped continues.
-    run = session.grade_class(replace(options, force=options.force or fresh), rubric)
+    run = session.grade_class(
+        replace(options, force=options.force or fresh, due_before=comparison.due_of(earlier)), rubric
+    )
     now = {r.submission: r for r in run.everything()}
     changes = [
         *comparison.compare(before, now, rubric),

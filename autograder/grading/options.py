@@ -68,8 +68,8 @@ def grader_digest() -> str:
 
 
 def course_secret() -> str:
-    """The course secret, from AUTOGRADER_SECRET; a fixed text, which anyone can guess, when that is not set."""
-    return os.environ.get("AUTOGRADER_SECRET") or DEFAULT_SECRET
+    """The course secret, from AUTOGRADER_SECRET without spaces around it; a text that anyone can guess, without one."""
+    return os.environ.get("AUTOGRADER_SECRET", "").strip() or DEFAULT_SECRET
 
 
 def known_questions(questions: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -80,7 +80,7 @@ class Rubric:
 def table(path: Path) -> Mapping[str, Any]:
     """The content of a TOML file; raises ValueError, naming the file, when it is not valid."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML ({error})") from None
 

@@ -27,7 +27,7 @@ from autograder.submissions.layout import Known, Layout, layout, nobody
 from autograder.submissions.names import ParsedName
 from autograder.submissions.spelling import module_of
 from autograder.submissions.staging import Part, TempStore
-from autograder.submissions.unpack import Item, listing, unpack
+from autograder.submissions.unpack import MAX_MEMBERS, Item, listing, unpack
 
 # Endings of files that a student may have handed in, for files outside every student's folder.
 HANDED_IN = (".py", ".ipynb", *archives.READ, *archives.UNREAD)
@@ -87,9 +87,12 @@ class Found:
     mapped: set[str] = field(default_factory=set)
 
 
-def find(path: Path, rubric: Rubric, store: TempStore, known: Known = nobody) -> Found:
-    """The uploads that `path` holds; what must be unpacked goes into `store`. known: whether a name is a student's.
+def find(
+    path: Path, rubric: Rubric, store: TempStore, known: Known = nobody, out: Path | None = None
+) -> Found:
+    """The uploads that `path` holds; what must be unpacked goes into `store`.
 
+    known: whether a name is a student's. out: the folder for results, which is no upload where it lies in `path`.
     Raises intake.UnusableSubmission if the path does not exist or cannot be read.
     """
     if not path.exists():
@@ -98,7 +101,9 @@ def find(path: Path, rubric: Rubric, store: TempStore, known: Known = nobody) ->
         )
     try:
         return (
-            _in_folder(path, rubric, store, known) if path.is_dir() else _in_file(path, rubric, store, known)
+            _in_folder(path, rubric, store, known, out)
+            if path.is_dir()
+            else _in_file(path, rubric, store, known)
         )
     except OSError as error:
         if error.filename and Path(error.filename).is_relative_to(store.root):
@@ -136,15 +141,17 @@ def _in_file(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Foun
     return replace(found, layout="zip") if found.layout == "folder" else found
 
 
-def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Found:
+def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known, out: Path | None) -> Found:
     outer = intake.name_of(path)
-    inside = [e.path.parts for e in files.in_folder(path, []) if not e.fault]
+    ours = out.resolve() if out else None
+    entries = files.in_folder(path, [], limit=MAX_MEMBERS)
+    inside = [e.path.parts for e in entries if not e.fault and (path / e.path.parts[0]).resolve() != ours]
 
     def peek(parts: tuple[str, ...]) -> set[str]:
         return _modules_in(files.file_at(path.joinpath(*parts), path), rubric)
 
     shape = layout(inside, outer, rubric, known, peek, descend=False)
-    items = _items_in(path)
+    items = [item for item in _items_in(path) if item.path.resolve() != ours]
     module = any(module_of(i.name, rubric.modules) for i in items if not i.folder)
     if shape.prefix is None and (module or shape.remark or known(outer)):
         return _one(path, shape, [i.name for i in items])
@@ -158,7 +165,9 @@ def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Fo
     found = _Export(path, rubric, store, outer).sort(items)
     if len(found.uploads) == 1 and found.layout == "folder":
         found.uploads = [replace(found.uploads[0], also=(outer,))]
-    return found if found.uploads else Found("one", [_single(path)], found.remarks)
+    if found.uploads or found.layout != "folder":
+        return found
+    return Found("one", [_single(path)], found.remarks)
 
 
 def _one(path: Path, shape: Layout, inner: Sequence[str]) -> Found:
@@ -188,7 +197,7 @@ def find_mapped(path: Path, rows: Mapping[str, str], rubric: Rubric, store: Temp
         )
     found, paths = Found("map"), dict[tuple[str, ...], Path]()
     if path.is_dir():
-        entries = [e for e in files.in_folder(path, found.remarks) if not e.fault]
+        entries = [e for e in files.in_folder(path, found.remarks, limit=MAX_MEMBERS) if not e.fault]
         paths = {parent.parts: path / parent for e in entries for parent in (e.path, *e.path.parents)}
     else:
         unpacked = unpack(path, (), store.place(), rubric)
@@ -342,7 +351,7 @@ class _Export:
         elif layout == "github":
             student = Student(github=user)
         elif layout == "blackboard":
-            student = _in_text([i.path for i, n in attempt if not n.original]) or Student(login=user)
+            student = _in_text([i.path for i, n in attempt if not n.original]) or Student(login=last.name)
         return Upload(
             layout,
             f"{item.name}{more}",
@@ -354,7 +363,7 @@ class _Export:
             order=last.order,
             modified=max(item.modified for item, _ in attempt),
             notes=staged.notes,
-            also=(user,) if layout in ("github", "blackboard") else (),
+            also={"github": (user,), "blackboard": (last.name,)}.get(layout, ()),
             number=user,
         )
 

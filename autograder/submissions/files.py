@@ -80,11 +80,16 @@ def anything(name: str) -> bool:
 
 
 def in_folder(
-    root: Path, notes: list[str], depth: int = MAX_SCANNED, wanted: Callable[[str], bool] = anything
+    root: Path,
+    notes: list[str],
+    depth: int = MAX_SCANNED,
+    wanted: Callable[[str], bool] = anything,
+    limit: int = MAX_ENTRIES,
 ) -> Iterator[Entry]:
     """The files under `root` with a wanted name, nearest first. Hidden ones are skipped.
 
     notes: receives a line for each thing that is skipped. depth: how many levels are visited (1: only the folder's own files).
+    limit: the most files; that of one submission, unless the folder is a class's.
     """
     scanned, found, level, visited = 0, 0, [root], 0
     while level and visited < depth:
@@ -98,8 +103,8 @@ def in_folder(
                 continue
             for entry in entries:
                 scanned += 1
-                if scanned > MAX_SCANNED:
-                    notes.append(_too_many(MAX_SCANNED))
+                if scanned > max(MAX_SCANNED, limit):
+                    notes.append(_too_many(max(MAX_SCANNED, limit)))
                     return
                 if entry.name in SKIPPED or entry.name.startswith("."):
                     continue
@@ -108,8 +113,8 @@ def in_folder(
                     below.append(path)
                 elif wanted(entry.name):
                     found += 1
-                    if found > MAX_ENTRIES:
-                        notes.append(_too_many(MAX_ENTRIES))
+                    if found > limit:
+                        notes.append(_too_many(limit))
                         return
                     inside = PurePosixPath(path.relative_to(root).as_posix())
                     if entry.is_symlink() or not entry.is_file():

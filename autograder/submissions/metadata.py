@@ -120,23 +120,32 @@ def _text(value: Any) -> str:
 
 def time_of(text: str) -> datetime | None:
     """A time as YAML and ISO 8601 write it ("2026-04-26 17:34:00.861687000 Z"); without a zone, UTC, as in YAML."""
+    try:
+        when = written_time(text)
+        return when and (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except OverflowError:
+        return None
+
+
+def written_time(text: str) -> datetime | None:
+    """The same, without a zone where the text has none."""
     match = re.fullmatch(
         r"(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|\s+)(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?\s*(Z|UTC|[+-]\d\d?:?\d\d)?",
         text.strip(),
     )
     if match is None:
         return None
-    zone = match[8] or "Z"
-    if zone[0] in "+-":
+    zone = match[8] or ""
+    if zone[:1] in ("+", "-"):
         digits = zone[1:].replace(":", "").rjust(4, "0")
         zone = f"{zone[0]}{digits[:2]}:{digits[2:]}"
-    else:
+    elif zone:
         zone = "+00:00"
     fraction = (match[7] or "")[:6].ljust(6, "0")
     try:
         return datetime.fromisoformat(
             f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}T{int(match[4] or 0):02}:{match[5] or '00'}:{match[6] or '00'}"
             f".{fraction}{zone}"
-        ).astimezone(timezone.utc)
-    except (ValueError, OverflowError):
+        )
+    except ValueError:
         return None

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import sys
 import tokenize
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -149,7 +150,9 @@ class Modules:
     def _take_helpers(self, entries: Sequence[Entry]) -> None:
         """Takes the further Python files of a folder that modules were taken from."""
         for entry in sorted(entries, key=lambda e: e.path.name):
-            name, stem = entry.path.name, entry.path.stem
+            # Python looks for a module under the composed form of its name; macOS writes the decomposed one.
+            name = unicodedata.normalize("NFKC", entry.path.name)
+            stem = PurePosixPath(name).stem
             if stem in self.rubric.given or entry.path.suffix != ".py":
                 continue
             if name in self.files:

@@ -24,9 +24,10 @@ GitHub Classroom: `gh classroom clone student-repos` makes `<assignment>-submiss
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from autograder.submissions import archives, metadata
@@ -48,7 +49,7 @@ MOODLE = re.compile(
     re.I | re.S,
 )
 BLACKBOARD = re.compile(
-    r"[^/]+_(?P<user>[^_/]+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:\.txt|_(?P<original>.+))", re.I | re.S
+    r"(?P<head>[^/]+_[^/_]+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:\.txt|_(?P<original>.+))", re.I | re.S
 )
 DATE = r"(?:[^\W\d]{3,9}\.? \d{1,2},? \d{4}|\d{1,2}\.? [^\W\d]{3,9}\.?,? \d{4}),? \d{1,2}:?\d\d(?: ?[AP]M)?"
 BRIGHTSPACE = re.compile(
@@ -88,7 +89,7 @@ def platform(
         return "gradescope", {}
     for layout, parse in (("moodle", moodle), ("blackboard", blackboard), ("brightspace", brightspace)):
         if found := {name: parsed for name in (*files, *folders) if (parsed := parse(name))}:
-            return layout, found
+            return layout, with_logins(found) if layout == "blackboard" else found
     if found := canvas_names(files):
         return "canvas", found
     if found := google_names(files, folders):
@@ -98,7 +99,10 @@ def platform(
 
 
 def blackboard(name: str) -> ParsedName | None:
-    """The parts of Blackboard's name for a file; None if it is not one. original: "" for its own text."""
+    """The parts of Blackboard's name for a file; None if it is not one. original: "" for its own text.
+
+    user: the assignment and the login, which may both hold underscores; name: what follows the last of them.
+    """
     match = BLACKBOARD.fullmatch(name)
     if match is None:
         return None
@@ -107,7 +111,18 @@ def blackboard(name: str) -> ParsedName | None:
     except (ValueError, OverflowError, OSError):
         return None
     order = tuple(map(int, match["time"].split("-")))
-    return ParsedName(match["user"], match["user"], match["original"] or "", None, order, match["time"], when)
+    head = match["head"]
+    return ParsedName(
+        head.rpartition("_")[2], head, match["original"] or "", None, order, match["time"], when
+    )
+
+
+def with_logins(found: Mapping[str, ParsedName]) -> dict[str, ParsedName]:
+    """Blackboard's names with the logins as names: what follows the start that all of them share, the assignment."""
+    heads = {parsed.user for parsed in found.values()}
+    shared = takewhile(lambda letters: len(set(letters)) == 1, zip(*heads, strict=False))
+    start = "".join("".join(letters[0] for letters in shared).rpartition("_")[:2]) if len(heads) > 1 else ""
+    return {n: replace(p, name=p.user.removeprefix(start)) if start else p for n, p in found.items()}
 
 
 def brightspace(name: str) -> ParsedName | None:
@@ -206,6 +221,11 @@ def canvas_names(names: Iterable[str]) -> dict[str, ParsedName]:
     then the names only look like Canvas's.
     """
     found = {name: named for name in names if (named := canvas(name))}
+    # hw_3_1_ana.zip and hw_3_2_ben.zip: a class in archives that are numbered by hand.
+    originals = {named.original for named in found.values()}
+    one_user = len({named.user for named in found.values()}) == 1
+    if one_user and len(originals) > 1 and all(archives.is_archive(name) for name in originals):
+        return {}
     numbers = [named.order[0] for named in found.values() if named.order[0]]
     students: dict[str, str] = {}
     clash = any(students.setdefault(n.user, n.name.casefold()) != n.name.casefold() for n in found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from autograder.model.verdicts import Result
 
+NAME_BYTES = 200  # of a file name, to which endings such as "-2.json" are added; systems allow 255
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 RESERVED = (
     "grades",
@@ -23,14 +25,15 @@ RESERVED = (
 )  # files of our own, and devices of Windows
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces `path` by a file with `text` in one step: a reader, or a crash, sees either the old file or the new one."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces `path` by a file with `content` in one step: a reader, or a crash, sees either the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         # A lone surrogate is written as an escape sequence; it must not prevent writing the file.
-        with os.fdopen(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
-            stream.write(text)
+        data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
@@ -38,6 +41,28 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def hold(folder: Path) -> contextlib.ExitStack:
+    """Keeps the folder for this process until what is returned is closed, or the process ends.
+
+    Raises BlockingIOError while another process has it. Where a file system cannot lock (and on Windows), nothing is kept.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return contextlib.ExitStack()
+    descriptor = os.open(folder, os.O_RDONLY)
+    stack = contextlib.ExitStack()
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stack.close()
+        raise
+    except OSError:  # a file system without locks
+        pass
+    return stack
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -76,7 +101,7 @@ def file_name(name: str, taken: set[str], suffix: str = "") -> str:
     Names that differ only in case or in Unicode form are the same name on some systems, so they count as equal here.
     """
     base = "".join(c if c.isalnum() or c in "._- " else "_" for c in unicodedata.normalize("NFC", name))
-    base = base.strip(" .")[: 100 - len(suffix)] or "submission"
+    base = base.strip(" .")[: 100 - len(suffix)].encode()[:NAME_BYTES].decode(errors="ignore") or "submission"
     if base.startswith("-") or (not suffix and base.lower() in RESERVED):
         base = f"_{base}"
     candidate, number = f"{base}{suffix}", 1
