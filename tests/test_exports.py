@@ -471,7 +471,7 @@ def test_a_class_in_a_folder_may_have_more_files_than_a_student(
     assert mapped.mapped == {"ana", "ben/vae.py"}
 
 
-@pytest.mark.parametrize("name", ["学" * 100, "é" * 130, "a" * 300])
+@pytest.mark.parametrize("name", ["学" * 100, "é" * 130, "a" * 300], ids=["Chinese", "accents", "plain"])
 def test_a_long_name_leaves_room_for_what_is_added_to_it(tmp_path: Path, name: str) -> None:
     taken: set[str] = set()
     for _ in range(3):
