@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -80,6 +81,27 @@ def test_an_answer_is_returned_as_it_was_sent() -> None:
     box.close()
     for fd in ends:
         os.close(fd)
+
+
+def test_answers_that_nobody_has_asked_for_are_not_held() -> None:
+    """Each could be of 128 MiB: they wait in the pipe until the process that sends them ends."""
+    box, _, (requests, answers) = box_and_ends()
+    frame = wire.encode({"n": 1, "ok": torch.zeros(1 << 18)})
+    sender = threading.Thread(target=_send, args=(answers, frame * 3), daemon=True)
+    sender.start()
+    assert box.request({"op": "probe"}, 5.0)["n"] == 1
+    sender.join(0.5)
+    assert sender.is_alive()
+    assert box._answers.empty()
+    box.close()
+    os.close(requests)
+
+
+def _send(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    with contextlib.suppress(OSError):
+        while view:
+            view = view[os.write(fd, view) :]
 
 
 class Late(Box):

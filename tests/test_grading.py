@@ -20,8 +20,11 @@ import torch
 
 from autograder.classroom.collect import Entry
 from autograder.classroom.rows import rows_of
+from autograder.grading import bounds, grader
 from autograder.grading.grader import JudgeOptions, grade
+from autograder.grading.options import stretched
 from autograder.grading.sandboxed import SandboxedSubmission
+from autograder.judging.draw import seed_from
 from autograder.judging.outcome import NoAnswer
 from autograder.model.assignment import Assignment
 from autograder.model.student import Student
@@ -126,6 +129,42 @@ def test_weights_that_make_no_sense_are_refused_in_one_line(
         Grade(assignment, boxes, tmp_path)()
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("limit", ["CHECK_SECONDS", "QUESTION_SECONDS"])
+def test_a_check_that_computes_without_end_costs_its_question_and_no_other(
+    boxes: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(bounds, limit, 0.3)
+    assignment = make_assignment(tmp_path)
+    checks = assignment.checks / "public" / "test_first.py"
+    checks.write_text(
+        checks.read_text().replace("    x = draw", "    while True:\n        sum(range(1000))\n    x = draw")
+    )
+    result = Grade(assignment, boxes, tmp_path)()
+    found = verdict(result, "1:twice")
+    assert (found.status, found.grader_fault, result.score_of("2"), result.complete) == (
+        "timeout",
+        False,
+        2,
+        True,
+    )
+
+
+def test_seeds_come_from_a_secret_that_takes_long_to_guess(
+    graded: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code can print its seed, and its author then try words; of public checks alone the secret is none."""
+    seen: list[str] = []
+
+    def seed(*parts: str) -> int:
+        seen.extend(parts)
+        return seed_from(*parts)
+
+    monkeypatch.setattr(grader, "seed_from", seed)
+    graded("a short secret")
+    assert "a short secret" not in seen
+    assert stretched("a short secret") in seen
 
 
 def test_feedback_on_a_wrong_value_has_what_was_asked_expected_and_seen(graded: Grade) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ import pytest
 import torch
 
 from autograder.grading import sandboxed
-from autograder.sandbox import fork_launcher, syscalls
+from autograder.sandbox import fork_launcher, privileges, syscalls
 from autograder.sandbox.box import Died
 from autograder.sandbox.launch import LEVELS, Launcher, Limits, Unavailable, launcher
 
@@ -405,6 +407,125 @@ def test_many_processes_together_cannot_use_more_memory_than_one(
 ) -> None:
     with pytest.raises(Died, match="SIGKILL"):
         run(launchers.at(level), MUCH_MEMORY, limits=Limits(memory=1 << 30))
+
+
+WATCHED = """
+from autograder.sandbox.box import Died
+from autograder.sandbox.launch import Limits, launcher
+from tests.test_isolation import MUCH_MEMORY, run
+boxes = launcher("fork", {level!r})
+assert boxes.isolation == {level!r}
+try:
+    print(run(boxes, MUCH_MEMORY, limits=Limits(memory=1 << 30)))
+except Died as death:
+    print(death)
+"""
+
+
+@pytest.mark.parametrize("level", ["full", "process"])
+def test_memory_is_watched_in_a_container_that_may_not_look_into_other_users_processes(
+    launchers: Launchers, level: str
+) -> None:
+    """Containers lack these capabilities unless they are given."""
+    launchers.at(level)  # skips where it is unavailable
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root, with setpriv, can start a grader with fewer capabilities")
+    less = "-sys_ptrace,-perfmon" if level == "full" else "-sys_ptrace,-perfmon,-sys_admin"
+    command = ["setpriv", f"--bounding-set={less}", sys.executable, "-c", WATCHED.format(level=level)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    if "student code would run as root here" in done.stderr:
+        pytest.skip("without namespaces, no other user can run this Python: " + done.stderr.splitlines()[-1])
+    assert "SIGKILL" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("level", ISOLATED)
+def test_code_cannot_hide_its_processes_from_the_watch(launchers: Launchers, level: str) -> None:
+    hide = "import ctypes\nctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n"  # PR_SET_DUMPABLE
+    with pytest.raises(Died, match="SIGKILL"):
+        run(launchers.at(level), hide + MUCH_MEMORY.strip(), limits=Limits(memory=1 << 30))
+
+
+def test_processes_that_cannot_be_looked_into_count_with_all_that_they_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = Path.read_text
+
+    def refused(self: Path, *arguments: Any, **more: Any) -> str:
+        if self.name == "smaps_rollup":
+            raise PermissionError(13, "Permission denied")
+        return read(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    own = [str(os.getpid())]
+    assert privileges.use(own, 0) > 50 << 20
+    assert str(os.getppid()) not in privileges.descendants({os.getpid()})
+    assert own[0] in privileges.descendants({os.getppid()})
+
+
+# A folder in a folder, a thousand times and more: deeper than Python recurses, and than a path may be long.
+DEEP = """
+import os
+for place in {places!r}:
+    os.makedirs(place, exist_ok=True)
+    os.chdir(place)
+    for _ in range(1500):
+        os.mkdir("deep")
+        os.chdir("deep")
+return {{"uid": os.getuid()}}
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_folders_nested_without_end_stop_nobody(launchers: Launchers, level: str) -> None:
+    boxes = launchers.at(level)
+    places = [".", "/tmp/nested"] if level != "process" or os.geteuid() == 0 else ["."]
+    before = set(Path(tempfile.gettempdir()).glob("box-*"))
+    first = run(boxes, DEEP.format(places=places), 60.0)
+    assert run(boxes, "return {'alive': True}") == {"alive": True}
+    assert first["uid"] >= 0
+    left = set(Path(tempfile.gettempdir()).glob("box-*")) - before
+    assert not [path for path in left if (path / "deep").exists()]
+    assert not Path("/tmp/nested").exists()
+
+
+@pytest.mark.parametrize("level", ["full"])
+def test_processes_that_are_about_to_end_take_no_place_from_the_next_submission(
+    launchers: Launchers, level: str
+) -> None:
+    user = "import os\nreturn os.getuid()"
+    boxes = launchers.at(level)
+    with running(boxes, user) as one, running(boxes, user) as other:
+        assert one != other
+    assert len({run(boxes, user) for _ in range(4)}) == 4
+
+
+@pytest.mark.parametrize("level", ISOLATED)
+def test_code_has_no_variable_of_the_graders(launchers: Launchers, level: str) -> None:
+    code = """
+        import os
+        try:
+            text = open("/proc/self/environ").read()  # what the process was started with
+        except OSError:
+            text = ""
+        return {"names": sorted(os.environ), "text": text}
+        """
+    seen = run(launchers.at(level), code)
+    assert seen["names"] == ["HOME", "MPLBACKEND", "PATH", "TMPDIR", "TORCHDYNAMO_DISABLE", "USER"]
+    assert "AUTOGRADER" not in seen["text"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_process_is_made_ahead_only_where_code_cannot_reach_it(launchers: Launchers, level: str) -> None:
+    boxes = launchers.at(level)
+    assert isinstance(boxes, fork_launcher.ForkLauncher)
+    run(boxes, "return 1")
+    assert (boxes._spare is not None) == (level != "process")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root is refused")
+def test_root_cannot_grade_with_processes_of_its_own_account() -> None:
+    with pytest.raises(Unavailable, match="AUTOGRADER_START is spawn"):
+        launcher("spawn")
 
 
 @pytest.mark.parametrize("level", ISOLATED)

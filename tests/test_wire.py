@@ -121,6 +121,41 @@ def test_a_malformed_frame_is_refused(bad: bytes) -> None:
         wire.decode(bad)
 
 
+def blob(count: int, axes: int = 1, dtype: str = "F32", empty: bool = True) -> bytes:
+    """A safetensors blob of `count` tensors, by hand: the sender would refuse some of them."""
+    size = 0 if empty else {"F32": 4, "C64": 8}[dtype]
+    shape = [0 if empty else 1] * axes
+    table = {
+        str(i): {"dtype": dtype, "shape": shape, "data_offsets": [i * size, (i + 1) * size]}
+        for i in range(count)
+    }
+    text = json.dumps(table).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(size * count)
+
+
+def test_tensors_that_the_sender_would_refuse_are_refused_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def references(count: int) -> list[dict[str, int]]:
+        return [{"t": i} for i in range(count)]
+
+    assert len(wire.decode(frame(references(3), blob(3)))) == 3
+    for bad in (blob(1, axes=9, empty=False), blob(1, dtype="C64", empty=False)):
+        with pytest.raises(wire.WireError, match="may not travel"):
+            wire.decode(frame(references(1), bad))
+    monkeypatch.setattr(wire, "load_tensors", lambda data: pytest.fail("they were made"))
+    for count in (wire.MAX_COUNT + 1, 80_000):
+        with pytest.raises(wire.WireError, match="more than 4096 tensors"):
+            wire.decode(frame(references(count)[:1], blob(count)))
+
+
+def test_plain_data_without_end_is_refused_before_it_is_read() -> None:
+    assert len(wire.decode(frame([0.5] * 100_000))) == 100_000
+    for text in (b"[" + b"[[]]," * 400_000 + b"1]", b"[" + b"1," * 300_001 + b"1]"):
+        with pytest.raises(wire.WireError, match="too many values"):
+            wire.decode(frame(text))
+
+
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200), st.binary(max_size=100), st.integers(0, 400), st.integers(0, 255))
 def test_no_bytes_break_the_decoder(body: bytes, blob: bytes, place: int, byte: int) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from autograder.grading import bounds, helpers, once
 from autograder.grading.collecting import Check, read_check, run_pytest, scaled
+from autograder.grading.options import stretched
 from autograder.grading.sandboxed import SandboxedSubmission
 from autograder.judging.draw import Draw, seed_from
 from autograder.judging.outcome import Fault, NoAnswer
@@ -81,6 +82,8 @@ class Grader:
             submission.files, assignment, launcher, options.limits, options.device
         )
         self._progress, self._launcher = progress, launcher
+        only_public = options.visibilities == ("public",)  # whose inputs are no secret
+        self._secret = options.secret if only_public else stretched(options.secret)
         self._checks: list[Check] = []
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}
@@ -105,7 +108,7 @@ class Grader:
     def shared_draw(self, request: pytest.FixtureRequest) -> Draw:
         """As `draw`, but the same for all checks of a question, so that with `ask_once` they examine one answer."""
         question = next(c for c in self._checks if c.item is request.node).question
-        return Draw(seed_from(self._options.secret, self._submission.sha256, question))
+        return Draw(seed_from(self._secret, self._submission.sha256, question))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -319,7 +322,7 @@ class Grader:
         return check.verdict(status="passed", score=tidy(check.points))
 
     def _seed(self, check: Check) -> int:
-        return seed_from(self._options.secret, self._submission.sha256, check.id)
+        return seed_from(self._secret, self._submission.sha256, check.id)
 
     def _report(self) -> None:
         self._progress(self.result())

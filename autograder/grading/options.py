@@ -13,6 +13,7 @@ from pathlib import Path
 from autograder.model.assignment import assignment
 
 DEFAULT_SECRET = "no course secret was set"
+ROUNDS = 100_000  # of PBKDF2, once in a process: a twentieth of a second
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,15 @@ def grader_digest() -> str:
 def course_secret() -> str:
     """The course secret, from AUTOGRADER_SECRET without spaces around it; a text that anyone can guess, without one."""
     return os.environ.get("AUTOGRADER_SECRET", "").strip() or DEFAULT_SECRET
+
+
+@cache
+def stretched(secret: str) -> str:
+    """A secret in a form that takes long to compute.
+
+    Seeds are made from it. Code sees seeds, and could find a short secret by trying words, at millions a second.
+    """
+    return hashlib.pbkdf2_hmac("sha256", secret.encode(), b"seeds", ROUNDS).hex()
 
 
 def known_questions(questions: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -6,7 +6,6 @@ import array
 import contextlib
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autograder.sandbox import wire
+from autograder.sandbox.removal import remove
 
 PRINTS = 20_000  # bytes of a child's output that are kept; the rest is discarded
 FLOOD = 64 << 20  # bytes of output after which the pipe is closed
-WAITING = 2  # answers that are held for the judge; a child that sends more waits
 
 
 class BoxError(Exception):
@@ -63,7 +62,10 @@ class Box:
         self._count = 0
         self._closed = False
         self._writers: list[threading.Thread] = []
-        self._answers: queue.Queue[bytes | BaseException | None] = queue.Queue(WAITING)
+        self._answers: queue.Queue[bytes | BaseException | None] = queue.Queue()
+        self._asked = threading.Semaphore(
+            0
+        )  # an answer is read when it is asked for: others wait in the pipe
         self._printed = bytearray()
         self._prints, self._silent = prints, False
         for target, fd in ((self._collect_answers, answers), (self._collect_prints, prints)):
@@ -82,6 +84,7 @@ class Box:
         writer = threading.Thread(target=self._write, args=(frame,), daemon=True)
         self._writers = [w for w in self._writers if w.is_alive()] + [writer]
         writer.start()
+        self._asked.release()
         try:
             answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
@@ -124,6 +127,7 @@ class Box:
             return
         self._closed = True
         self._handle.kill()
+        self._asked.release()
         if self._folder is not None:
             self._handle.wait(5.0)
         for writer in self._writers:
@@ -133,7 +137,7 @@ class Box:
             with contextlib.suppress(OSError):
                 os.close(self._requests)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(self._folder)
 
     def _write(self, frame: bytes) -> None:
         view = memoryview(frame)
@@ -143,22 +147,15 @@ class Box:
 
     def _collect_answers(self, fd: int) -> None:
         try:
-            while (frame := wire.read_frame(lambda n: os.read(fd, n))) is not None:
-                if not self._put(frame):
+            while self._asked.acquire() and not self._closed:
+                frame = wire.read_frame(lambda n: os.read(fd, n))
+                self._answers.put(frame)
+                if frame is None:
                     return
-            self._put(None)
-        except (wire.WireError, OSError) as error:
-            self._put(error)
+        except (wire.WireError, OSError, MemoryError) as error:
+            self._answers.put(error)
         finally:
             os.close(fd)
-
-    def _put(self, answer: bytes | BaseException | None) -> bool:
-        """Queues an answer for the judge; False when the box was closed while the queue was full."""
-        while not self._closed:
-            with contextlib.suppress(queue.Full):
-                self._answers.put(answer, timeout=0.2)
-                return True
-        return False
 
     def _collect_prints(self, fd: int) -> None:
         read = 0

@@ -221,7 +221,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     # Not in the command line, which every child can read: it names the folders that are hidden from them.
     settings = json.loads(control.recv(1 << 20))
-    linux, syscalls, privileges, namespaces, process_namespace, process_groups = (
+    linux, syscalls, privileges, namespaces, process_namespace, process_groups, removal = (
         load(name)
         for name in (
             "linux",
@@ -230,6 +230,7 @@ def main() -> None:
             "namespaces",
             "process_namespace",
             "process_groups",
+            "removal",
         )
     )
     # Read before entering the new root, where this folder is not visible.
@@ -238,9 +239,7 @@ def main() -> None:
         for name in ("wire", "child", "without_compiler")
     }
     level = settings["level"]
-    root = namespaces.Root(
-        level, settings["shown"], settings["hidden"], settings["users"][0], settings["gpu"]
-    )
+    root = namespaces.Root(level, settings["shown"], settings["hidden"], settings["users"], settings["gpu"])
     try:
         if level != "process":
             namespaces.enter(root, linux)
@@ -267,7 +266,7 @@ def main() -> None:
             settings["users"], needed, settings["scratch"], privileges, linux
         )
         process_factory = process_groups.ProcessGroups(
-            privileges, linux, syscalls, [] if trouble else settings["users"], settings["gpu"]
+            privileges, linux, syscalls, removal, [] if trouble else settings["users"], settings["gpu"]
         )
         details = {"same user": trouble} if trouble else {}
     else:

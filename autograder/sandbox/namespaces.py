@@ -33,14 +33,14 @@ class Root:
     level: "full" (by root, children under another user) or "user" (in a user namespace).
     shown: folders outside the system's own that Python needs.
     hidden: folders that are empty where a shown folder contains them.
-    user: the id that children run under at `full`.
+    users: ids for children at `full`, used in turn: processes that are about to end count against nobody else's limit.
     gpu: whether the GPU's device files are shown.
     """
 
     level: str
     shown: Sequence[str]
     hidden: Sequence[str]
-    user: int
+    users: Sequence[int]
     gpu: bool = False
 
 
@@ -123,9 +123,11 @@ def _build_root(root: Root, linux: ModuleType) -> None:
         os.makedirs(new + folder, exist_ok=True)
     # Loading torch needs a writable folder; children get their own in its place.
     linux.mount("scratch", new + HOME, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=0700")
-    user = root.user if root.level == "full" else 0
-    Path(f"{new}/etc/passwd").write_text(f"student:x:{user}:{user}::{HOME}:/bin/sh\n")
-    Path(f"{new}/etc/group").write_text(f"student:x:{user}:\n")
+    users = root.users if root.level == "full" else [0]
+    Path(f"{new}/etc/passwd").write_text(
+        "".join(f"student:x:{user}:{user}::{HOME}:/bin/sh\n" for user in users)
+    )
+    Path(f"{new}/etc/group").write_text("".join(f"student:x:{user}:\n" for user in users))
     mount_proc(f"{new}/proc", linux)
     os.chdir(new)
     linux.pivot_root(".", ".")
@@ -178,6 +180,14 @@ def mount_proc(target: str, linux: ModuleType) -> None:
             return
 
 
+@dataclass(frozen=True)
+class _Child:
+    """keeper: its namespace's first process. user: the id that it runs under."""
+
+    keeper: int
+    user: int
+
+
 class NamespacedProcesses:
     """Makes children of the fork server, each in its own process namespace, which ends with it."""
 
@@ -185,10 +195,14 @@ class NamespacedProcesses:
         self._root, self._privileges = root, privileges
         self._linux, self._syscalls = linux, syscalls
         self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        self._keepers: dict[int, int] = {}
+        self._children: dict[int, _Child] = {}
+        self._users = list(root.users) if root.level == "full" else [0]
 
     def fork(self) -> int:
         """As os.fork; the child is the second process of a new namespace, whose first process keeps it alive until `end`."""
+        taken = [child.user for child in self._children.values()]
+        self._users.sort(key=taken.count)  # stable: the one that has been unused for longest comes first
+        self._users.append(self._users.pop(0))
         self._linux.unshare(self._linux.CLONE_NEWPID)
         keeper = os.fork()
         if keeper == 0:
@@ -196,7 +210,7 @@ class NamespacedProcesses:
         worker = os.fork()
         if worker:
             self._linux.setns(self._own, self._linux.CLONE_NEWPID)
-            self._keepers[worker] = keeper
+            self._children[worker] = _Child(keeper, self._users[-1])
         return worker
 
     def end(self, worker: int) -> None:
@@ -204,16 +218,16 @@ class NamespacedProcesses:
 
         Wait for the worker itself first: its namespace's first process does not end before that.
         """
-        keeper = self._keepers.pop(worker, None)
-        if keeper is not None:
-            os.kill(keeper, signal.SIGKILL)
+        child = self._children.pop(worker, None)
+        if child is not None:
+            os.kill(child.keeper, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(keeper, 0)  # a namespace's first process ends last
+                os.waitpid(child.keeper, 0)  # a namespace's first process ends last
 
     def exceeds(self, worker: int, memory: int) -> bool:
         """True when the worker has too many processes, or they use more than `memory` bytes together."""
-        space = _namespace(str(worker))
-        members = [p for p in os.listdir("/proc") if p.isdigit() and space and _namespace(p) == space]
+        # Orphans become children of the namespace's first process, so all of its processes descend from these two.
+        members = self._privileges.descendants({worker, self._children[worker].keeper})
         if (
             len(members) > 2 * self._privileges.PROCESSES
         ):  # root's processes are not limited in a user namespace
@@ -258,7 +272,7 @@ class NamespacedProcesses:
         os.close(self._own)
         # A network of its own, although there is none: children of one fork server could meet in abstract Unix sockets.
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWNET)
-        user = self._root.user if self._root.level == "full" else 0
+        user = self._users[-1]
         for folder, size in SCRATCH.items():
             options = f"size={size},nr_inodes={INODES},mode=0700,uid={user},gid={user}"
             self._mount_scratch(folder, options)
@@ -278,13 +292,6 @@ class NamespacedProcesses:
         privileges.give_up_privileges(user if self._root.level == "full" else None, linux)
         self._syscalls.install()
         return HOME
-
-
-def _namespace(pid: str) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
-    except OSError:
-        return ""
 
 
 def _counts_apart() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -52,7 +52,10 @@ def limit(amounts: dict[str, int]) -> None:
 
 
 def use(members: Sequence[str], interesting: int) -> int:
-    """Bytes of memory that processes use together; exact only where the rough count exceeds `interesting`."""
+    """Bytes of memory that processes use together; exact only where the rough count exceeds `interesting`.
+
+    Without the right to look into another user's processes, what they share counts once for each: never too little.
+    """
     # Pages shared with the fork server must not count once per process; exact counting is slow, so only when it matters.
     pages = sum(_pages(p) for p in members) * resource.getpagesize()
     return sum(_share(p) for p in members) if pages > interesting else pages
@@ -70,6 +73,26 @@ def _share(pid: str) -> int:
     """Bytes of memory of a process, each page divided by the number of processes that share it."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+        # The status is open to everyone.
+        found = status(pid)
+        return sum(int(found.get(name, "0").split()[0]) << 10 for name in ("RssAnon", "RssShmem"))
+
+
+def status(pid: str) -> dict[str, str]:
+    """The fields of a process's status, which every user may read; empty when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def descendants(roots: Collection[int]) -> list[str]:
+    """The processes of this /proc that are, or descend from, one of `roots`."""
+    above = {pid: int(status(pid).get("PPid", "0")) for pid in os.listdir("/proc") if pid.isdigit()}
+    found = {pid for pid in above if int(pid) in roots}
+    while more := {pid for pid, parent in above.items() if str(parent) in found} - found:
+        found |= more
+    return sorted(found)

@@ -13,12 +13,13 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 ORPHANS_SECONDS = 2.0
-PUBLIC = ("/tmp", "/var/tmp", "/dev/shm")  # folders that every user may write to
+# Folders that every user may write to.
+PUBLIC = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")
 
 
 class ProcessGroups:
@@ -33,9 +34,11 @@ class ProcessGroups:
         privileges: ModuleType,
         linux: ModuleType,
         syscalls: ModuleType,
+        removal: ModuleType,
         users: Sequence[int],
         gpu: bool = False,
     ) -> None:
+        self._removal = removal
         self._privileges, self._linux, self._syscalls, self._gpu = privileges, linux, syscalls, gpu
         self._children: dict[int, int | None] = {}
         self._users, self._guardian = list(users[:-1]), users[-1] if users else -1
@@ -79,7 +82,7 @@ class ProcessGroups:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
         if user is not None:
-            _sweep(user)
+            _sweep(user, self._removal.remove)
 
     def lock(self, limits: dict[str, int]) -> str:
         """In the child: sets limits, and changes to another user if there is one. Returns the working folder."""
@@ -118,8 +121,13 @@ class ProcessGroups:
                 become_guardian(user, self._guardian, self._linux)
                 os.kill(-1, signal.SIGKILL)
             os._exit(0)
+        # Its targets cannot stop it, but they may share a processor with it.
+        deadline = time.monotonic() + ORPHANS_SECONDS
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(helper, 0)
+            while os.waitpid(helper, os.WNOHANG)[0] == 0:
+                if time.monotonic() > deadline:
+                    os.kill(helper, signal.SIGKILL)
+                time.sleep(0.001)
         time.sleep(0.005)
 
     def _orphans(self) -> list[int]:
@@ -195,7 +203,7 @@ def _processes_of(user: int) -> Iterator[str]:
                     yield name
 
 
-def _sweep(user: int) -> None:
+def _sweep(user: int, remove: Callable[[str], None]) -> None:
     """Removes the files of a user from the folders that every user may write to."""
     for folder in PUBLIC:
         with contextlib.suppress(OSError):
@@ -204,6 +212,6 @@ def _sweep(user: int) -> None:
                     if entry.stat(follow_symlinks=False).st_uid != user:
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path, ignore_errors=True)
+                        remove(entry.path)
                     else:
                         os.unlink(entry.path)

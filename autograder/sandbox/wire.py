@@ -21,6 +21,10 @@ HEADER = struct.Struct(">4sIQ")
 MAX_JSON = 8 << 20  # bytes
 MAX_TENSORS = 128 << 20  # bytes
 MAX_COUNT = 4096  # tensors in a frame
+MAX_TABLE = 1 << 20  # bytes of a safetensors blob's table of contents
+MAX_VALUES = (
+    300_000  # signs in the JSON that begin or divide values: three times as many as any answer may have
+)
 MAX_DIMS = 8
 MAX_DEPTH = 32
 BITS_64 = 1 << 63
@@ -134,6 +138,13 @@ def _exactly(read: Callable[[int], bytes], n: int) -> bytes:
     return bytes(parts)
 
 
+def _require_few(blob: bytes) -> None:
+    """Raises WireError for a blob with more tensors than may travel, before any of them is made."""
+    size = int.from_bytes(blob[:8], "little")
+    if size > MAX_TABLE or blob[8 : 8 + size].count(b'"dtype"') > MAX_COUNT:
+        raise WireError(f"more than {MAX_COUNT} tensors")
+
+
 def decode(frame: bytes) -> Any:
     """The tree in a frame: dictionaries, lists, plain values, tensors and `Other`. Raises WireError for anything else."""
     if len(frame) < HEADER.size:
@@ -141,9 +152,14 @@ def decode(frame: bytes) -> Any:
     magic, body, blob = HEADER.unpack_from(frame)
     if magic != MAGIC or len(frame) != HEADER.size + body + blob:
         raise WireError("not a frame of ours")
+    text = frame[HEADER.size : HEADER.size + body]
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise WireError("too many values")
+    data = bytes(frame[HEADER.size + body :])
+    _require_few(data)
     try:
-        tree = json.loads(frame[HEADER.size : HEADER.size + body].decode())
-        tensors = load_tensors(bytes(frame[HEADER.size + body :])) if blob else {}
+        tree = json.loads(text.decode())
+        tensors = load_tensors(data) if blob else {}
     except Exception as error:  # safetensors raises its own types; json RecursionError, ValueError
         raise WireError(f"unreadable frame ({type(error).__name__})") from None
     if len(tensors) > MAX_COUNT or any(t.dtype not in DTYPES or t.dim() > MAX_DIMS for t in tensors.values()):

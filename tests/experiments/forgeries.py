@@ -262,7 +262,7 @@ class BothModes(Grader):
         return super()._try(check, *rest, **more)
 
     def _judge(self, check: Check, function: Callable[..., None], arguments: dict[str, Any]) -> Verdict:
-        tried = [self._try(check, function, arguments, mode) for mode in MODES]
+        tried = [self._judged(self._try(check, function, arguments, mode), self._way) for mode in MODES]
         return max(tried, key=lambda verdict: verdict.score)
 
 
