@@ -305,4 +305,5 @@ def test_a_helper_module_whose_name_macos_has_decomposed_is_found_by_python(
 ) -> None:
     files = {**MODULES, "he\u0301lper.py": b"PAIRS = ()\n"}
     path = archive(tmp_path / "ana.zip", files) if packed else folder(tmp_path / "ana", files)
-    assert "h\u00e9lper.py" in intake.read(path, rubric).files
+    found = intake.read(path, rubric)
+    assert ("h\u00e9lper.py" in found.files, found.notes) == (True, ())

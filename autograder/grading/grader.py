@@ -82,8 +82,7 @@ class Grader:
             submission.files, assignment, launcher, options.limits, options.device
         )
         self._progress, self._launcher = progress, launcher
-        only_public = options.visibilities == ("public",)  # whose inputs are no secret
-        self._secret = options.secret if only_public else stretched(options.secret)
+        self._secret = stretched(options.secret)
         self._checks: list[Check] = []
         self._verdicts: dict[str, Verdict] = {}
         self._printed: dict[str, str] = {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autograder.grading.options import GradingOptions, Job, course_secret
+from autograder.grading.options import PUBLIC, GradingOptions, Job, course_secret
 from autograder.model.assignment import assignment
 from autograder.model.verdicts import Origin, Result, Visibility, tidy
 from autograder.sandbox.launch import Launcher, Limits, launcher
@@ -83,7 +83,7 @@ def check(
         path,
         visibilities=("public",),
         questions=questions,
-        secret="public",
+        secret=PUBLIC,
         device=device,
         isolation=isolation or students_isolation(),
         judges=min(default_jobs(), MOST_JUDGES) if device == "cpu" else 1,

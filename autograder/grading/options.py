@@ -12,6 +12,7 @@ from pathlib import Path
 
 from autograder.model.assignment import assignment
 
+PUBLIC = "public"  # in place of a secret, for a student's own check
 DEFAULT_SECRET = "no course secret was set"
 ROUNDS = 100_000  # of PBKDF2, once in a process: a twentieth of a second
 
@@ -79,6 +80,8 @@ def stretched(secret: str) -> str:
 
     Seeds are made from it. Code sees seeds, and could find a short secret by trying words, at millions a second.
     """
+    if secret == PUBLIC:
+        return secret
     return hashlib.pbkdf2_hmac("sha256", secret.encode(), b"seeds", ROUNDS).hex()
 
 

@@ -72,7 +72,7 @@ class Modules:
         elif any(is_archive(part) for home in homes for part in home.parts):
             self.notes.append(f"modules are taken from {next(iter(homes))}")
         for name, place in sorted(self.places.items()):
-            if place.name != name:
+            if unicodedata.normalize("NFKC", place.name) != name:
                 self.notes.append(f"{place} is read as {name}; rename it to {name}")
         by_home: dict[tuple[Home, Home], list[str]] = {}
         for place, taken in self._ignored.items():
