@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from autograder.classroom import manifest, session, stored
+from autograder.classroom import collect, manifest, session, stored
 from autograder.cli.main import main
 from autograder.grading import batch, judge, options
-from autograder.model.assignment import VARIABLE
+from autograder.model.assignment import VARIABLE, assignment
 from autograder.model.verdicts import Result
+from autograder.submissions import intake
 from tests.classes import METADATA, pack
 from tests.conftest import JUDGES
 from tests.tiny import SOLUTION, forget_assignment, make_assignment, write
@@ -462,10 +463,27 @@ def test_without_a_roster_no_namesake_takes_anothers_place(desk: Desk) -> None:
         assert {row["submission"]: row["score"] for row in desk.rows()} == first
     (wrong / "first.py").write_text("def double(x):\n    return 3 * x\n")
     done = desk.grade(wrong.parent, roster=False)
-    assert "ana, ana-2 have the same name, so this is graded as another student" in done.stderr
+    assert (
+        "several students of this name (ana, ana-2), so this upload counts as a new student's" in done.stderr
+    )
     now = {row["submission"]: row["score"] for row in desk.rows()}
     assert len(now) == 3
     assert {name: now[name] for name in first} == first
+
+
+def test_a_namesakes_upload_that_cannot_be_read_stops_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [write(desk.base / section / "ana", SOLUTION).parent for section in ("A", "B")]
+    assert desk.grade(*both, roster=False).exit_code == 0
+
+    def damaged(*_: object) -> None:
+        raise OSError("damaged")
+
+    monkeypatch.setattr(intake, "read_upload", damaged)
+    assert collect._digest(both[0] / "ana", assignment().rubric) == ""
+    assert desk.grade(*both, roster=False).exit_code == 0
+    assert [row["submission"] for row in desk.rows()] == ["ana", "ana-2"]
 
 
 def test_a_second_run_into_the_same_folder_waits_for_the_first_to_end(desk: Desk) -> None:

@@ -174,8 +174,7 @@ def _claims(
     for students, places in groups.items():
         free = known.own(students)
         for place in places:
-            path = owners[place].uploads[-1][1].path
-            sha256 = intake.read_upload(path, rubric, "").sha256
+            sha256 = _digest(owners[place].uploads[-1][1].path, rubric)
             same = [name for name in free if name in results and results[name].sha256 == sha256]
             if same:
                 claims[place] = same[0]
@@ -183,6 +182,14 @@ def _claims(
         rest = [place for place in places if place not in claims]
         claims.update(zip(rest, free if len(rest) == len(free) else [None] * len(rest), strict=True))
     return claims
+
+
+def _digest(path: Path, rubric: Rubric) -> str:
+    """The digest of an upload's content; "" if it cannot be read, which is reported where it is graded."""
+    try:
+        return intake.read_upload(path, rubric, "").sha256
+    except Exception:  # damaged archives raise nearly anything
+        return ""
 
 
 def _name(
@@ -212,8 +219,8 @@ def _name(
             reserved = {*reserved, *theirs} - {own}
             if own is None:
                 made.remarks.append(
-                    f"{latest.label}: {', '.join(theirs)} have the same name, so this is graded as another student; give a "
-                    "roster if it is one of them"
+                    f"{latest.label}: an earlier run has graded several students of this name ({', '.join(theirs)}), so this "
+                    "upload counts as a new student's; give a --roster to tell them apart"
                 )
         free = taken | set(map(comparable, reserved))
         name = own if own and comparable(own) not in taken else file_name(called, free)

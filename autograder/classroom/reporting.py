@@ -22,9 +22,7 @@ from autograder.model.verdicts import Result
 from autograder.support.files import remove_leftovers, write_atomically
 
 _FACT = re.compile(r'<meta name="(graded|note)" content="([^"]*)">')
-OWN_POINTS = (
-    "For single members of the group, something else counts too; the course tells each of them their total."
-)
+OWN_POINTS = "The totals of this group's members differ; your course tells you yours."
 _HEAD = 4096  # characters of a report within which it says when it was graded
 
 

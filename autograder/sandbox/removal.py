@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-SECONDS = 60.0  # for a tree of any size; what is left then stays
+SECONDS = 20.0  # less than a judge waits for the fork server; what is left then stays
 
 
 def remove(folder: str | os.PathLike[str]) -> None:

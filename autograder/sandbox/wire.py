@@ -22,9 +22,7 @@ MAX_JSON = 8 << 20  # bytes
 MAX_TENSORS = 128 << 20  # bytes
 MAX_COUNT = 4096  # tensors in a frame
 MAX_TABLE = 1 << 20  # bytes of a safetensors blob's table of contents
-MAX_VALUES = (
-    300_000  # signs in the JSON that begin or divide values: three times as many as any answer may have
-)
+MAX_VALUES = 300_000  # commas and opening brackets in the JSON: three times as many as any answer may need
 MAX_DIMS = 8
 MAX_DEPTH = 32
 BITS_64 = 1 << 63
