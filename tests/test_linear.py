@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from autograder.grading import raised
+from autograder.model.assignment import assignment
 from autograder.submissions import hints, names, pages, spelling, written
+from autograder.submissions.layout import layout, nobody
 from autograder.submissions.words import count_words, replace_formulas, without_comments
 from autograder.support.markup import for_markdown
 
@@ -61,3 +63,11 @@ def test_hostile_text_is_read_in_linear_time(name: str) -> None:
         read(text)
         seconds = time.process_time() - began
         assert seconds < SECONDS, f"{seconds:.1f} s for {start!r} and {piece!r} again and again"
+
+
+def test_a_class_of_many_folders_is_recognised_in_linear_time() -> None:
+    rubric = assignment().rubric
+    paths = [(f"student {i}", f"{module}.py") for i in range(40_000) for module in rubric.modules]
+    began = time.process_time()
+    assert layout(paths, "class", rubric, nobody, lambda parts: (), descend=True).prefix == ()
+    assert time.process_time() - began < SECONDS

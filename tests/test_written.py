@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,26 @@ def test_images_that_belong_to_an_answer_are_in_the_page(tmp_path: Path) -> None
     assert kinds[4:] == ["data:image/svg+xml"]
     assert base64.b64encode(b"secret").decode() not in shown
     assert "printed text" in shown and "&lt;Figure&gt;" not in shown
+
+
+def test_an_image_that_is_shown_without_end_does_not_fill_the_page(tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(bytes(9 << 20))
+    plot = {"output_type": "display_data", "data": {"image/png": PNG}}
+    began = time.process_time()
+    shown = page_of("![x](large.png) " * 3000, cell("plot()", "code", outputs=[plot]), folder=tmp_path)
+    assert time.process_time() - began < 10
+    assert len(shown) < 60 << 20
+    assert shown.count("<img") == 4, "images of 12 MiB each, and 50 MiB in all"
+    assert shown.count(pages.TOO_LARGE) == 3000 - 4 + 1
+
+
+def test_a_text_that_takes_long_to_render_is_shown_as_it_was_typed() -> None:
+    began = time.process_time()
+    shown = page_of("A *short* cell.", "[" * 2_000_000 + "\n\nthe *end*")
+    assert time.process_time() - began < 10
+    assert "A <em>short</em> cell." in shown
+    assert "[a long text, shown as it was typed]" in shown
+    assert "the *end*</pre>" in shown
 
 
 def test_a_missing_question_is_reported() -> None:

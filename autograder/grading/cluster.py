@@ -89,15 +89,23 @@ def digest_on_worker() -> str:
 def _connect(address: str) -> Any:
     try:
         from distributed import Client
+        from distributed.security import Security
 
         make: Any = Client  # it has no types
+        security: Any = Security
     except ImportError:
         raise ClusterError(
             "--cluster needs the package distributed: pip install -c constraints.txt -e '.[instructors]'"
         ) from None
+    # Without certificates a client for tls:// fails, and then waits for its end before it prints a traceback.
+    if address.startswith("tls://") and not security().get_connection_args("client").get("ssl_context"):
+        raise ClusterError(
+            f"--cluster {address}: this machine's certificates are not set; set DASK_DISTRIBUTED__COMM__TLS__CA_FILE,"
+            " ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY to their files"
+        )
     try:
         client = make(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # TypeError: tls:// without certificates
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ClusterError(
             f"--cluster {address}: no Dask scheduler answers there ({reason}); is it running?"

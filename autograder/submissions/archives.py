@@ -167,10 +167,10 @@ def _in_tar(entry: Entry, wanted: Callable[[str], bool], notes: list[str], budge
     return sorted(found, key=lambda e: len(e.path.parts))
 
 
-def in_tar(entry: Entry, limit: int, depth: int = MAX_DEPTH) -> Iterator[Entry]:
+def in_tar(entry: Entry, limit: int, depth: int = MAX_DEPTH, members: int = MAX_SCANNED) -> Iterator[Entry]:
     """The files of a tar in its order; each can be read until the next is asked for. Hidden ones are skipped.
 
-    limit: bytes, unpacked. depth: the most parts that a path may have.
+    limit: bytes, unpacked. depth: the most parts that a path may have. members: the most files and folders.
     Raises UnusableSubmission at the point where it cannot be read any further.
     """
     try:
@@ -181,7 +181,7 @@ def in_tar(entry: Entry, limit: int, depth: int = MAX_DEPTH) -> Iterator[Entry]:
             archive = stack.enter_context(tarfile.open(fileobj=bounded, mode="r|"))
             for count, member in enumerate(archive):
                 archive.members.clear()  # type: ignore[attr-defined]  # or every header stays in memory
-                if count >= MAX_SCANNED:
+                if count >= members:
                     raise _TooLarge("too many files")
                 path = PurePosixPath(member.name)
                 if member.isdir() or hidden(path):

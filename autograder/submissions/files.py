@@ -196,7 +196,8 @@ def opened_zip(source: Path | Entry, contents: int = MAX_CONTENTS) -> Iterator[z
                 )
             if contents_size(stream) > contents:
                 raise UnusableSubmission(
-                    f"{label}: the zip archive lists far too many files; send one with only the modules and notebooks"
+                    f"{label}: the zip archive lists far too many files; send one with only the modules and notebooks "
+                    "(if it holds a class: unpack it and give the folder)"
                 )
             yield stack.enter_context(zipfile.ZipFile(stream))
     except UnusableSubmission:

@@ -7,7 +7,8 @@ students.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.model.rubric import Rubric
@@ -60,7 +61,7 @@ def layout(
         if units and known(outer):
             return Layout(None)
         if len(units) >= 2:
-            if _parts_of_one([_modules(u, inside, prefix, rubric, peek) for u in units], rubric):
+            if _parts_of_one(_modules(units, prefix, rubric, peek), rubric):
                 return Layout(
                     None, f"{', '.join(units)} hold different modules, so they are read as one submission"
                 )
@@ -72,28 +73,37 @@ def layout(
     return Layout(None)
 
 
-def _units(inside: Sequence[Parts], rubric: Rubric) -> list[str]:
-    """The folders and archives at the top that may be a submission each."""
-    return sorted(
-        {p[0] for p in inside if is_archive(p[-1]) or (len(p) > 1 and bool(module_of(p[-1], rubric.modules)))}
-    )
+def _units(inside: Sequence[Parts], rubric: Rubric) -> dict[str, list[Parts]]:
+    """The folders and archives at the top that may be a submission each, with their files."""
+    tops: dict[str, list[Parts]] = defaultdict(list)
+    for parts in inside:
+        tops[parts[0]].append(parts)
+    return {
+        top: tops[top]
+        for top in sorted(tops)
+        if any(is_archive(p[-1]) or (len(p) > 1 and module_of(p[-1], rubric.modules)) for p in tops[top])
+    }
 
 
 def _modules(
-    unit: str,
-    inside: Sequence[Parts],
+    units: Mapping[str, Sequence[Parts]],
     prefix: Parts,
     rubric: Rubric,
     peek: Callable[[Parts], Collection[str]],
-) -> set[str]:
-    theirs = [parts for parts in inside if parts[0] == unit]
-    own = {module for parts in theirs if (module := module_of(parts[-1], rubric.modules))}
-    if own or len(theirs) > len(rubric.modules):
-        return own
-    return {module for parts in theirs if is_archive(parts[-1]) for module in peek((*prefix, *parts))}
+) -> Iterator[set[str]]:
+    """The modules of each unit; those in its archives if it has no others."""
+    for theirs in units.values():
+        own = {module for parts in theirs if (module := module_of(parts[-1], rubric.modules))}
+        if not own and len(theirs) <= len(rubric.modules):
+            own = {module for parts in theirs if is_archive(parts[-1]) for module in peek((*prefix, *parts))}
+        yield own
 
 
-def _parts_of_one(held: Sequence[set[str]], rubric: Rubric) -> bool:
-    """Whether no module is there twice, and every part has one."""
-    together = [module for some in held for module in some]
-    return all(held) and len(together) == len(set(together)) <= len(rubric.modules)
+def _parts_of_one(held: Iterable[set[str]], rubric: Rubric) -> bool:
+    """Whether no module is there twice, and every part has one. No more parts are looked at than it takes to tell."""
+    together: set[str] = set()
+    for some in held:
+        if not some or some & together:
+            return False
+        together |= some
+    return True

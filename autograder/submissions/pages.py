@@ -31,7 +31,10 @@ IMAGES = {
     ".svg": "image/svg+xml",
 }
 MAX_IMAGE = 10 << 20  # bytes of one image
+MAX_IMAGES = 50 << 20  # characters of an answer's images; one image may be shown often
+MAX_MARKDOWN = 50_000  # characters of an answer that are rendered: hostile text takes more than linear time
 MAX_TEXT = 20_000  # characters of one output
+TOO_LARGE = "[image left out: the images of this answer are too large; see the notebook]"
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -96,7 +99,30 @@ def _section(item: Written) -> str:
 
 def answer_html(answer: Answer, folder: Path) -> str:
     """An answer as HTML in which nothing runs and nothing is loaded. folder: where its images may be."""
-    return "\n".join(_markdown(part, folder) if part.kind == "text" else _code(part) for part in answer.parts)
+    made, left, room = [], MAX_MARKDOWN, _Room()
+    for part in answer.parts:
+        if part.kind == "code":
+            made.append(_code(part, room))
+        elif len(part.text) > left:
+            made.append(f"<p>[a long text, shown as it was typed]</p>\n<pre>{for_html(part.text)}</pre>")
+        else:
+            left -= len(part.text)
+            made.append(_markdown(part, folder, room))
+    return "\n".join(made)
+
+
+@dataclass
+class _Room:
+    """How many characters of images an answer may still show."""
+
+    left: int = MAX_IMAGES
+
+    def take(self, image: str | None) -> str | None:
+        """The image, if there is room for it; none that comes after one that was too large."""
+        if image is None:
+            return None
+        self.left = max(0, self.left - len(image))
+        return image if self.left else None
 
 
 def _markdown_image(tag: re.Match[str]) -> str:
@@ -105,7 +131,7 @@ def _markdown_image(tag: re.Match[str]) -> str:
     return f"![](<{source[1]}>)" if source else tag[0]
 
 
-def _markdown(part: Part, folder: Path) -> str:
+def _markdown(part: Part, folder: Path, room: _Room) -> str:
     """A Markdown text as HTML. Formulas are set aside while Markdown is parsed: their stars and underscores are not markup."""
     held: list[str] = []
 
@@ -117,7 +143,7 @@ def _markdown(part: Part, folder: Path) -> str:
     text = replace_formulas(_IMG.sub(_markdown_image, text), hold)
     # Raw HTML is off: a tag is shown as typed. Links cannot run anything: markdown-it refuses such URLs.
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    images = _Images(part.attachments, folder)
+    images = _Images(part.attachments, folder, room)
 
     def show(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         return images.show(tokens[index])
@@ -135,13 +161,18 @@ def _markdown(part: Part, folder: Path) -> str:
 class _Images:
     """Renders a Markdown image: embedded if it is attached to the cell or next to the notebook, else replaced by its name."""
 
-    def __init__(self, attachments: Mapping[str, Mapping[str, str]], folder: Path) -> None:
-        self._attachments, self._folder = attachments, folder
+    def __init__(self, attachments: Mapping[str, Mapping[str, str]], folder: Path, room: _Room) -> None:
+        self._attachments, self._folder, self._room = attachments, folder, room
 
     def show(self, token: Token) -> str:
         source = str(token.attrs.get("src", ""))
-        found = self._attached(source) if source.startswith("attachment:") else self._beside(source)
+        image = None
+        if self._room.left:
+            image = self._attached(source) if source.startswith("attachment:") else self._beside(source)
+        found = self._room.take(image)
         text = for_html(_HELD.sub("", token.content))
+        if not self._room.left:
+            return TOO_LARGE
         if found is None:
             return f"[image that is not in the notebook: {for_html(source[:200])}]"
         return f'<img alt="{text}" src="{found}">'
@@ -189,12 +220,13 @@ def _embedded(kind: str, data: str) -> str | None:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _code(part: Part) -> str:
+def _code(part: Part, room: _Room) -> str:
     made = [f"<pre><code>{for_html(part.text[:MAX_TEXT])}</code></pre>"]
     for output in part.outputs:
         data = output.get("data")
         if isinstance(data, dict) and (image := _from_bundle(data)):
-            made.append(f'<p><img alt="output" src="{image}"></p>')
+            shown = room.take(image)
+            made.append(f'<p><img alt="output" src="{shown}"></p>' if shown else f"<p>{TOO_LARGE}</p>")
             continue
         if output.get("output_type") == "error":
             text = text_of(output.get("evalue")) or text_of(output.get("ename"))

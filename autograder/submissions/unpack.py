@@ -52,7 +52,7 @@ def members(path: Path, notes: list[str], depth: int) -> Iterator[Iterator[Entry
     """The entries of the archive at `path`, each to be read before the next is asked for. Raises UnusableSubmission."""
     entry = files.file_at(path, path.parent)
     if archives.is_tar(archives.start_of(entry), path.name):
-        yield archives.in_tar(entry, MAX_TAR, depth)
+        yield archives.in_tar(entry, MAX_TAR, depth, MAX_MEMBERS)
         return
     with files.opened_zip(path, MAX_CONTENTS) as archive:
         yield files.in_zip(archive, notes, MAX_MEMBERS, depth)
