@@ -490,10 +490,21 @@ def test_a_second_run_into_the_same_folder_waits_for_the_first_to_end(desk: Desk
     with session.locked(desk.out):
         done = desk.grade(desk.uploads)
         assert done.exit_code == 2
-        assert "another run is grading into it" in done.stderr
+        assert "another run of grade, regrade or merge is writing into it" in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert not desk.out.exists()
     desk.graded()
+
+
+def test_points_are_not_merged_while_another_run_writes(desk: Desk) -> None:
+    desk.graded()
+    before = desk.rows()
+    with session.locked(desk.out):
+        done = desk.run("merge", desk.out / "grades.csv", "--out", desk.out)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+        assert "another run of grade, regrade or merge is writing into it" in done.stderr
+    assert desk.rows() == before
+    assert desk.run("merge", desk.out / "grades.csv", "--out", desk.out).exit_code == 0
 
 
 def test_results_cannot_go_where_a_file_is(desk: Desk) -> None:

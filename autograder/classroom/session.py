@@ -277,7 +277,7 @@ def _deadlines(
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Keeps other runs out of the folder, which is made first. Raises ClassroomError when another run is at work there."""
+    """Keeps other runs of `grade` and `merge` out of the folder, which is made first. Raises ClassroomError when one is at work there."""
     new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -286,7 +286,7 @@ def locked(out: Path) -> Iterator[None]:
         raise ClassroomError(f"{out}: a file, not a folder; choose another --out") from None
     except BlockingIOError:
         raise ClassroomError(
-            f"{out}: another run is grading into it; wait until it ends, or choose another --out"
+            f"{out}: another run of grade, regrade or merge is writing into it; wait until it ends"
         ) from None
     except OSError as error:
         raise ClassroomError(

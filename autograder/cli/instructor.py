@@ -275,6 +275,7 @@ def merge(
     rubric = assignment().rubric
     if not filled and adjustments is None:
         fail("there is nothing to merge; give a GRADES.CSV, or --adjustments")
+    click.get_current_context().with_resource(session.locked(out))  # or two graders' points replace each other
     results, _ = stored.results_in(out)
     made = manifest.read(out)
     if made and (differences := made.differences(assignment())):
