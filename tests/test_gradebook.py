@@ -213,7 +213,7 @@ def test_files_that_are_not_gradebooks_are_refused_in_one_line(out: Path, tmp_pa
         assert done.exit_code == 2
         assert len(done.output.strip().splitlines()) == 1
     (out / "written.csv").write_text("submission,1-3w\nAna,many\n")
-    assert "fix it, or remove the file" in run(out / "grades.csv", out).output
+    assert "correct the points in that file" in run(out / "grades.csv", out).output
 
 
 HOSTILE = st.text(st.sampled_from("=+-@\t\r\n'\",;<b>éa\u202e\x1b0"), max_size=8)

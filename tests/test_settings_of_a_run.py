@@ -212,7 +212,9 @@ def test_an_extension_moves_one_students_due_time(tmp_path: Path) -> None:
     table.write_text("student,extension\nBen Cho,1\nNobody,3\n")
     remarks: list[str] = []
     ana, ben, zoe, eve = people.students
-    dues = Deadlines(DUE, people.extensions, deadlines.read(table)[0]).of(people.students, remarks)
+    dues = Deadlines(DUE, list(people.extensions.items()), deadlines.read(table)[0]).of(
+        people.students, remarks
+    )
     assert dues == {
         ana: DUE + timedelta(days=2),
         ben: DUE + timedelta(days=1),
@@ -223,7 +225,11 @@ def test_an_extension_moves_one_students_due_time(tmp_path: Path) -> None:
     assert "more.csv: line 3: Nobody is not on the roster; this extension does not count" in remarks[0]
     assert "Eve E: the roster's extension is 'soon'; it can be days" in remarks[1]
     late = Entry(ana, "Ana Bo", late=True, submitted_at=DUE + timedelta(days=1), notes=("handed in late",))
-    assert (late.with_due(dues).late, late.with_due(dues).notes) == (False, ())
+    in_time = late.with_due(dues, timedelta())
+    assert (in_time.late, in_time.notes) == (False, ())
+    over = replace(late, submitted_at=dues[ana] + timedelta(minutes=10))
+    assert over.with_due(dues, timedelta()).late is True
+    assert over.with_due(dues, timedelta(minutes=10)).late is False, "in time within the grace"
 
 
 def test_gradebooks_show_lateness_and_what_it_costs(tmp_path: Path, rubric: Rubric) -> None:

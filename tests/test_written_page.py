@@ -277,7 +277,8 @@ def test_where_two_graders_differ_each_answer_is_named_and_nothing_changes(out: 
     assert done.exit_code == 1
     lines = done.output.splitlines()
     assert lines[0].endswith(
-        "Ana Müller, 1-3w: 1.5 points in first.csv, line 2, but 2 in second.csv, line 2; agree on one, and empty the other cell"
+        "Ana Müller, 1-3w: 1.5 points in first.csv, line 2, but 2 points in second.csv, line 2; agree on one, and empty the"
+        " other cell"
     )
     assert len(lines) == 2
     assert {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()} == before

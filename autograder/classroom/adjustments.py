@@ -1,13 +1,15 @@
 """Adjustments of points by hand: adjustments.csv, with the columns student, question, points, comment and who.
 
-A number sets a question's points, +n and -n change them. They are applied after the checks and the settings, in the file's order.
-The run's folder keeps the file, rows that cannot be used included, so that later runs apply it too.
+A number sets a question's points; +n (or "add n") and -n change them. They are applied after the checks and the settings, in the
+file's order. The run's folder keeps the file, rows that cannot be used included, so that later runs apply it too.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,18 +81,29 @@ def read(path: Path, rubric: Rubric) -> tuple[list[Adjustment], list[str], Table
         facts = dict(zip(header, cells, strict=True))
         student, question, text = (facts[name] for name in REQUIRED)
         where, left = f"{path}: line {number}", "this row does not count"
-        sign, digits = (text[:1], text[1:]) if text[:1] in ("+", "-", "\N{MINUS SIGN}") else ("", text)
+        sign, digits = _parts(text)
         points = tables.number(digits)
         if question not in most:
             remarks.append(f"{where}: there is no question {question!r}; it can be {', '.join(most)}; {left}")
         elif points is None or points > most[question]:
-            limits = f"a number from 0 to {most[question]:g}, or such a number to add (+1) or take off (-1)"
+            limits = (
+                f"a number from 0 to {most[question]:g}, or such a number to add (add 1) or take off (-1)"
+            )
             remarks.append(f"{where}: {student}, {question}: {text[:40]!r} is not {limits}; {left}")
         else:
-            value = points if sign in ("", "+") else -points
+            value = -points if sign == "-" else points
             comment, who = (visible(facts.get(name, "")) for name in COLUMNS[3:])
             found.append(Adjustment(student, question, value, bool(sign), comment, who, where))
     return found, remarks, table
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """The sign of a change and its number. Spreadsheets drop the sign of +1, so that it can be written as "add 1", too."""
+    if added := re.fullmatch(r"add\s+\+?(\S+)", text, re.IGNORECASE):
+        return "+", added[1]
+    if text[:1] in ("+", "-", "\N{MINUS SIGN}"):
+        return "+" if text[0] == "+" else "-", text[1:]
+    return "", text
 
 
 def match(rows: Iterable[Adjustment], entries: Sequence[Entry]) -> tuple[Adjustments, list[str]]:
@@ -151,12 +164,13 @@ def of_run(out: Path, given: Path | None, rubric: Rubric) -> Chosen:
         return Chosen(tuple(rows), tuple(remarks))
     rows, remarks, table = read(given, rubric)
     if kept.is_file():
-        now = {(a.student, a.question, a.shown) for a in rows}
-        remarks += [
-            f"{a.where}: {a.student}, {a.question}: {a.shown} is not in {given} and does not count any more"
-            for a in read(kept, rubric)[0]
-            if (a.student, a.question, a.shown) not in now
-        ]
+        now = Counter((a.student, a.question, a.shown) for a in rows)
+        for a in read(kept, rubric)[0]:
+            now[a.student, a.question, a.shown] -= 1
+            if now[a.student, a.question, a.shown] < 0:
+                remarks.append(
+                    f"{a.where}: {a.student}, {a.question}: {a.shown} is not in {given} and does not count any more"
+                )
     return Chosen(tuple(rows), tuple(remarks), table)
 
 

@@ -103,13 +103,15 @@ def plan(
     deadlines = due if isinstance(due, Deadlines) else Deadlines(due)
     dues = deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
     for row, person in known.rows:
-        if row.due and deadlines.holds(row.due, dues.get(person)):
+        if row.due and person not in dues:
             dues[person] = row.due
+    owners = [owner for owner in owners if not _outdated(owner, known, made)]
     claims = _claims(owners, known, results or {}, rubric)
     _name(owners, out, dues, made, known, claims)
     if roster:
         _complete(roster, made)
-    made.entries = [e.with_due(dues) for e in known.complete(made.entries, roster is not None)]
+    complete = known.complete(made.entries, roster is not None)
+    made.entries = [e.with_due(dues, deadlines.grace) for e in complete]
     return made
 
 
@@ -117,6 +119,22 @@ def _recognised(owner: _Owner, known: Known) -> _Owner:
     """The owner of an upload that has only a name, when an earlier run knew more of them."""
     students = tuple(known.student(s) for s in owner.students)
     return replace(owner, students=students, sure=owner.sure or all(map(identified, students)))
+
+
+def _outdated(owner: _Owner, known: Known, made: Plan) -> bool:
+    """Whether an earlier run has graded later uploads of all these students; a line says so."""
+    times = [u.submitted_at for _, u in owner.uploads]
+    if not all(times):
+        return False
+    latest = max(t for t in times if t).replace(microsecond=0)
+    later = [known.submitted(student) for student in owner.students]
+    if not all(t and t > latest for t in later):
+        return False
+    label = owner.uploads[-1][1].label
+    made.remarks.append(
+        f"{label}: handed in before the upload that an earlier run has graded into this folder, which counts; this one is left out"
+    )
+    return True
 
 
 def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> list[_Owner]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -30,21 +30,13 @@ class Extension:
 class Deadlines:
     """The due time of the class, and extensions of it: by student of the roster, and those of the table, which come first.
 
-    before: the class's due time in an earlier run; lasting: whether students' own due times in that run's rows, other than
-    that, still hold.
+    roster: with a roster, its extensions, else those of the last one. grace: this much later is in time.
     """
 
     due: datetime | None = None
-    roster: Mapping[Student, str] = field(default_factory=dict)
+    roster: Sequence[tuple[Student, str]] = ()
     table: Sequence[Extension] = ()
-    before: datetime | None = None
-    lasting: bool = True
-
-    def holds(self, earlier: datetime, now: datetime | None) -> bool:
-        """Whether the due time that a student had in an earlier run comes before the one of this run."""
-        if now is None:
-            return True
-        return self.lasting and earlier != self.before and earlier > now
+    grace: timedelta = timedelta()
 
     def of(self, students: Iterable[Student], remarks: list[str]) -> dict[Student, datetime]:
         """The due times of these students, where they have one.
@@ -53,11 +45,11 @@ class Deadlines:
         """
         everyone = tuple(dict.fromkeys(students))
         people = Roster(everyone)
-        found = {
-            s: (text, f"{s.shown}: the roster's extension")
-            for s, text in self.roster.items()
-            if s in everyone
-        }
+        found: dict[Student, tuple[str, str]] = {}
+        for known, text in self.roster:
+            student = known if known in everyone else people.recognise(known)
+            if student is not None:
+                found[student] = (text, f"{student.shown}: the roster's extension")
         listed: dict[Student, str] = {}
         for row in self.table:
             match = people.find_text(row.student)
@@ -117,7 +109,7 @@ def due_time(text: str) -> datetime:
     try:
         when = written_time(text)
         if when is not None:
-            if ":" not in text:
+            if not re.search(r"\d[T ]+\d", text.strip()):
                 when += timedelta(days=1, seconds=-1)
             return when.astimezone(timezone.utc)
     except (OverflowError, OSError, ValueError):

@@ -46,12 +46,12 @@ class Entry:
             return None
         return max(self.submitted_at - self.due, timedelta())
 
-    def with_due(self, dues: Mapping[Student, datetime]) -> Entry:
-        """The entry with its student's due time, if there is one, and with what follows from it."""
+    def with_due(self, dues: Mapping[Student, datetime], grace: timedelta) -> Entry:
+        """The entry with its student's due time, if there is one, and with what follows from it. grace: see `Deadlines`."""
         made = replace(self, due=dues.get(self.student, self.due))
         if made.overdue is None:
             return made
-        late = made.overdue > timedelta()
+        late = made.overdue > grace
         notes = made.notes if late else tuple(n for n in made.notes if n != LATE)
         return replace(made, late=late, notes=tuple(dict.fromkeys((*notes, *([LATE] if late else [])))))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +11,11 @@ from autograder.classroom import gradebook, manifest, stored
 from autograder.classroom.collect import Entry
 from autograder.classroom.errors import ClassroomError
 from autograder.classroom.manifest import Manifest
+from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
 from autograder.model.assignment import Assignment
-from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
+from autograder.support.files import write_atomically
 
 GRADES = "grades.csv"
 
@@ -21,20 +24,26 @@ GRADES = "grades.csv"
 class Folder:
     """The content of a run's folder.
 
-    results: by name of submission; entries: the rows of grades.csv. remarks: one line for each file that is no result.
+    results: by name of submission; rows: those of grades.csv. remarks: one line for each file that is no result.
     """
 
     results: dict[str, Result]
-    entries: tuple[Entry, ...]
+    rows: tuple[Row, ...]
     manifest: Manifest | None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [row.entry for row in self.rows]
 
 
 def read(out: Path, subject: Assignment) -> Folder:
     """What the folder `out` holds; nothing, if there is no such folder. Raises ClassroomError when a file is damaged."""
     results, remarks = stored.results_in(out)
     made = manifest.read(out) or manifest.adopted(results, subject, course_secret())
-    return Folder(results, tuple(_entries(out, subject.rubric)), made, tuple(remarks))
+    path = out / GRADES
+    rows = gradebook.read(path, subject.rubric) if path.exists() else []
+    return Folder(results, tuple(rows), made, tuple(remarks))
 
 
 def require_same(out: Path, held: Folder, subject: Assignment, force: bool) -> list[str]:
@@ -48,6 +57,32 @@ def require_same(out: Path, held: Folder, subject: Assignment, force: bool) -> l
     return [f"{line}; they are mixed, as --force asks"]
 
 
-def _entries(out: Path, rubric: Rubric) -> list[Entry]:
+def keep_unmerged(out: Path, rows: Iterable[Row], counted: Iterable[Row]) -> list[str]:
+    """Keeps a copy of a grades.csv that holds written points which were typed into it, and returns a line that says so.
+
+    rows: those of the file. counted: the same ones, with the points that marks and rules give. Raises ClassroomError.
+    """
+    typed = [
+        f"{row.entry.student.shown}, {question}"
+        for row, own in zip(rows, counted, strict=True)
+        for question, points in row.written.items()
+        if own.written.get(question) != points
+    ]
+    if not typed:
+        return []
     path = out / GRADES
-    return [row.entry for row in gradebook.read(path, rubric)] if path.exists() else []
+    data = path.read_bytes()
+    copy = next(
+        place
+        for number in itertools.count(1)
+        if not (place := out / f"grades-typed-{number}.csv").exists() or place.read_bytes() == data
+    )
+    try:
+        write_atomically(copy, data)
+    except OSError as error:
+        raise ClassroomError(f"{copy}: cannot be written ({error.strerror})") from None
+    more = f" and {len(typed) - 3} more" if len(typed) > 3 else ""
+    return [
+        f"{path}: holds written points that are not merged ({'; '.join(typed[:3])}{more}); the file is kept as {copy.name}:"
+        " merge that to count them"
+    ]

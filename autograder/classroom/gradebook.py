@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,16 +102,18 @@ def read(path: Path, rubric: Rubric) -> list[Row]:
     rows = []
     for number, cells in zip(table.numbers, table.rows, strict=True):
         facts = {**dict.fromkeys(columns, ""), **dict(zip(table.header, cells, strict=True))}
-        try:
-            auto = {q.id: float(facts[q.id]) for q in rubric.auto if facts[q.id]}
-            written = {q.id: float(facts[q.id]) for q in rubric.written if facts[q.id]}
-            numbers = ("max_score", "late_deduction", "total")
-            most, deduction, total = (float(facts[name] or 0) for name in numbers)
-        except ValueError:
-            raise tables.TableError(
-                f"{path}: line {number}: points that are not a number; correct them, or move the file away and grade "
-                "again into this folder"
-            ) from None
+        points = {}
+        for name in (*(q.id for q in rubric.questions), "max_score", "late_deduction", "total"):
+            if facts[name]:
+                value = points[name] = _number(facts[name])
+                if math.isnan(value):
+                    raise tables.TableError(
+                        f"{path}: line {number}: {name} is {facts[name][:40]!r}, which is not a number; correct it, or move the"
+                        " file away and grade again into this folder"
+                    )
+        auto = {q.id: points[q.id] for q in rubric.auto if q.id in points}
+        written = {q.id: points[q.id] for q in rubric.written if q.id in points}
+        most, deduction, total = (points.get(name, 0.0) for name in ("max_score", "late_deduction", "total"))
         student = Student(
             facts["student"], facts["id"], facts["email"], facts["login"], facts["section"], facts["canvas"]
         )
@@ -128,6 +131,12 @@ def read(path: Path, rubric: Rubric) -> list[Row]:
         row = Row(entry, auto, most, *facts_of_run, written, deduction)
         rows.append(replace(row, beyond=tidy(row.total - total) if facts["total"] else 0.0))
     return rows
+
+
+def _number(text: str) -> float:
+    """Points as they are written or as a spreadsheet has saved them; NaN for anything else."""
+    found = tables.number(text.removeprefix("-"))
+    return math.nan if found is None else -found if text.startswith("-") else found
 
 
 def _late(late: bool | None) -> str:

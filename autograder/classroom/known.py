@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import datetime
 
 from autograder.classroom.entries import Entry
 from autograder.classroom.roster import Roster, identified
 from autograder.classroom.tables import as_cell, bare
 from autograder.model.student import Student
+
+UNLISTED = "not on the roster"
 
 
 class Known:
@@ -49,6 +52,12 @@ class Known:
         works = {entry.work for entry, _ in self.rows}
         return [name for name, them in self._owners.items() if name in works and them == ours]
 
+    def submitted(self, student: Student) -> datetime | None:
+        """When the student's earlier submission that counts was handed in, if that is known."""
+        ours = _comparable(student)
+        times = [e.submitted_at for e, s in self.rows if e.work and identified(s) and _comparable(s) == ours]
+        return times[0] if len(times) == 1 else None
+
     def complete(self, entries: list[Entry], roster: bool) -> list[Entry]:
         """The entries of this run, with the earlier rows that stay; without a roster all rows keep their places."""
         made, places = list(entries), []
@@ -56,14 +65,20 @@ class Known:
             place = next((i for i, e in enumerate(made) if _same(e, entry, student)), None)
             if place is None:
                 if entry.work or not roster:
-                    notes = tuple(dict.fromkeys((*entry.notes, *(["not on the roster"] if roster else []))))
+                    notes = tuple(dict.fromkeys((*entry.notes, *([UNLISTED] if roster else []))))
                     places.append(len(made))
                     made.append(replace(entry, kept=True, listed=not roster, notes=notes))
                 continue
             places.append(place)
             now = made[place]
             if now.work is None and entry.work:
-                made[place] = replace(entry, student=now.student, kept=True)
+                notes = tuple(note for note in entry.notes if note != UNLISTED)
+                made[place] = replace(entry, student=now.student, kept=True, notes=notes)
+            elif now.work is not None and _later(
+                entry, now
+            ):  # this run has a group's upload that came before
+                names = tuple(dict.fromkeys((*entry.earlier, now.work)))
+                made[place] = replace(entry, student=now.student, earlier=names, kept=True)
             elif now.work is not None:
                 others = (*now.earlier, *entry.earlier, entry.work or "")
                 names = tuple(name for name in dict.fromkeys(others) if name and name != now.work)
@@ -91,6 +106,12 @@ def _same(now: Entry, earlier: Entry, student: Student) -> bool:
     if identified(student):
         return _comparable(now.student) == _comparable(student)
     return now.work is not None and now.work == earlier.work
+
+
+def _later(earlier: Entry, now: Entry) -> bool:
+    """Whether an earlier run's submission, which is another one, was handed in after this run's."""
+    times = (earlier.submitted_at, now.submitted_at)
+    return bool(earlier.work and earlier.work != now.work and times[0] and times[1] and times[0] > times[1])
 
 
 def _filled(student: Student, earlier: Student) -> Student:

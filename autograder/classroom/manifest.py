@@ -1,7 +1,8 @@
 """The manifest of a run's folder: what its results have in common, so that results of another kind are not mixed with them.
 
 `manifest.json` holds the assignment's name, each question's points, the questions graded so far, the roster's file name, the
-class's due time, and a salted digest of the course secret, from which the secret cannot be found by looking digests up.
+class's due time, the extensions of its students, the column in canvas.csv, and a salted digest of the course secret, from which
+the secret cannot be found by looking digests up.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from autograder.classroom.errors import ClassroomError
 from autograder.model.assignment import Assignment
 from autograder.model.rubric import Rubric
+from autograder.model.student import Student
 from autograder.model.verdicts import Result, tidy
 from autograder.support.files import write_atomically
 
@@ -31,7 +33,8 @@ class Manifest:
 
     rubric: by question, its points and how it is graded. secret: salt and digest.
     questions: the automatic questions that the folder's grades consist of. roster: the name of the last roster's file.
-    due: the due time of the class, without extensions; "" if none is known.
+    due: the due time of the class, without extensions; "" if none is known. column: the assignment's column in canvas.csv.
+    extensions: those of the last roster, each with what identifies the student (see `students`).
     """
 
     assignment: str
@@ -40,6 +43,15 @@ class Manifest:
     questions: Sequence[str]
     roster: str = ""
     due: str = ""
+    column: str = ""
+    extensions: Sequence[Sequence[str]] = ()
+
+    def students(self) -> list[tuple[Student, str]]:
+        """The students with an extension on the last roster, and the extension as written."""
+        return [
+            (Student(name, id, email, login, canvas=canvas), text)
+            for name, id, email, login, canvas, text in self.extensions
+        ]
 
     def differences(self, subject: Assignment, secret: str | None = None) -> list[str]:
         """What is different now, one phrase each. secret: the course secret, None where it does not matter."""
@@ -58,6 +70,8 @@ def of(
     roster: str,
     earlier: Manifest | None,
     due: datetime | None = None,
+    column: str = "",
+    extensions: Sequence[tuple[Student, str]] = (),
 ) -> Manifest:
     """The manifest of a folder in which these questions (None: all) are graded after those of an earlier manifest."""
     graded = {q.id for q in subject.rubric.auto} if questions is None else set(questions)
@@ -70,6 +84,8 @@ def of(
         [q.id for q in subject.rubric.auto if q.id in graded],
         roster or (earlier.roster if earlier else ""),
         due.isoformat() if due else "",
+        column,
+        [[s.name, s.id, s.email, s.login, s.canvas, text] for s, text in extensions],
     )
 
 
@@ -84,8 +100,11 @@ def read(folder: Path) -> Manifest | None:
             made.due,
             made.secret["salt"],
             made.secret["digest"],
+            made.column,
             *made.questions,
+            *(text for row in made.extensions for text in row),
         )
+        made.students()
         if not all(isinstance(text, str) for text in (*texts, *made.rubric)):
             raise TypeError("not in our format")
         {id: (float(points), graded) for id, (points, graded) in made.rubric.items()}

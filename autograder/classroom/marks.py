@@ -29,6 +29,7 @@ from autograder.support.markup import visible
 WRITTEN = "written.csv"
 # Columns besides a question's points: "1-3w comment", and in written.csv "1-3w from".
 COMMENT, SOURCE = "comment", "from"
+NONE = "none"  # in a grader's file: points that are taken back
 MAX_COMMENT = 4000  # characters
 MAX_SOURCE = 80
 
@@ -38,22 +39,28 @@ Written = dict[Key, dict[str, float]]
 
 @dataclass(frozen=True)
 class Mark:
-    """What one grader gave one answer. points: None if there are none yet; source: the file it came from; line: where in it."""
+    """What one grader gave one answer.
+
+    points: None if there are none yet; source: the file it came from; line: where in it. removed: points are taken back.
+    """
 
     points: float | None = None
     comment: str = ""
     source: str = ""
     line: int = 0
+    removed: bool = False
 
     def contradicts(self, other: Mark) -> bool:
         """Whether both have points, or both a comment, and it is not the same."""
         comments = self.comment and other.comment and self.comment != other.comment
-        return differ(self.points, other.points) or bool(comments)
+        taken_back = other.removed and self.points is not None
+        return differ(self.points, other.points) or bool(comments) or taken_back
 
     def over(self, other: Mark) -> Mark:
         """This mark, with what only the other one has."""
-        points = other.points if self.points is None else self.points
-        return Mark(points, self.comment or other.comment, self.source or other.source, self.line)
+        points = other.points if self.points is None and not self.removed else self.points
+        comment, source = self.comment or other.comment, self.source or other.source
+        return Mark(points, comment, source, self.line, self.removed)
 
 
 Marks = dict[Key, dict[str, Mark]]
@@ -76,12 +83,15 @@ def load(out: Path, rubric: Rubric) -> Marks:
     for key, question, mark in reader.marks():
         found.setdefault(key, {})[question] = mark
     if reader.problems:
-        raise tables.TableError(f"{reader.problems[0]}; fix it, or remove the file to start over")
+        more = f" (and {len(reader.problems) - 1} more)" if len(reader.problems) > 1 else ""
+        raise tables.TableError(f"{reader.problems[0]}{more}; correct the points in that file")
     return found
 
 
 def store(out: Path, marks: Marks, rubric: Rubric) -> None:
     """Stores the marks with the results; those for questions that are not in the rubric too."""
+    if not marks and not (out / WRITTEN).exists():
+        return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [*(q.id for q in rubric.written), *uncounted(marks, rubric)]
@@ -183,17 +193,16 @@ class Reader:
         places = {tables.header_key(name): place for place, name in enumerate(self._table.header)}
         self._fronts = [places.get(tables.header_key(name)) for name in KEY]
         self._most = {q.id: q.points for q in rubric.written}
+        self._ids = {q.id for q in rubric.questions}
         if keys is None:
             self._most |= dict.fromkeys(self._others(), math.inf)
 
-        def columns(what: str) -> dict[str, int]:
-            wanted = {id: tables.header_key(f"{id} {what}") for id in self._most}
-            return {id: places[key] for id, key in wanted.items() if key in places}
-
-        self._points, self._comments, self._sources = columns(""), columns(COMMENT), columns(SOURCE)
+        self._points, self._comments, self._sources = map(self._columns, ("", COMMENT, SOURCE))
         self.problems: list[str] = []
         self.rows: set[Key] = set()
-        if not self._points and not self._comments:
+        if keys is not None:
+            self._require_known()
+        if keys is not None and not self._points and not self._comments:
             raise tables.TableError(
                 f"{path}: has no column of a written question ({', '.join(q.id for q in rubric.written)});"
                 " fill in a copy of grades.csv"
@@ -203,11 +212,42 @@ class Reader:
                 f"{path}: has no column submission, student, id or email; fill in a copy of grades.csv"
             )
 
+    def _columns(self, what: str) -> dict[str, int]:
+        """By question, its column of this kind. Raises tables.TableError where two columns could be it."""
+        found: dict[str, int] = {}
+        header = self._table.header
+        for id in self._most:
+            name = f"{id} {what}".strip()
+            others = {f"{other} {what}".strip() for other in self._ids if other != id}
+            exact = [place for place, text in enumerate(header) if text == name]
+            # Of ids that differ only in punctuation, such as 1.2 and 12, none is read for another.
+            alike = [
+                place
+                for place, text in enumerate(header)
+                if tables.header_key(text) == tables.header_key(name)
+            ]
+            places = exact or [place for place in alike if header[place] not in others]
+            if len(places) > 1:
+                raise tables.TableError(f"{self._path}: the column {name} is there twice; keep one of them")
+            if places:
+                found[id] = places[0]
+        return found
+
+    def _require_known(self) -> None:
+        """Raises tables.TableError for a column that seems to be one of a written question, under another name."""
+        used = {*self._points.values(), *self._comments.values(), *self._sources.values()}
+        for place, name in enumerate(self._table.header):
+            id = next((id for id in self._most if name.startswith(f"{id} ")), None)
+            if id and place not in used:
+                raise tables.TableError(
+                    f"{self._path}: the column {name!r} is not read; name it {id!r} or '{id} {COMMENT}', or remove it"
+                )
+
     def _others(self) -> list[str]:
         """The questions of the file that are not in the rubric."""
-        known = {*map(tables.header_key, (*KEY, *self._most)), ""}
+        known = {*KEY, *self._most, ""}
         ids = [re.sub(f" ({COMMENT}|{SOURCE})$", "", name) for name in self._table.header]
-        return [id for id in dict.fromkeys(ids) if tables.header_key(id) not in known]
+        return [id for id in dict.fromkeys(ids) if id not in known]
 
     def marks(self) -> Iterator[tuple[Key, str, Mark]]:
         """Row, question and mark of each answer that has points or a comment."""
@@ -235,7 +275,10 @@ class Reader:
             return row[columns[question]] if question in columns else ""
 
         written, comment = text(self._points), visible(text(self._comments))
-        if not written and not comment:
+        removed = written.casefold() == NONE and self._keys is not None
+        if removed:
+            written = ""
+        if not written and not comment and not removed:
             return None
         points = tables.number(written) if written else None
         if written and (points is None or not 0 <= points <= most):
@@ -251,7 +294,7 @@ class Reader:
             return None
         # What written.csv has from before there was a column for it came from no file that is known.
         source = text(self._sources) or (self._path.name if self._keys is not None else "")
-        return Mark(points, comment, source[:MAX_SOURCE], number)
+        return Mark(points, comment, source[:MAX_SOURCE], number, removed)
 
 
 def _row_of(facts: Key, keys: Sequence[Key]) -> tuple[Key | None, str]:
@@ -274,4 +317,12 @@ def _same(fact: str, own: str) -> bool:
     def form(text: str) -> str:
         return text.lstrip("0") if text.isdigit() else " ".join(text.split()).casefold()
 
-    return form(fact) == form(own)
+    return form(own) in (form(fact), form(_as_utf8(fact)))
+
+
+def _as_utf8(text: str) -> str:
+    """The text of a UTF-8 file that a spreadsheet has read as Windows-1252."""
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return text

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from autograder.classroom.marks import Key, Mark, Marks, Reader, differ, shown
+from autograder.classroom.rows import Written
 from autograder.model.rubric import Rubric
 
 
@@ -30,11 +32,17 @@ class Merge:
 
 
 def take(
-    copies: Sequence[Path], keys: Sequence[Key], before: Marks, rubric: Rubric, change: bool = False
+    copies: Sequence[Path],
+    keys: Sequence[Key],
+    before: Marks,
+    rubric: Rubric,
+    change: bool = False,
+    counted: Written = MappingProxyType({}),
 ) -> Merge:
     """Reads graders' files together. keys: the `entries.row_key` of each row of the run. Raises tables.TableError.
 
-    change: whether marks that are merged already may be changed.
+    change: whether marks that are merged already may be changed. counted: the points that grades.csv shows, adjusted and given
+    ones included: a copy of it holds them, and they are no marks.
     """
     merge = Merge({key: dict(row) for key, row in before.items()})
     taken: Marks = {}
@@ -44,10 +52,10 @@ def take(
         for key, question, mark in reader.marks():
             row = taken.setdefault(key, {})
             other = row.get(question)
-            if other and differ(other.points, mark.points):
+            if other and (differ(other.points, mark.points) or other.removed != mark.removed):
                 merge.problems.append(
-                    f"{shown(key)}, {question}: {other.points:g} points in {other.source}, line {other.line}, but"
-                    f" {mark.points:g} in {mark.source}, line {mark.line}; agree on one, and empty the other cell"
+                    f"{shown(key)}, {question}: {_given(other)} in {other.source}, line {other.line}, but"
+                    f" {_given(mark)} in {mark.source}, line {mark.line}; agree on one, and empty the other cell"
                 )
                 continue
             row[question] = _together(other, mark) if other else mark
@@ -56,6 +64,8 @@ def take(
     for key, found in taken.items():
         for question, mark in found.items():
             old = before.get(key, {}).get(question, Mark())
+            if mark.points is not None and mark.points == counted.get(key, {}).get(question) != old.points:
+                mark = replace(mark, points=None)
             new = mark.over(old)
             if (new.points, new.comment) == (old.points, old.comment):
                 continue
@@ -68,6 +78,10 @@ def take(
     return merge
 
 
+def _given(mark: Mark) -> str:
+    return "no points" if mark.points is None else f"{mark.points:g} points"
+
+
 def _together(a: Mark, b: Mark) -> Mark:
     """Two graders' marks of one answer that agree: both comments are kept."""
     comment = "\n\n".join(dict.fromkeys(filter(None, (a.comment, b.comment))))
@@ -76,8 +90,8 @@ def _together(a: Mark, b: Mark) -> Mark:
 
 def _replaces(where: str, old: Mark, new: Mark) -> str:
     came = f" from {old.source}" if old.source else ""
-    if differ(old.points, new.points):
-        what = f"{new.points:g} points in {new.source}, line {new.line}, but {old.points:g}{came} are merged already"
+    if differ(old.points, new.points) or new.removed:
+        what = f"{_given(new)} in {new.source}, line {new.line}, but {old.points:g}{came} are merged already"
     else:
         what = f"another comment{came} is merged already than in {new.source}, line {new.line}"
     return f"{where}: {what}; --replace takes the new ones"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 
 from autograder.classroom.adjustments import Adjustments
 from autograder.classroom.entries import Entry
@@ -26,6 +27,7 @@ class Points:
     """A student's points by automatic and by written question, those that have any.
 
     deduction: what lateness costs; beyond: what is above the highest total; reasons: one sentence each, for the student.
+    lowered: one line for each adjustment that sets points to fewer than there were, for the person who grades.
     """
 
     auto: Mapping[str, float]
@@ -33,6 +35,7 @@ class Points:
     deduction: float = 0.0
     beyond: float = 0.0
     reasons: tuple[str, ...] = ()
+    lowered: tuple[str, ...] = ()
 
 
 def maxima(policy: Policy, results: Mapping[str, Result], rubric: Rubric) -> dict[str, float]:
@@ -45,6 +48,18 @@ def maxima(policy: Policy, results: Mapping[str, Result], rubric: Rubric) -> dic
     return most
 
 
+def given(policy: Policy, results: Mapping[str, Result], rubric: Rubric) -> dict[str, float]:
+    """What each automatic question gives to everyone, by its own setting and those of its checks. results: raw."""
+    counting = policy.settings.counting
+    most = {q.id: q.points for q in rubric.auto if counting.questions.get(q.id) == "given"}
+    weights: dict[str, float] = {}
+    for result in results.values():
+        for question, _ in result.points:
+            theirs = [v for v in result.of(question) if counting.way(v) == "given"]
+            weights[question] = max(weights.get(question, 0.0), tidy(sum(v.max_score for v in theirs)))
+    return most | {id: weight for id, weight in weights.items() if weight or id in most}
+
+
 def points(
     policy: Policy,
     entry: Entry,
@@ -53,21 +68,20 @@ def points(
     rubric: Rubric,
     by_hand: bool = True,
     adjusted: bool = False,
+    everyones: Mapping[str, float] = MappingProxyType({}),
 ) -> Points:
     """A student's points.
 
     auto: by question, as `Counting.counted` gives them; marks: of written answers, as graders gave them.
     by_hand: whether written questions count yet. adjusted: whether `auto` is read from a gradebook, adjustments included.
+    everyones: see `given`.
     """
     settings = policy.settings
     made, written = dict(auto), _written(settings, entry, marks, rubric, by_hand)
     if entry.work is None and settings.given_to_absent and not adjusted:
-        made |= {
-            q.id: q.points
-            for q in rubric.auto
-            if q.id in made and settings.counting.questions.get(q.id) == "given"
-        }
+        made |= {id: value for id, value in everyones.items() if id in made}
     reasons: list[str] = []
+    lowered: list[str] = []
     for row in policy.adjustments.get(entry.key, ()):
         if settings.counting.questions.get(row.question) == "dropped":
             continue
@@ -76,6 +90,11 @@ def points(
         after = row.applied(part.get(row.question), question.points)
         if after is None or (question.auto and adjusted):
             continue
+        if not row.change and after < (before := part.get(row.question, 0.0)):
+            lowered.append(
+                f"{row.where}: sets {row.student}, {row.question}, from {before:g} to {after:g} points; if"
+                f" {after:g} should be added (spreadsheets drop the sign of +{after:g}), write: add {after:g}"
+            )
         part[row.question] = after
         changed = f"{row.shown}, now {after:g}" if row.change else f"set to {after:g}"
         reasons.append(f"Question {row.question}: {changed}{row.reason}.")
@@ -87,7 +106,7 @@ def points(
     deduction = settings.late.deduction(overdue, total - beyond)
     if deduction:
         reasons.append(_late(settings, overdue, deduction))
-    return Points(made, written, deduction, beyond, tuple(reasons))
+    return Points(made, written, deduction, beyond, tuple(reasons), tuple(lowered))
 
 
 def unclear(policy: Policy, entries: Sequence[Entry]) -> list[str]:

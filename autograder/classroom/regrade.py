@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.classroom import adjustments as adjusting
-from autograder.classroom import folder, manifest, marks, settings, stored
+from autograder.classroom import folder, marks, settings, stored
 from autograder.classroom.adjustments import Adjustments
 from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
@@ -69,18 +69,19 @@ def begin(earlier: Path, out: Path, subject: Assignment) -> list[str]:
     names = [marks.WRITTEN, settings.FILE, settings.EXTENSIONS, adjusting.FILE]
     if not differences and not stored.results_in(out)[0]:
         names += [*(f"{name}.json" for name in held.results), folder.GRADES]
+    lines = []
     for name in names:
-        if (earlier / name).is_file() and not (out / name).exists():
+        if not (earlier / name).is_file():
+            continue
+        if not (out / name).exists():
             write_atomically(out / name, (earlier / name).read_bytes())
+        elif name == marks.WRITTEN and (earlier / name).read_bytes() != (out / name).read_bytes():
+            lines.append(
+                f"{out / name}: differs from {earlier / name}; it stays as it is, so merge what was merged only there"
+            )
     if not differences:
-        return []
-    return [f"{earlier}: {'; '.join(differences)}; its results are compared, not taken over"]
-
-
-def due_of(earlier: Path) -> str:
-    """The class's due time in the earlier run; "" if none is known. Raises ClassroomError."""
-    found = manifest.read(earlier)
-    return found.due if found else ""
+        return lines
+    return [*lines, f"{earlier}: {'; '.join(differences)}; its results are compared, not taken over"]
 
 
 def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change]:
@@ -93,22 +94,45 @@ def lost(unplaced: Mapping[tuple[str, ...], Mapping[str, float]]) -> list[Change
     ]
 
 
-def by_rules(earlier: Sequence[Row], rows: Sequence[Row], adjustments: Adjustments) -> list[Change]:
-    """What adjustments made of questions, and totals that differ where more than verdicts and marks counts."""
-    before = {row.key: row for row in earlier} | {row.entry.work: row for row in earlier if row.entry.work}
+def by_rules(
+    earlier: Sequence[Row],
+    rows: Sequence[Row],
+    adjustments: Adjustments,
+    results: tuple[Mapping[str, Result], Mapping[str, Result]],
+) -> list[Change]:
+    """What adjustments made of questions, and students' totals that differ by more than their checks' points do.
+
+    results: those of the earlier run and of this one, by name of submission.
+    """
+    before = {row.key[1:]: row for row in earlier} | {
+        row.entry.work: row for row in earlier if row.entry.work
+    }
+    before |= {row.key: row for row in earlier}
     changes: list[Change] = []
     for row in rows:
-        old = before.get(row.key) or before.get(row.entry.work or "")
+        old = before.get(row.key) or before.get(row.key[1:]) or before.get(row.entry.work or "")
         name = row.entry.work or row.entry.student.shown
         for made in adjustments.get(row.key, ()):
             was, is_now = ({**r.auto, **r.written}.get(made.question) if r else None for r in (old, row))
             why = f"adjusted: {made.shown}{made.reason}"
             changes.append(Change(name, made.question, "adjustment", was, is_now, why))
-        ruled = row.reasons or row.deduction or (old and (old.deduction or old.beyond))
-        if old and ruled and old.total != row.total:
-            why = " ".join(row.reasons) or "no points off for lateness any more"
+        if old is None or old.total == row.total:
+            continue
+        once, again = (run.get(r.entry.work or "") for run, r in zip(results, (old, row), strict=True))
+        checks = tidy((again.score if again else 0) - (once.score if once else 0))
+        # What the checks give is in the table already, if it is about the same submission.
+        if tidy(row.total - old.total) != checks or old.entry.work != row.entry.work:
+            why = " ".join(row.reasons) or _cause(old, row)
             changes.append(Change(name, "", "total with all that counts", old.total, row.total, why))
     return changes
+
+
+def _cause(old: Row, row: Row) -> str:
+    if old.entry.work != row.entry.work:
+        return f"the submission {row.entry.work or 'of nobody'} counts, not {old.entry.work or 'none'}"
+    if old.deduction and not row.deduction:
+        return "no points off for lateness any more"
+    return "other settings, adjustments or written points"
 
 
 def compare(earlier: Mapping[str, Result], now: Mapping[str, Result], rubric: Rubric) -> list[Change]:

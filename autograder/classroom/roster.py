@@ -95,7 +95,7 @@ class Roster:
     def recognise(self, known: Student) -> Student | None:
         """The student whom facts from another run identify: by id, else by login, else by email, else by name.
 
-        A fact counts only where it fits one student, and no stronger one of id, Canvas's number and login is different.
+        A fact counts only where it fits one student, and no stronger one is different.
         """
         keys = ("id", "canvas", "login", "email")
         for place, key in enumerate(keys):
@@ -103,7 +103,7 @@ class Roster:
             fitting = [s for s in self._by[key].get(value, []) if not _differ(s, known, keys[:place])]
             if value and len(fitting) == 1:
                 return fitting[0]
-        return self._one([s for s in self._named(known.name) if not _differ(s, known, keys[:3])]).student
+        return self._one([s for s in self._named(known.name) if not _differ(s, known, keys)]).student
 
     def _named(self, name: str) -> list[Student]:
         found: list[Student] = []

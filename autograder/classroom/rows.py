@@ -28,6 +28,7 @@ class Row:
 
     auto: points by automatic question, for those that were graded; written: by written question, for those that have points.
     deduction: what lateness costs; beyond: what is above the highest total; reasons: why points are not those of the checks.
+    lowered: see `Points`.
     """
 
     entry: Entry
@@ -41,6 +42,7 @@ class Row:
     deduction: float = 0.0
     beyond: float = 0.0
     reasons: tuple[str, ...] = ()
+    lowered: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class Row:
             deduction=points.deduction,
             beyond=points.beyond,
             reasons=points.reasons,
+            lowered=points.lowered,
         )
 
 
@@ -107,7 +110,7 @@ def rows_of(
         else:
             row = Row(entry, {}, possible, notes=entry.notes)
         rows.append(row)
-    return recounted(rows, rubric, written or {}, policy)
+    return _counted(rows, rubric, written or {}, policy, points_by.given(policy, results, rubric))
 
 
 def recounted(
@@ -115,13 +118,24 @@ def recounted(
     rubric: Rubric,
     written: Written,
     policy: Policy,
+    results: Mapping[str, Result],
+) -> list[Row]:
+    """Rows that were read from a gradebook, with the points that these marks and this policy give.
+
+    results: their automatic points are computed from them again; a row without one keeps its automatic points.
+    """
+    return _counted(rows, rubric, written, policy, points_by.given(policy, results, rubric), results)
+
+
+def _counted(
+    rows: Sequence[Row],
+    rubric: Rubric,
+    written: Written,
+    policy: Policy,
+    everyones: Mapping[str, float],
     results: Mapping[str, Result] | None = None,
 ) -> list[Row]:
-    """The rows with the points that these marks and this policy give.
-
-    results: those of rows that were read from a gradebook, whose automatic points are computed from them again; a row without
-    one keeps its automatic points. None: the rows have the points of the checks.
-    """
+    """The rows with their points. results: None if the rows have the points of the checks."""
     by_hand = _by_hand([counting(written.get(row.key, {}), rubric) for row in rows], rubric, policy)
     ids = {q.id for q in rubric.auto}
     made = []
@@ -139,7 +153,7 @@ def recounted(
         marks = counting(written.get(row.key, {}), rubric)
         made.append(
             replace(row, max_auto=most).having(
-                points_by.points(policy, row.entry, auto, marks, rubric, by_hand, kept)
+                points_by.points(policy, row.entry, auto, marks, rubric, by_hand, kept, everyones)
             )
         )
     return made

@@ -44,7 +44,7 @@ from autograder.classroom.errors import ClassroomError
 from autograder.classroom.known import orphans
 from autograder.classroom.manifest import Manifest
 from autograder.classroom.policy import Policy
-from autograder.classroom.rows import Row, rows_of
+from autograder.classroom.rows import Row, recounted, rows_of
 from autograder.classroom.settings import Settings
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job, course_secret
@@ -79,7 +79,8 @@ class ClassOptions:
     jobs: judges that work at the same time; None for one per core.
     questions: ids of the questions to grade; empty for all.
     roster: a CSV file of the class. mapped: a CSV file of files and their students.
-    due: the due time as written. due_before: that of the run that is graded again. column: the assignment's column in canvas.csv.
+    due: the due time as written. before: the manifest of the run that is graded again.
+    column: the assignment's column in canvas.csv.
     settings: a settings.toml; adjustments: a CSV file of adjustments; None for those that `out` keeps.
     force: whether submissions that an earlier run finished are graded again, and a folder of another run is used.
     report: whether report.html and the students' pages are written.
@@ -94,7 +95,7 @@ class ClassOptions:
     roster: Path | None = None
     mapped: Path | None = None
     due: str | None = None
-    due_before: str = ""
+    before: Manifest | None = None
     settings: Path | None = None
     adjustments: Path | None = None
     column: str | None = None
@@ -200,7 +201,8 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
     ruled = rules.of_run(out, assignment(), options.settings, options.adjustments)
     chosen = ruled.settings.settings
     held = folder.read(out, assignment())
-    until = _deadlines(options, chosen, held.manifest, people)
+    before = manifest.read(out) or options.before
+    until = _deadlines(options, chosen, before, people)
     remarks = [*folder.require_same(out, held, assignment(), options.force), *held.remarks]
     now = manifest.of(
         assignment(),
@@ -209,6 +211,8 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         options.roster.name if options.roster else "",
         held.manifest,
         until.due,
+        options.column or (before.column if before else ""),
+        until.roster,
     )
     mapped = worksheets.read_map(options.mapped) if options.mapped else None
     # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
@@ -225,6 +229,7 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         written = marks.load(out, rubric)
         placed, left = marks.match(written, planned.entries)
         policy, notes = ruled.policy(planned.entries)
+        remarks += _typed(out, held, rubric)
         planned.remarks += [*remarks, *marks.remarks(written, left, rubric), *notes]
         run = Run(out, planned, dict(held.results), now.questions, placed, left, policy)
         lines = [printable(line) for line in (*run.plan.problems, *run.plan.remarks)]
@@ -249,7 +254,12 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
             finally:  # even if the run is stopped, finished results are reported
                 if options.report and run.rows:
                     run.reported = reporting.write(run, rubric, options.hidden_feedback)
-            gradebook.write_all(out, run.rows, rubric, options.column, chosen)
+            for line in (
+                *_answered_again(held.rows, run.rows, placed),
+                *(x for row in run.rows for x in row.lowered),
+            ):
+                click.echo(f"autograder: {printable(line)}", err=True)
+            gradebook.write_all(out, run.rows, rubric, now.column, chosen)
             if written != {**placed, **left}:
                 marks.store(out, {**placed, **left}, rubric)
         except OSError as error:
@@ -257,27 +267,50 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         return run
 
 
+def _typed(out: Path, held: folder.Folder, rubric: Rubric) -> list[str]:
+    """A line if written points were typed into the folder's grades.csv, of which a copy is kept."""
+    given, _ = marks.match(marks.load(out, rubric), held.entries)
+    policy, _ = rules.of_run(out, assignment()).policy(held.entries)
+    counted = recounted(held.rows, rubric, marks.points_of(given), policy, held.results)
+    return folder.keep_unmerged(out, held.rows, counted)
+
+
+def _answered_again(before: Sequence[Row], now: Sequence[Row], written: marks.Marks) -> list[str]:
+    """A line for each student whose answers have points and who has handed in again."""
+    earlier = {row.key[1:]: row for row in before}
+    found = []
+    for row in now:
+        old = earlier.get(row.key[1:])
+        times = (old.entry.submitted_at, row.entry.submitted_at) if old else (None, None)
+        again = old is not None and (
+            (old.sha256 and row.sha256 and old.sha256 != row.sha256) or (all(times) and times[0] != times[1])
+        )
+        if again and any(mark.points is not None for mark in written.get(row.key, {}).values()):
+            found.append(
+                f"{row.entry.student.shown}: handed in again after the written answers had points, which stay; look at them again"
+            )
+    return found
+
+
 def _deadlines(
     options: ClassOptions, chosen: Settings, earlier: Manifest | None, people: roster.Roster | None
 ) -> Deadlines:
     """The due times: what is given now comes first, then what the folder knows."""
-    before = (earlier.due if earlier else "") or options.due_before
+    before = earlier.due if earlier else ""
     now = read_due(options.due) or (chosen.late.due if options.settings else None)
     due = now or (deadlines.due_time(before) if before else None) or chosen.late.due
-    # Without the roster, its extensions are those that an earlier run has found on it.
-    lasting = people is None and bool(earlier and earlier.roster)
-    return Deadlines(
-        due,
-        people.extensions if people else {},
-        chosen.table,
-        deadlines.due_time(before) if before else None,
-        lasting,
-    )
+    # Without the roster, its extensions are those of the last one.
+    known = earlier.students() if earlier else []
+    extensions = list(people.extensions.items()) if people else known
+    return Deadlines(due, extensions, chosen.table, chosen.late.grace)
 
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Keeps other runs of `grade` and `merge` out of the folder, which is made first. Raises ClassroomError when one is at work there."""
+    """Keeps other runs of `grade` and `merge` out of the folder, which is made first.
+
+    Raises ClassroomError when one is at work there.
+    """
     new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)

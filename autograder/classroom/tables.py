@@ -15,6 +15,7 @@ from pathlib import Path
 from autograder.classroom.errors import ClassroomError
 from autograder.model.verdicts import tidy
 from autograder.support.files import FORMULA_STARTS, cell
+from autograder.support.markup import visible
 
 MAX_BYTES = 16 << 20
 MAX_ROWS = 100_000
@@ -47,8 +48,9 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
     """
     content, remarks = text(path)
     # Excel states the delimiter in a line before the header.
+    above = 0
     if hint := re.match(r"sep=(.)\r?\n", content):
-        content, delimiter = content[hint.end() :], hint[1]
+        content, delimiter, above = content[hint.end() :], hint[1], 1
     else:
         delimiter = _delimiter(content, known)
     records: list[tuple[int, list[str]]] = []
@@ -60,7 +62,7 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
             if record == [END]:
                 break
             if any(field.strip() for field in record):
-                records.append((reader.line_num, [bare(field) for field in record]))
+                records.append((above + reader.line_num, [bare(field) for field in record]))
             if len(records) > MAX_ROWS:
                 raise TableError(f"{path}: more than {MAX_ROWS:,} rows; give one row per student")
             first, last = last + 1, reader.line_num
@@ -75,6 +77,12 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
     if not records:
         raise TableError(f"{path}: has no rows; the first one must name the columns")
     width = len(records[0][1])
+    for number, fields in records:
+        if any(fields[width:]):
+            raise TableError(
+                f"{path}: line {number} has {len(fields)} cells and the header {width}: put quotation marks around a cell"
+                f" that holds {'a comma' if delimiter == ',' else repr(delimiter)}, or name the column"
+            )
     rows = tuple(tuple((fields + [""] * width)[:width]) for _, fields in records[1:])
     return Table(tuple(records[0][1]), rows, tuple(number for number, _ in records[1:]), tuple(remarks))
 
@@ -110,7 +118,7 @@ def bare(field: str) -> str:
 
 def as_cell(text: str) -> str:
     """A text from outside as one line that no spreadsheet reads as a formula."""
-    return cell("".join(c if c.isprintable() else "?" for c in text.strip()))
+    return cell(visible(text).replace("\n", " ").replace("\t", " ").strip())
 
 
 def number(text: str) -> float | None:
@@ -142,11 +150,11 @@ def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:
 
 
 def _delimiter(text: str, known: Sequence[str]) -> str:
-    """The delimiter that yields most known names in the first line with text; on a tie, the most columns, then the first."""
-    line = next((line for line in text.splitlines() if line.strip()), "")
+    """The delimiter that yields most known names in the first row with text; on a tie, the most columns, then the first."""
 
     def worth(delimiter: str) -> tuple[int, int]:
-        names = next(csv.reader([line], delimiter=delimiter), [])
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        names = next((row for row in rows if any(name.strip() for name in row)), [])
         return sum(header_key(name) in known for name in names), len(names)
 
     try:

@@ -221,12 +221,12 @@ def regrade(earlier: Path, options: ClassOptions) -> None:
         fail(f"{out}: cannot be written ({error.strerror}); choose another --out")
     # What is copied is graded again; a regrading that was stopped continues.
     run = session.grade_class(
-        replace(options, force=options.force or fresh, due_before=comparison.due_of(earlier)), rubric
+        replace(options, force=options.force or fresh, before=manifest.read(earlier)), rubric
     )
     now = {r.submission: r for r in run.everything()}
     changes = [
         *comparison.compare(before, now, rubric),
-        *comparison.by_rules(rows_before, run.rows, run.policy.adjustments),
+        *comparison.by_rules(rows_before, run.rows, run.policy.adjustments, (before, run.results)),
         *comparison.lost(marks.points_of(run.unplaced)),
     ]
     try:
@@ -275,17 +275,31 @@ def merge(
     rubric = assignment().rubric
     if not filled and adjustments is None:
         fail("there is nothing to merge; give a GRADES.CSV, or --adjustments")
-    click.get_current_context().with_resource(session.locked(out))  # or two graders' points replace each other
-    results, _ = stored.results_in(out)
+    click.get_current_context().with_resource(
+        session.locked(out)
+    )  # or two graders' points replace each other
+    results, remarks = stored.results_in(out)
     made = manifest.read(out)
     if made and (differences := made.differences(assignment())):
         fail(f"{out}: holds results of another run: {'; '.join(differences)}; grade again into another --out")
     rows = gradebook.read(out / "grades.csv", rubric)
     before, left = marks.match(marks.load(out, rubric), [row.entry for row in rows])
-    merged = written_points.take(filled, [row.key for row in rows], before, rubric, change=replace)
     ruled = rules.of_run(out, assignment(), adjusted=adjustments)
+    now, _ = rules.of_run(out, assignment()).policy([row.entry for row in rows])
+    shown = recounted(rows, rubric, marks.points_of(before), now, results)
+    own = out / folder.GRADES
+    own_given = any(path.resolve() == own.resolve() for path in filled)
+    typed = [] if own_given else folder.keep_unmerged(out, rows, shown)
+    merged = written_points.take(
+        filled,
+        [row.key for row in rows],
+        before,
+        rubric,
+        change=replace,
+        counted={row.key: row.written for row in shown},
+    )
     policy, notes = ruled.policy([row.entry for row in rows])
-    for line in [*marks.remarks({**before, **left}, left, rubric), *notes]:
+    for line in [*remarks, *typed, *marks.remarks({**before, **left}, left, rubric), *notes]:
         click.echo(f"autograder: {line}", err=True)
     for line in merged.problems:
         click.echo(f"autograder: {line}", err=True)
@@ -294,12 +308,14 @@ def merge(
         sys.exit(1)
     points = marks.points_of(merged.marks)
     rows = recounted(rows, rubric, points, policy, results)
+    for line in (line for row in rows for line in row.lowered):
+        click.echo(f"autograder: {line}", err=True)
     pages = (marks.on_pages(merged.marks, rows, rubric), policy.settings.counting)
     lines = reporting.on_pages(policy, rows, results, rubric)
     try:
         marks.store(out, {**merged.marks, **left}, rubric)
         ruled.keep(out)
-        gradebook.write_all(out, rows, rubric, column, policy.settings)
+        gradebook.write_all(out, rows, rubric, column or (made.column if made else None), policy.settings)
         stale = feedback.refresh(out, rubric, *pages, lines, everyone=adjustments is not None)
         for line in [*stale, *reporting.refresh(out, rows, results, policy, rubric)]:
             click.echo(f"autograder: {line}", err=True)

@@ -78,8 +78,8 @@ def highlights(rows: Iterable[Row]) -> list[str]:
 def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:
     """The table of what differs from an earlier run."""
     console = options.verbosity.console()
-    totals = [c for c in changes if not c.check]
-    moved = [c for c in totals if c.difference]
+    concerned = {c.submission for c in changes}
+    moved = {c.submission for c in changes if not c.question and c.difference}
     if not changes:
         console.print("Nothing has changed.")
         return
@@ -89,7 +89,7 @@ def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:
     for change in changes[:MAX_SHOWN]:
         points = ["-" if value is None else f"{value:g}" for value in (change.earlier, change.now)]
         what = change.why if not change.check else f"{change.check}: {change.why.rpartition('; ')[2]}"
-        name = change.submission if not change.check else ""
+        name = change.submission if not change.question else ""
         table.add_row(Text(name), change.question or "total", *points, Text(what))
     console.print(table)
     if len(changes) > MAX_SHOWN:
@@ -97,7 +97,7 @@ def print_changes(changes: Sequence[Change], options: ClassOptions) -> None:
             f"{len(changes) - MAX_SHOWN} more rows are in {options.out}/changes.csv.", soft_wrap=True
         )
     console.print(
-        f"{len(moved)} of {len(totals)} changed submissions have other points. All changes: {options.out}/changes.csv.",
+        f"{len(moved)} of {len(concerned)} changed submissions have other points. All changes: {options.out}/changes.csv.",
         soft_wrap=True,
     )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
+
+KEPT = "\n\t\u200c\u200d"
 
 
 def for_html(text: str) -> str:
@@ -20,5 +23,12 @@ def for_markdown(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with "?" for each character that moves a cursor, changes the writing direction or cannot be encoded."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text.replace("\r\n", "\n"))
+    """`text` with "?" for each character that moves a cursor, changes the writing direction or cannot be encoded.
+
+    Spaces of any width become ordinary ones; what joins or parts the letters of a word stays.
+    """
+    return "".join(c if c.isprintable() or c in KEPT else _instead(c) for c in text.replace("\r\n", "\n"))
+
+
+def _instead(char: str) -> str:
+    return " " if unicodedata.category(char) == "Zs" else "?"
