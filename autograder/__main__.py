@@ -1,9 +1,14 @@
 """`python -m autograder`: see cli/."""
 
-import atexit
-import contextlib
 import os
 import sys
+
+# A student's file such as random.py, in the folder where the command runs, must not take the place of a package's.
+if sys.path and sys.path[0] in ("", os.getcwd()):
+    sys.path.append(sys.path.pop(0) or os.getcwd())
+
+import atexit
+import contextlib
 
 
 def run() -> None:
@@ -11,6 +16,10 @@ def run() -> None:
 
     `--assignment-dir DIR`, before or after the command, chooses the assignment. Set AUTOGRADER_DEBUG to see tracebacks.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Windows' older encodings lack what students print, such as arrows and Greek letters.
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         from autograder.model.assignment import choose
 
@@ -21,7 +30,10 @@ def run() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "autograder":
             raise
-        message = f"the package {error.name} is not installed; run `make env`, or `pip install -c constraints.txt -e .`"
+        message = (
+            f"the package {error.name} is not installed for {sys.executable}; use the Python in .venv, or run `make env` or"
+            " `pip install -c constraints.txt -e .`"
+        )
     except (RuntimeError, ValueError) as error:
         if os.environ.get("AUTOGRADER_DEBUG"):
             raise

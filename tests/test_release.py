@@ -331,16 +331,16 @@ def test_what_is_hidden_stays_hidden_in_any_assignment(tmp_path: Path) -> None:
 
 
 def test_a_release_knows_the_weights_of_the_checks_that_it_lacks(tmp_path: Path) -> None:
-    """Students see the same points for a public check as the gradebook, where weights are not the rubric's points."""
+    """Students see the same points for a public check as the gradebook, also where weights are not the rubric's points."""
     subject = make_assignment(tmp_path)
     toml = subject.folder / "assignment.toml"
-    assert b"weight" not in release.files_of(subject)["autograder/tiny/assignment.toml"]
+    assert b"weight = 4" in release.files_of(subject)["autograder/tiny/assignment.toml"]
     toml.write_text(toml.read_text(encoding="utf-8").replace("points = 4", "points = 8"), encoding="utf-8")
     files = release.files_of(load(subject.folder))
     place = tmp_path / "released" / "assignment.toml"
     place.parent.mkdir()
     place.write_bytes(files["autograder/tiny/assignment.toml"])
-    assert [(q.points, q.weight) for q in rubrics.read(place).auto] == [(8, 4), (2, 0)]
+    assert [(q.points, q.weight) for q in rubrics.read(place).auto] == [(8, 4), (2, 2)]
 
 
 # --- Made anywhere ---------------------------------------------------------------------------------------

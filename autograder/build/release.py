@@ -122,16 +122,13 @@ def _unix(data: bytes) -> bytes:
 
 
 def _with_weights(subject: Assignment) -> dict[str, Any]:
-    """The assignment.toml, with the weights of all checks where these are not the rubric's points: a release lacks some checks."""
+    """The assignment.toml, with the weights of all checks: a release lacks the hidden ones, and must not share out their points."""
     from autograder.grading.listing import weights_of
 
     weights = weights_of(subject)
     table = dict(rubrics.table(subject.folder / FILE))
     table["question"] = [
-        {**row, "weight": weights[row["id"]]}
-        if weights.get(row["id"], row["points"]) != row["points"]
-        else row
-        for row in table["question"]
+        {**row, "weight": weights[row["id"]]} if row["id"] in weights else row for row in table["question"]
     ]
     return table
 

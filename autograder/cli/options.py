@@ -60,8 +60,10 @@ def fail(message: str) -> NoReturn:
 def of_checks(ids: tuple[str, ...]) -> tuple[str, ...]:
     """The questions among ids of questions and checks: checks of a question are graded together, since one mistake costs once.
 
-    Ends the program when there is no such check.
+    Several may be given at once, separated by commas, and as notebooks call them (q1_3). Ends the program when there is no such
+    check.
     """
+    ids = tuple(filter(None, (_plain(part) for id in ids for part in id.split(","))))
     named = [id for id in ids if ":" in id]
     if named:
         from autograder.grading.listing import checks_of  # loads torch
@@ -73,6 +75,14 @@ def of_checks(ids: tuple[str, ...]) -> tuple[str, ...]:
                 there = [other for other in known if other.startswith(f"{question}:")]
                 fail(f"there is no check {id}" + (f"; there are {', '.join(there)}" if there else ""))
     return tuple(dict.fromkeys(id.partition(":")[0] for id in ids))
+
+
+def _plain(id: str) -> str:
+    """The id of a question or check, however it was typed: 1-3, q1_3, Q1-3."""
+    typed = id.strip()
+    question, colon, check = typed.partition(":")
+    form = question.lower().removeprefix("q").replace("_", "-")
+    return f"{form}{colon}{check}" if form in [q.id for q in assignment().rubric.questions] else typed
 
 
 def require_usable(questions: tuple[str, ...], device: str) -> None:

@@ -19,7 +19,7 @@ from autograder.reports.terminal import as_line, print_check
 from autograder.submissions import intake
 from autograder.support.files import write_atomically
 
-PATH = click.argument("path", type=click.Path(path_type=Path), default=lambda: _shown(assignment().stubs))
+PATH = click.argument("path", type=click.Path(path_type=Path), default=lambda: _default())
 
 
 @click.command()
@@ -79,6 +79,14 @@ def _stamps(path: Path) -> dict[str, tuple[int, int]]:
             if not file.is_dir():
                 found[file.name] = (state.st_mtime_ns, state.st_size)
     return found
+
+
+def _default() -> Path:
+    """The working directory if it holds modules, else the folder that was handed out."""
+    here = Path.cwd()
+    if any((here / f"{module}.py").is_file() for module in assignment().rubric.modules):
+        return Path()
+    return _shown(assignment().stubs)
 
 
 def _shown(path: Path) -> Path:

@@ -92,6 +92,8 @@ def known_questions(questions: Iterable[str] | None) -> tuple[str, ...] | None:
     auto = [q.id for q in assignment().rubric.auto]
     chosen = tuple(questions)
     for id in chosen:
+        if id in [q.id for q in assignment().rubric.written]:
+            raise KeyError(f"{id} is a written answer, which is graded by hand; there are {', '.join(auto)}")
         if id not in auto:
             raise KeyError(f"there is no auto-graded question {id}; there are {', '.join(auto)}")
     return chosen

@@ -6,14 +6,24 @@ show, and only ever quoted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from autograder.judging.exceptions import AT_IMPORT, explain
+from autograder.judging.exceptions import AT_IMPORT, Meaning, explain
 from autograder.judging.outcome import NoAnswer
+from autograder.model.assignment import assignment
 from autograder.model.feedback import Location
 from autograder.model.rubric import Question
 from autograder.support.text import plain
+
+NOT_PYTHON = (  # how lines begin that are no Python, and what to do about them
+    ("%", "Lines that begin with % work only in notebooks: remove it."),
+    ("!", "Lines that begin with ! work only in notebooks: remove it."),
+    ("<<<<<<<", "This is a mark of a Git conflict: keep one version, and delete the three marks."),
+    (">>>>>>>", "This is a mark of a Git conflict: keep one version, and delete the three marks."),
+    ("=======", "This is a mark of a Git conflict: keep one version, and delete the three marks."),
+)
 
 
 def location(raised: Mapping[str, Any]) -> Location | None:
@@ -85,8 +95,17 @@ def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
     type_, message = plain(str(raised.get("type", "")), 80), plain(str(raised.get("message", "")).strip())
     where = location(raised)
     if type_ in ("SyntaxError", "IndentationError", "TabError"):
+        hint = next(
+            (hint for start, hint in NOT_PYTHON if where and where.code.startswith(start)),
+            "Fix that line first.",
+        )
+        return NoAnswer("error", f"{name} is not valid Python: {message}", hint, location=where)
+    if type_ in ("SystemExit", "KeyboardInterrupt"):
         return NoAnswer(
-            "error", f"{name} is not valid Python: {message}", "Fix that line first.", location=where
+            "error",
+            f"{name} stops Python while it is imported",
+            "Remove exit(), quit() or sys.exit() from this line.",
+            location=where,
         )
     if type_ == "ModuleNotFoundError":
         return NoAnswer(
@@ -96,13 +115,20 @@ def at_import(raised: Mapping[str, Any], question: Question) -> NoAnswer:
             location=where,
             meaning=explain(type_, message, AT_IMPORT),
         )
+    meaning = explain(type_, message, AT_IMPORT)
+    lacking = re.match(r"cannot import name '(?P<what>\w+)' from '(?P<file>\w+)'", message)
+    if lacking and lacking["file"] in assignment().rubric.given:
+        meaning = Meaning(
+            f"{lacking['file']}.py is a given file: checks use the original, which has no {lacking['what']}.",
+            f"Put {lacking['what']} into a file of your own.",
+        )
     return NoAnswer(
         "error",
         f"{name} could not be imported: {type_}: {message}",
-        f"Run `python -c 'import {question.module}'` in your folder and fix what it reports.",
+        f'Run `python -c "import {question.module}"` in the folder that holds {name}, and fix what it reports.',
         own_words=True,
         location=where,
-        meaning=explain(type_, message, AT_IMPORT),
+        meaning=meaning,
     )
 
 

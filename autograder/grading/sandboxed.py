@@ -26,7 +26,7 @@ from autograder.sandbox.box import Box, Died, Lost, TimedOut, Unreadable
 from autograder.sandbox.environment import new_folder
 from autograder.sandbox.launch import Launcher, Limits, Unavailable
 from autograder.submissions.modules import text_fault
-from autograder.support.text import plain
+from autograder.support.text import printed as as_printed
 
 log = logging.getLogger("autograder")
 
@@ -100,7 +100,7 @@ class SandboxedSubmission:
         for box in self._boxes.values():
             self._printed = (self._printed or "") + box.printed()
         text, self._printed = self._printed or "", None
-        return plain(text, 4000)
+        return as_printed(text, 4000)
 
     def start_check(self, seed: int, mode: str) -> None:
         """Sets the mode and the seed from which the child's random generators are set at each ask."""
@@ -180,6 +180,8 @@ class SandboxedSubmission:
             raise NoAnswer(
                 "missing", f"{name} is not in the submission", f"Put {name} next to the other modules."
             )
+        if not self._own_files[name].strip():
+            raise NoAnswer("missing", f"{name} is empty", "Have you saved it?")
         if name in self._faults:
             raise raised.not_text(name, self._faults[name])
         broken = self._broken.get((question.module, self.mode))

@@ -107,6 +107,17 @@ USUAL = (
         "Compare the key with those that were stored.",
     ),
     Usual(
+        r"Module \[(?P<name>\w+)\] is missing the required \"forward\"",
+        "The class {name} has no method called forward.",
+        "Look for a typing error in its name, or for a def that does not stand inside the class.",
+    ),
+    Usual(
+        r"^EOFError",
+        "input() waits for the keyboard, and nobody types during a check.",
+        "Take the value from the arguments.",
+    ),
+    Usual(r"^BdbQuit", "The debugger was started.", "Remove breakpoint() or pdb.set_trace()."),
+    Usual(
         r"^RecursionError",
         "A function calls itself without end.",
         "A method that calls itself, or a property that reads itself, never returns.",
@@ -244,6 +255,26 @@ AT_IMPORT = (
         r"^FileNotFoundError: .*'(?P<file>[^']+)'",
         "The file {file} is read while the module is imported, and it is not there when the work is graded.",
         "Move what loads data and trains under `if __name__ == '__main__':`.",
+    ),
+    Usual(
+        r"^NameError: name 'get_ipython'",
+        "get_ipython exists only in notebooks.",
+        "Remove the line: a module is plain Python.",
+    ),
+    Usual(
+        r"^NameError: name '(?P<name>null|true|false)'",
+        "The file holds a notebook, or other data in JSON, and not Python.",
+        "Copy the code of its cells into it.",
+    ),
+    Usual(
+        r"^(DataUnavailable|URLError|HTTPError|ConnectionError|gaierror)",
+        "Data is loaded while the module is imported, and there is no network when the work is graded.",
+        "Move what loads data and trains under `if __name__ == '__main__':`.",
+    ),
+    Usual(
+        r"Cannot load backend '(?P<name>\w+)'",
+        "A window is opened for a figure, and checks have no screen.",
+        "Remove matplotlib.use(...), and draw figures in the notebook.",
     ),
     *USUAL,
 )

@@ -40,7 +40,7 @@ def kind(value: Any) -> str:
     if isinstance(value, (bool, int, float)):
         return f"the number {value}" if not isinstance(value, bool) else str(value)
     if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)}"
+        return f"a list or tuple of {len(value)}"
     return f"a {type(value).__name__}"
 
 

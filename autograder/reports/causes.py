@@ -60,4 +60,4 @@ def not_written(question: Question, failing: Sequence[Verdict]) -> str:
     if not todos or None in todos:
         return ""
     names = dict.fromkeys(todo.partition(": ")[2] or todo for todo in todos if todo)
-    return f"Not written yet. In {question.module}.py: {'; '.join(names) or question.asks}."
+    return f"Not written yet. In {question.module}.py: {'; '.join(names) or f'write {question.asks}'}."

@@ -67,7 +67,8 @@ def print_check(
     else:
         console.print("All public checks passed.")
     others = f"; hidden checks decide the other {hidden:g} when your work is graded" if hidden else ""
-    console.print(f"Public checks give {most:g} of these questions' {most + hidden:g} points{others}.")
+    of = "this question's" if len(result.points) == 1 or len(shown or ()) == 1 else "these questions'"
+    console.print(f"Public checks give {most:g} of {of} {most + hidden:g} points{others}.")
 
 
 def as_line(so_far: Result) -> Text:

@@ -131,7 +131,11 @@ def bound_prints() -> None:
     """Puts `Prints` in place of standard output and error, without the notices of libraries that are no student's prints."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         stream = io.TextIOWrapper(
-            io.BufferedWriter(Prints(fd)), encoding="utf-8", errors="replace", line_buffering=True
+            io.BufferedWriter(Prints(fd)),
+            encoding="utf-8",
+            errors="replace",
+            newline="\n",
+            line_buffering=True,
         )
         setattr(sys, name, stream)
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -254,11 +258,16 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
     except BaseException:
         message = "(its message could not be read)"
     own: list[dict[str, Any]] = []
-    innermost_is_own = False
+    in_own_code = own_raise = False
     called, near = "", ""
     try:
-        own = _own_lines(traceback.extract_tb(error.__traceback__), folder)
-        innermost_is_own = bool(own)
+        frames = traceback.extract_tb(error.__traceback__)
+        own = _own_lines(frames, folder)
+        in_own_code, own_raise = (
+            bool(own),
+            bool(_own_lines(traceback.StackSummary.from_list(frames[-1:]), folder)),
+        )
+        message = message.replace(f"{folder}{os.sep}", "")
         called, near = _call(error, folder), _near_name(error)
         if (
             isinstance(error, SyntaxError)
@@ -280,11 +289,11 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
     kind = "raised"
     if type(error).__name__ == "MissingName":
         kind = "missing"
-    elif isinstance(error, NotImplementedError):
+    elif isinstance(error, NotImplementedError) and own_raise:  # PyTorch raises it for a missing `forward`
         kind = "todo"
     elif type(error).__name__ in ("WireError", "TooLarge"):
         kind = "too large"
-    elif not innermost_is_own:
+    elif not in_own_code:
         kind = "unexpected"
     return {
         "kind": kind,
@@ -317,7 +326,10 @@ def _kind(value: Any) -> str:
         return f"= {value}"[:40]
     if type(value) is dict:
         return "= {" + ", ".join(f"{key!r}: ..." for key in list(value)[:6] if type(key) is str) + "}"
-    return f"(a {type(value).__name__[:40]})"
+    if type(value) is str:
+        return f"= {value[:40]!r}"
+    name = type(value).__name__[:40]
+    return f"({'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name})"
 
 
 def _near_name(error: BaseException) -> str:

@@ -19,10 +19,10 @@ def clean_environment(folder: str) -> dict[str, str]:
     kept = {
         k: v
         for k, v in os.environ.items()
-        if k.upper() in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH")
+        if k.upper() in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "KMP_DUPLICATE_LIB_OK")
     }
     ours = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"}
-    return {**kept, "HOME": folder, **ours}
+    return {**kept, "HOME": folder, "USERPROFILE": folder, **ours}
 
 
 def new_folder(seconds: float = 90.0) -> Path:

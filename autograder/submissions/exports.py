@@ -25,7 +25,7 @@ from autograder.model.student import Student
 from autograder.submissions import archives, files, intake, metadata, names, staging
 from autograder.submissions.layout import Known, Layout, layout, nobody
 from autograder.submissions.names import ParsedName
-from autograder.submissions.spelling import module_of
+from autograder.submissions.spelling import module_of, of_the_grader
 from autograder.submissions.staging import Part, TempStore
 from autograder.submissions.unpack import MAX_MEMBERS, Item, listing, unpack
 
@@ -125,7 +125,7 @@ def _in_file(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Foun
             return next((_modules_in(e, rubric) for e in held if e.path.parts == parts), set())
         return set()
 
-    paths = [entry.path.parts for entry in inside]
+    paths = [e.path.parts for e in inside if not of_the_grader(e.path.parts, rubric)]
     shape = layout(paths, outer, rubric, known, peek, descend=True)
     if shape.prefix is None:
         return _one(path, shape, [str(p[-1]) for p in paths if archives.is_archive(p[-1])])
@@ -145,7 +145,10 @@ def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known, out: 
     outer = intake.name_of(path)
     ours = out.resolve() if out else None
     entries = files.in_folder(path, [], limit=MAX_MEMBERS)
-    inside = [e.path.parts for e in entries if not e.fault and (path / e.path.parts[0]).resolve() != ours]
+    everything = [e.path.parts for e in entries if not e.fault and (path / e.path.parts[0]).resolve() != ours]
+    inside = [parts for parts in everything if not of_the_grader(parts, rubric)]
+    # What was handed out, as a whole, is one student's.
+    handed_out = any(of_the_grader(parts[:3], rubric) for parts in everything)
 
     def peek(parts: tuple[str, ...]) -> set[str]:
         return _modules_in(files.file_at(path.joinpath(*parts), path), rubric)
@@ -153,7 +156,7 @@ def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known, out: 
     shape = layout(inside, outer, rubric, known, peek, descend=False)
     items = [item for item in _items_in(path) if item.path.resolve() != ours]
     module = any(module_of(i.name, rubric.modules) for i in items if not i.folder)
-    if shape.prefix is None and (module or shape.remark or known(outer)):
+    if shape.prefix is None and (module or shape.remark or handed_out or known(outer)):
         return _one(path, shape, [i.name for i in items])
     for _ in range(MAX_DESCENT):  # a download unpacked into a folder of its own
         if len(items) != 1 or not items[0].folder or _platform(items, outer)[0]:

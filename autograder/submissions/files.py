@@ -111,6 +111,10 @@ def in_folder(
                 path = Path(entry.path)
                 if entry.is_dir() and not entry.is_symlink():
                     below.append(path)
+                elif entry.is_dir():
+                    notes.append(
+                        f"{entry.name} is a link to a folder, which is not followed; send the folder itself"
+                    )
                 elif wanted(entry.name):
                     found += 1
                     if found > limit:

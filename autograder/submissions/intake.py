@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +22,7 @@ from autograder.submissions.hints import hints
 from autograder.submissions.modules import MAX_FILE as MAX_FILE
 from autograder.submissions.modules import Modules
 from autograder.submissions.modules import text_fault as text_fault
-from autograder.submissions.spelling import module_of, resembles
+from autograder.submissions.spelling import module_of, of_the_grader, resembles
 
 MAX_NOTES = 20
 
@@ -126,7 +126,7 @@ def _gather(
     budget, matters = archives.Budget(), wanted(rubric)
     modules = Modules(rubric, notes)
     with contextlib.ExitStack() as stack:
-        level, seen = _bare(list(found)), list[Entry]()
+        level, seen = _bare(_own(found, rubric)), list[Entry]()
         for depth in range(archives.MAX_LEVELS + 1):
             modules.add(level)
             seen += level
@@ -134,6 +134,8 @@ def _gather(
             packed = [e for e in level if archives.is_archive(e.path.name)]
             if not depth and len(found) == 1 and not matters(found[0].path.name):
                 packed = level  # a zip under another name
+            if nested and not modules.missing:
+                notes += [f"{e.path} is not opened: all modules are beside it" for e in packed]
             if not nested or not packed or not modules.missing:
                 break
             if depth == archives.MAX_LEVELS:
@@ -145,7 +147,7 @@ def _gather(
             level = []
             for entry in packed:
                 try:
-                    inner = archives.opened(entry, matters, notes, budget, stack)
+                    inner = _own(archives.opened(entry, matters, notes, budget, stack), rubric)
                 except UnusableSubmission as error:
                     notes.append(str(error))
                     continue
@@ -164,6 +166,11 @@ def _gather(
     shown = [one_line(note) for note in dict.fromkeys(notes)]
     more = (f"{len(shown) - MAX_NOTES} more notes of this kind",) if len(shown) > MAX_NOTES else ()
     return Submission(name, modules.files, digest(modules.files), (*shown[:MAX_NOTES], *more))
+
+
+def _own(found: Iterable[Entry], rubric: Rubric) -> list[Entry]:
+    """The files without those of the grader."""
+    return [entry for entry in found if not of_the_grader(entry.path.parts, rubric)]
 
 
 def _bare(found: list[Entry]) -> list[Entry]:

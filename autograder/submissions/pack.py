@@ -7,6 +7,7 @@ executed.
 from __future__ import annotations
 
 import ast
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from autograder.model.rubric import Question, Rubric
 from autograder.submissions import intake, written
 from autograder.submissions.files import in_folder
 from autograder.submissions.handed_out import HandedOut, handed_out
+from autograder.submissions.spelling import module_of
 from autograder.support.archive import write_zip
 
 TOP = "submission"
@@ -91,7 +93,15 @@ def _missing(reading: Reading, name: str, below: Sequence[str]) -> str:
     """That a file is missing, and where in a subfolder it is. below: the files in subfolders."""
     there = next((place for place in below if place.rpartition("/")[2] == name), "")
     move = f"; move {there} into it" if there else ""
-    return f"{name} is missing from {reading.where}{move}"
+    like = _alike(reading, name)
+    return f"{name} is missing from {reading.where}{move}" + (f"; {like} is there: rename it" if like else "")
+
+
+def _alike(reading: Reading, name: str) -> str:
+    """A notebook in the folder that is a copy of this one by its name, as a browser's second download is; "" if none."""
+    stem, _, ending = name.rpartition(".")
+    names = sorted(path.name for path in reading.folder.glob(f"*.{ending}"))
+    return next((n for n in names if n != name and module_of(n.replace(f".{ending}", ".py"), [stem])), "")
 
 
 def _look_at_answer(reading: Reading, question: Question, given: HandedOut, legible: Sequence[str]) -> None:
@@ -99,7 +109,7 @@ def _look_at_answer(reading: Reading, question: Question, given: HandedOut, legi
     answer = reading.answers.get(question.id)
     if answer is not None:
         remarks = [f"{home}, {remark}" if home else remark for remark in answer.remarks(question.words)]
-        if answer.words:
+        if answer.words and written.NO_END not in answer.notes:
             reading.warnings.extend(remarks)
         # Of an untouched notebook, one line is enough.
         elif not given.untouched(home, reading.files.get(home, b"")):
@@ -122,6 +132,18 @@ def _look_at_module(reading: Reading, name: str, given: HandedOut, below: Sequen
         reading.problems.append(f"{name} is untouched: it is as it was handed out")
     elif fault := _not_python(data):
         reading.problems.append(f"{name}{fault}")
+    elif gaps := _gaps(data):
+        places = "one place" if gaps == 1 else f"{gaps} places"
+        reading.warnings.append(f"{name} still raises NotImplementedError in {places}")
+
+
+def _gaps(data: bytes) -> int:
+    """How often a module raises NotImplementedError, as what is to be written does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        raised = [node.exc for node in ast.walk(ast.parse(data)) if isinstance(node, ast.Raise)]
+    names = [error.func if isinstance(error, ast.Call) else error for error in raised]
+    return sum(isinstance(name, ast.Name) and name.id == "NotImplementedError" for name in names)
 
 
 def _not_python(data: bytes) -> str:
@@ -158,8 +180,14 @@ def _look_at_notebook(reading: Reading, name: str, given: HandedOut, below: Sequ
     except written.NotebookError as error:
         reading.problems.append(str(error))
         return False
+    like = _alike(reading, name)
     if given.untouched(name, data):
-        reading.problems.append(f"{name} is untouched: it is as it was handed out (have you saved it?)")
+        rename = f"; is your work in {like}? Then rename that to {name}" if like else ""
+        reading.problems.append(
+            f"{name} is untouched: it is as it was handed out (have you saved it?){rename}"
+        )
+    elif like:
+        reading.warnings.append(f"{like} is not packed; {name} is. Is {name} the newer one?")
     return True
 
 
@@ -192,10 +220,18 @@ def pack(reading: Reading, out: Path | None = None, pdf: bool = True, rubric: Ru
     printed, reason = pdf_of(html) if pdf else (None, "it was switched off")
     if printed is not None:
         files["written.pdf"] = printed
-    write_zip(out, {f"{TOP}/{name}": data for name, data in files.items()})
     modules = {name: data for name, data in reading.files.items() if name.endswith(".py")}
-    if intake.read(out, rubric).sha256 != intake.digest(modules):
-        raise RuntimeError(f"{out}: the zip does not hold the same modules as {reading.folder}; try again")
+    # An earlier zip stays until the new one is known to be right.
+    new = out.with_name(f"new-{out.name}")
+    try:
+        write_zip(new, {f"{TOP}/{name}": data for name, data in files.items()})
+        if intake.read(new, rubric).sha256 != intake.digest(modules):
+            raise RuntimeError(
+                f"{out}: the zip does not hold the same modules as {reading.folder}; try again"
+            )
+        os.replace(new, out)
+    finally:
+        new.unlink(missing_ok=True)
     return Packed(out, {name: len(files[name]) for name in sorted(files)}, reason)
 
 
@@ -215,9 +251,22 @@ def report(reading: Reading, packed: Packed | None, partial: bool) -> list[str]:
         lines.append(f"No PDF was made ({packed.no_pdf}); the HTML has the same content.")
     return [
         *lines,
+        *_left_out(reading),
         f"Packed: {packed.path}",
-        "Hand in this file. `make check` shows the results of its public checks.",
+        f'Hand in this file. To check it: python -m autograder check "{packed.path}"',
     ]
+
+
+def _left_out(reading: Reading) -> list[str]:
+    """What a zip lacks that is packed although something is missing, one line each."""
+    given, rubric = handed_out(), assignment().rubric
+    lines = []
+    for name in (*(f"{module}.py" for module in rubric.modules), *rubric.notebooks):
+        if name not in reading.files:
+            answers = [q.id for q in rubric.written if given.homes.get(q.id) == name]
+            more = f", and with it your answers to {', '.join(answers)}" if answers else ""
+            lines.append(f"NOT in the zip: {name}{more}")
+    return lines
 
 
 def _size(size: int) -> str:
@@ -231,6 +280,8 @@ def submit(
 
     Raises intake.UnusableSubmission if the folder, or the path for the zip, cannot be used.
     """
+    if out is not None and out.suffix.lower() != ".zip":
+        raise intake.UnusableSubmission(f"{out}: the name of the zip must end in .zip; choose another one")
     reading = read(folder)
     if reading.problems and not partial:
         return None, report(reading, None, partial)

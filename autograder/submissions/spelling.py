@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import PurePosixPath
+
+from autograder.model.assignment import ENGINE
+from autograder.model.rubric import Rubric
 
 _COPY = re.compile(
     r"(?:copy of )?(?P<stem>.+?)\s*(?:\(\d{1,3}\)|-\d{1,3}|- copy(?:\s*\(\d{1,3}\))?| copy(?: \d{1,3})?)?",
@@ -25,6 +30,18 @@ def module_of(name: str, modules: Collection[str]) -> str:
         if text.endswith(f".py{ending}"):
             text = text.removesuffix(ending)
     return _bare(text.removesuffix(".py"), modules) if text.endswith(".py") else ""
+
+
+def of_the_grader(parts: Sequence[str], rubric: Rubric) -> bool:
+    """Whether a path leads into the grader, which has files named like modules: some hand in all that they were given."""
+    folders = _grader_folders(rubric.package)
+    return any(one == ENGINE.name and two in folders for one, two in pairwise(parts[:-1]))
+
+
+@cache
+def _grader_folders(package: str) -> frozenset[str]:
+    """The folders of the grader, with the one of the assignment, which a release holds beside the others."""
+    return frozenset({package, *(p.name for p in ENGINE.iterdir() if p.is_dir())} - {ENGINE.name})
 
 
 def resembles(name: str, modules: Collection[str]) -> str:

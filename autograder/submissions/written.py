@@ -26,6 +26,9 @@ _BEGIN = re.compile(r"^\s*<!--\s*BEGIN\s+QUESTION\s*-->\s*$", re.IGNORECASE)
 _QUESTION = re.compile(r"^\s*<!--\s*question[\s:]+([^\s:]\S*)\s*-->\s*$", re.IGNORECASE)
 _END = re.compile(r"<!--\s*END\s+QUESTION\s*-->", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"(?<![a-z])Write your answer here\.?[*_]*", re.IGNORECASE)
+NO_END = (
+    "the line <!-- END QUESTION --> after it is missing: put it back, or what follows counts as your answer"
+)
 MAX_NOTEBOOK = 50 << 20  # bytes: figures make notebooks large, but hosts accept at most about 100 MB
 
 
@@ -58,7 +61,7 @@ class Answer:
         if not self.words:
             code = " (text in a code cell does not count: make it a Markdown cell)" if self.parts else ""
             found.append(f"{self.question}: there is no answer yet{code}")
-        elif limit and self.words > limit:
+        elif limit and self.words > limit and NO_END not in self.notes:
             found.append(
                 f"{self.question}: {self.words} words, {self.words - limit} more than the {limit} allowed; shorten it"
             )
@@ -70,6 +73,10 @@ def cells_of(data: bytes, name: str) -> list[dict[str, Any]]:
     if len(data) > MAX_NOTEBOOK:
         raise NotebookError(
             f"{name} is larger than {MAX_NOTEBOOK >> 20} MiB; clear the outputs of cells and save it again"
+        )
+    if not data.strip():
+        raise NotebookError(
+            f"{name} is empty: take it from .ipynb_checkpoints/, or from the zip that you were given"
         )
     try:
         table = json.loads(data.decode("utf-8-sig"))
@@ -146,7 +153,7 @@ def _regions(cells: Sequence[Mapping[str, Any]]) -> Iterator[_Region]:
             starts = _QUESTION.match(line)
             if region is not None and (starts or _BEGIN.match(line)):
                 region.cells.append(_part("text", "\n".join(lines), cell))
-                region.notes.append("the line <!-- END QUESTION --> after it is missing")
+                region.notes.append(NO_END)
                 yield region
                 region, lines = None, []
             if starts:
@@ -161,7 +168,7 @@ def _regions(cells: Sequence[Mapping[str, Any]]) -> Iterator[_Region]:
         if region is not None:
             region.cells.append(_part("text", "\n".join(lines), cell))
     if region is not None:
-        region.notes.append("the line <!-- END QUESTION --> after it is missing")
+        region.notes.append(NO_END)
         yield region
 
 
