@@ -82,9 +82,14 @@ def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str
 
 
 def parameters(module: nn.Module) -> list[dict[str, Any]]:
-    """Name, value and gradient (or None) of every parameter, in the module's own order."""
+    """Name, value, gradient (or None) and whether gradients are asked for, of every parameter in the module's own order."""
     return [
-        {"name": name, "value": snapshot(p), "grad": None if p.grad is None else snapshot(p.grad)}
+        {
+            "name": name,
+            "value": snapshot(p),
+            "grad": None if p.grad is None else snapshot(p.grad),
+            "trainable": p.requires_grad,
+        }
         for name, p in module.named_parameters()
     ]
 

@@ -187,7 +187,7 @@ def train_elsewhere(
 
 
 def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dict[str, Any]:
-    """sample_conditional with model and labels on a device other than the CPU: do devices mix?
+    """sample_conditional with the model on a device other than the CPU, and the labels there or on the CPU: do devices mix?
 
     worked: the decoder's output for the codes, on the CPU.
     """
@@ -195,7 +195,9 @@ def sample_elsewhere(weights: dict[str, Tensor], labels: Tensor, nz: int) -> dic
     model = own.cvae(weights, 0.5)
     with watching(model.decoder) as calls:
         training.on_cpu(lambda: function(model, labels, nz), calls)
-    collision = mixing(lambda device: function(model.to(device), labels.to(device), nz))
+    collision = mixing(lambda device: function(model.to(device), labels.to(device), nz)) or mixing(
+        lambda device: function(model.to(device), labels, nz)
+    )
     return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
 

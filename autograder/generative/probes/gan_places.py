@@ -55,6 +55,16 @@ def _combined_class(network: nn.Module, own: Any) -> type[nn.Module]:
     return type(own.__name__, (type(network), own), {"__init__": initialise_like, **names})
 
 
+def optimiser_in_place(model: Any, old: Any, new: torch.optim.Adam) -> Any:
+    """A DCGAN's optimiser, turned into another one, as `network_in_place` does: of the submission's class, if it has one."""
+    kind = type(old)
+    if isinstance(old, torch.optim.Adam) and kind.__module__.partition(".")[0] != "torch":
+        names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        with suppress(TypeError):
+            object.__setattr__(new, "__class__", type(kind.__name__, (type(new), kind), names))
+    return transplanted(model, old, new)
+
+
 def transplanted(model: Any, old: Any, new: Any) -> Any:
     """Makes the object `old` become `new`, so that every reference to it sees the new one; returns it.
 

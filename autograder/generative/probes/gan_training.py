@@ -23,7 +23,7 @@ from ..stand_ins.gan import (
     weights,
 )
 from .gan import blank_model, plain, put
-from .gan_places import network_in_place, transplanted
+from .gan_places import network_in_place, optimiser_in_place
 
 
 def equip(
@@ -52,7 +52,7 @@ def equip(
     }
     old = {name: getattr(model, name, None) for name in optimisers}
     if old["optimizerG"] is not old["optimizerD"]:  # one for both would take the steps of both
-        optimisers = {name: transplanted(model, old[name], new) for name, new in optimisers.items()}
+        optimisers = {name: optimiser_in_place(model, old[name], new) for name, new in optimisers.items()}
     put(model, **{f"_{name}": network for name, network in networks.items()}, **optimisers)
     return tape, networks
 

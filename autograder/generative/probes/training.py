@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -54,17 +56,16 @@ def watch(
     more = {"device": "cpu"} if pass_device else {}
     with ExitStack() as stack:
         squares = stack.enter_context(flattening(model))
-        codes, decoded = (stack.enter_context(entering(part)) for part in (model.encoder, model.decoder))
+        steps = stack.enter_context(watching_rates())
+        codes, decoded = (stack.enter_context(entering(p, steps)) for p in (model.encoder, model.decoder))
         # The student's own model may flatten the images itself, so its own inputs count.
-        whole = stack.enter_context(entering(model)) if own.parts() else []
-        rates = stack.enter_context(watching_rates())
+        whole = stack.enter_context(entering(model, steps)) if own.parts() else []
         if own.parts():
             stack.enter_context(own.NoNoise())
         rate = own_rate if own_rate and own.parts() else learning_rate
         returned = function(model, loader, epochs, rate, **more)
-    # A loss that is only printed may be computed in any mode.
-    entered, codes, decoded = ([c for c in calls if c["grad"]] for calls in (whole, codes, decoded))
-    graded = (entered or codes)[:MOST]
+    entered, codes, decoded = map(trained_on, (whole, codes, decoded))
+    graded = of_one_step(entered or codes, batch_size)[:MOST]
     modes = [call["training"] for call in (*codes, *decoded)]
     return {
         "own": own.parts(),
@@ -72,7 +73,7 @@ def watch(
         "batches": [{"x": call["x"], "c": call["c"]} for call in graded],
         "training": all(modes) and bool(graded),
         "parameters": own.values(model) if own.parts() else weights(model),
-        "rates": rates[:MOST],
+        "rates": [] if steps.mixed else steps.rates[:MOST],
         "seed_kept": torch.initial_seed() == seed,
         **_history(returned),
     }
@@ -100,18 +101,62 @@ def flattening(model: nn.Module) -> Iterator[list[str]]:
         yield squares
 
 
+def trained_on(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls whose results were differentiated: a loss that is only printed may be computed in any mode, and at any time.
+
+    Where nothing was, those that could have been.
+    """
+    with_graph = [call for call in calls if call["grad"]]
+    return [call for call in with_graph if call["backward"] is not False] or with_graph
+
+
+def of_one_step(calls: list[dict[str, Any]], batch_size: int) -> list[dict[str, Any]]:
+    """The calls with those joined that are parts of one batch: they come before the same step, and are no more than a batch."""
+    joined: list[dict[str, Any]] = []
+    for _, group in groupby(calls, lambda call: call["step"]):
+        parts = list(group)
+        images = [call["x"] for call in parts]
+        whole = all(isinstance(x, Tensor) and x.dim() > 1 for x in images)
+        same = whole and len({x.shape[1:] for x in images}) == 1 and sum(map(len, images)) <= batch_size
+        if len(parts) > 1 and same:
+            labels = [call["c"] for call in parts]
+            together = all(isinstance(c, Tensor) and c.dim() == 1 for c in labels)
+            joined.append(
+                {**parts[0], "x": torch.cat(images), "c": torch.cat(labels) if together else labels[0]}
+            )
+        else:
+            joined += parts
+    return joined
+
+
 @contextmanager
-def entering(model: nn.Module) -> Iterator[list[dict[str, Any]]]:
-    """Records the calls of a model's forward, called directly or not: x, the labels c if any, and its mode."""
+def entering(model: nn.Module, steps: Steps) -> Iterator[list[dict[str, Any]]]:
+    """Records the calls of a model's forward, called directly or not.
+
+    Of each: x, the labels c if any, the model's mode, how many steps came before, and whether its result was differentiated (None
+    if that cannot be seen).
+    """
     calls: list[dict[str, Any]] = []
     forward = model.forward
 
     def record(*args: Any, **kwargs: Any) -> Any:
         x, c, *_ = [*args, *kwargs.values(), None, None]
-        calls.append(
-            {"x": snapshot(x), "c": snapshot(c), "training": model.training, "grad": torch.is_grad_enabled()}
-        )
-        return forward(*args, **kwargs)
+        call = {
+            "x": snapshot(x),
+            "c": snapshot(c),
+            "training": model.training,
+            "grad": torch.is_grad_enabled(),
+            "step": steps.taken,
+            "backward": None,
+        }
+        calls.append(call)
+        result = forward(*args, **kwargs)
+        for tensor in tensors(result):
+            # What is differentiated inside torch.func.grad has no hooks.
+            if tensor.requires_grad and not torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+                call["backward"] = call["backward"] or False
+                tensor.register_hook(lambda _: call.update(backward=True))
+        return result
 
     model.forward = record
     try:
@@ -120,22 +165,41 @@ def entering(model: nn.Module) -> Iterator[list[dict[str, Any]]]:
         del model.forward
 
 
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in what a network returns: one, several, or the attributes of an object."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple)):
+        value = list(getattr(value, "__dict__", {}).values())
+    return [v for v in value[:MOST] if isinstance(v, Tensor)]
+
+
+@dataclass
+class Steps:
+    """The optimisers' steps: how many, and their learning rates. mixed: whether there are several optimisers or rates."""
+
+    taken: int = 0
+    rates: list[float] = field(default_factory=list)
+    mixed: bool = False
+
+
 @contextmanager
-def watching_rates() -> Iterator[list[float]]:
-    """Records the learning rate of every step, as long as one optimiser with one rate takes them all."""
-    rates: list[float] = []
+def watching_rates() -> Iterator[Steps]:
+    """Records every step of any optimiser."""
+    steps = Steps()
     steppers: set[int] = set()
 
     def record(optimizer: Optimizer, *_: object) -> None:
         steppers.add(id(optimizer))
-        if len(steppers) > 1 or len(optimizer.param_groups) > 1:
-            rates.clear()
-        else:
-            rates.append(float(optimizer.param_groups[0].get("lr", 0.0)))
+        steps.taken += 1
+        steps.mixed |= len(steppers) > 1 or len(optimizer.param_groups) > 1
+        steps.rates.append(float(optimizer.param_groups[0].get("lr", 0.0)))
 
     handle = register_optimizer_step_pre_hook(record)
     try:
-        yield rates
+        yield steps
     finally:
         handle.remove()
 
