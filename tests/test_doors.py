@@ -119,7 +119,10 @@ ODD = {
             "gan.py in hw.zip is ignored",
         ),
     ),
-    "an archive that is not needed": Odd(MODULES | {"old.zip": zipped({"vae.py": b"# old\n"})}),
+    "an archive that is not needed": Odd(
+        MODULES | {"old.zip": zipped({"vae.py": b"# old\n"})},
+        says=("the modules in old.zip are ignored; those beside it are graded",),
+    ),
     "two attempts": Odd(
         {"ana.zip": zipped(inside("final") | inside("old", {"vae.py": b"# old\n", "gan.py": b"# old\n"}))},
         says=("gan.py, vae.py in old are ignored; the ones in final are graded",),

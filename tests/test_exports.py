@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zipfile
 from collections.abc import Sequence
@@ -479,3 +480,22 @@ def test_a_long_name_leaves_room_for_what_is_added_to_it(tmp_path: Path, name: s
         made = file_name(name, taken)
         write_atomically(tmp_path / f"{made}.earlier.json", "{}")
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "zip of a folder"])
+def test_everything_that_was_handed_out_is_one_submission(tmp_path: Path, rubric: Rubric, kind: str) -> None:
+    files: dict[str, bytes | str] = {f"assignment/{m}.py": "x = 1\n" for m in rubric.modules}
+    files |= {f"autograder/generative/probes/{m}.py": "x = 2\n" for m in rubric.modules}
+    files |= {"README.md": "text", "Makefile": "all:\n"}
+    whole = write(tmp_path / "ana", files)
+    path = whole
+    if kind != "folder":
+        inside = {} if kind == "zip" else {"base_dir": "ana"}
+        path = Path(
+            shutil.make_archive(
+                str(tmp_path / "zips" / "ana"), "zip", tmp_path if inside else whole, **inside
+            )
+        )
+    with TempStore(tmp_path / "store").cleared() as store:
+        found = exports.find(path, rubric, store)
+    assert (found.layout, [u.label for u in found.uploads]) == ("one", ["ana"])

@@ -75,9 +75,10 @@ def test_an_inner_zip_is_opened_if_there_is_no_module_outside_it(
         {name: data for name, data in files.items() if name != "broken.zip"} | MODULES | {"gan.py": b"mine"}
     )
     path = archive(tmp_path / "ben.zip", files) if packed else folder(tmp_path / "ben", files)
+    packed_too = ("hw/old.zip", "hw/work.ZIP")
     assert (intake.read(path, rubric).files, intake.read(path, rubric).notes) == (
         MODULES | {"gan.py": b"mine"},
-        (),
+        tuple(f"the modules in {name} are ignored; those beside it are graded" for name in packed_too),
     )
 
 
@@ -307,3 +308,27 @@ def test_a_helper_module_whose_name_macos_has_decomposed_is_found_by_python(
     path = archive(tmp_path / "ana.zip", files) if packed else folder(tmp_path / "ana", files)
     found = intake.read(path, rubric)
     assert ("h\u00e9lper.py" in found.files, found.notes) == (True, ())
+
+
+GRADER = ("autograder/generative/probes", "autograder/generative/stand_ins", "autograder/submissions")
+
+
+@pytest.mark.parametrize("around", ["", "hw/", "autograder/"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_graders_files_in_an_upload_are_not_the_students(
+    tmp_path: Path, rubric: Rubric, packed: bool, around: str
+) -> None:
+    """Those who hand in all that they were given hand in files of the grader that are named like modules."""
+    own = {"problem1/vae.py": b"mine", "problem2/gan.py": b"mine too"}
+    theirs = {f"{place}/{name}": b"the grader's" for place in GRADER for name in MODULES}
+    files = {f"{around}{name}": data for name, data in {**own, **theirs}.items()}
+    path = archive(tmp_path / "ana.zip", files) if packed else folder(tmp_path / "ana", files)
+    assert intake.read(path, rubric).files == {"vae.py": b"mine", "gan.py": b"mine too"}
+
+
+def test_a_link_to_a_folder_is_reported(tmp_path: Path, rubric: Rubric) -> None:
+    work = folder(tmp_path / "work", dict(MODULES))
+    (tmp_path / "ana").mkdir()
+    (tmp_path / "ana" / "linked").symlink_to(work)
+    notes = intake.read(tmp_path / "ana", rubric).notes
+    assert "linked is a link to a folder, which is not followed; send the folder itself" in notes

@@ -135,7 +135,7 @@ def _gather(
             if not depth and len(found) == 1 and not matters(found[0].path.name):
                 packed = level  # a zip under another name
             if nested and not modules.missing:
-                notes += [f"{e.path} is not opened: all modules are beside it" for e in packed]
+                notes += _not_opened(packed, rubric, budget, stack)
             if not nested or not packed or not modules.missing:
                 break
             if depth == archives.MAX_LEVELS:
@@ -166,6 +166,19 @@ def _gather(
     shown = [one_line(note) for note in dict.fromkeys(notes)]
     more = (f"{len(shown) - MAX_NOTES} more notes of this kind",) if len(shown) > MAX_NOTES else ()
     return Submission(name, modules.files, digest(modules.files), (*shown[:MAX_NOTES], *more))
+
+
+def _not_opened(
+    packed: Iterable[Entry], rubric: Rubric, budget: archives.Budget, stack: contextlib.ExitStack
+) -> list[str]:
+    """A note on each archive with modules that are not needed, because all are outside."""
+    found = []
+    for entry in packed:
+        with contextlib.suppress(UnusableSubmission):
+            inner = archives.opened(entry, wanted(rubric), [], budget, stack)
+            if any(module_of(e.path.name, rubric.modules) for e in _own(inner, rubric)):
+                found.append(f"the modules in {entry.path} are ignored; those beside it are graded")
+    return found
 
 
 def _own(found: Iterable[Entry], rubric: Rubric) -> list[Entry]:
