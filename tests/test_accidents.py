@@ -14,6 +14,7 @@ from autograder.cli import options
 from autograder.grading import raised
 from autograder.model.assignment import assignment
 from autograder.submissions import handed_out, intake, pack
+from autograder.support.archive import write_zip
 from autograder.support.text import printed
 from tests.test_written import END, HEAD, notebook
 
@@ -114,8 +115,7 @@ def test_submit_replaces_no_other_file(mine: Path) -> None:
 def test_an_earlier_zip_stays_when_the_new_one_is_wrong(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = mine.parent / "hw.zip"
     out.write_bytes(b"earlier")
-    write = pack.write_zip
-    monkeypatch.setattr(pack, "write_zip", lambda path, files: write(path, {}))
+    monkeypatch.setattr(pack, "write_zip", lambda path, files: write_zip(path, {}))
     with pytest.raises(RuntimeError, match="try again"):
         pack.submit(mine, out, partial=True, pdf=False)
     assert out.read_bytes() == b"earlier"

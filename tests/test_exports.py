@@ -484,18 +484,14 @@ def test_a_long_name_leaves_room_for_what_is_added_to_it(tmp_path: Path, name: s
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "zip of a folder"])
 def test_everything_that_was_handed_out_is_one_submission(tmp_path: Path, rubric: Rubric, kind: str) -> None:
-    files: dict[str, bytes | str] = {f"assignment/{m}.py": "x = 1\n" for m in rubric.modules}
-    files |= {f"autograder/generative/probes/{m}.py": "x = 2\n" for m in rubric.modules}
-    files |= {"README.md": "text", "Makefile": "all:\n"}
+    files = {f"assignment/{m}.py": b"x = 1\n" for m in rubric.modules}
+    files |= {f"autograder/generative/probes/{m}.py": b"x = 2\n" for m in rubric.modules}
+    files |= {"README.md": b"text", "Makefile": b"all:\n"}
     whole = write(tmp_path / "ana", files)
     path = whole
     if kind != "folder":
-        inside = {} if kind == "zip" else {"base_dir": "ana"}
-        path = Path(
-            shutil.make_archive(
-                str(tmp_path / "zips" / "ana"), "zip", tmp_path if inside else whole, **inside
-            )
-        )
+        root, base = (whole, None) if kind == "zip" else (tmp_path, "ana")
+        path = Path(shutil.make_archive(str(tmp_path / "zips" / "ana"), "zip", root, base))
     with TempStore(tmp_path / "store").cleared() as store:
         found = exports.find(path, rubric, store)
     assert (found.layout, [u.label for u in found.uploads]) == ("one", ["ana"])
