@@ -66,7 +66,7 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
     """Writes the zip into the folder `out` and returns its path.
 
     choices: a gradescope.toml of the instructor's; the defaults when None.
-    secret: the course secret; a new one, stored only in the zip, when None.
+    secret: the course secret; a new one, stored only in the zip, when None or blank.
     Raises ValueError for invalid choices, and RuntimeError if `otter generate` fails.
     """
     chosen = choices or OWN / settings.FILE
@@ -79,9 +79,9 @@ def build(out: Path, choices: Path | None = None, secret: str | None = None) -> 
         settings.require_known(made, chosen, checks_of(assignment()))
     files = dict(otters_part(assignment().folder))
     for name in EXECUTABLE:
-        files[name] = (OWN / name).read_bytes()
+        files[name] = (OWN / name).read_bytes().replace(b"\r\n", b"\n")
     files[settings.FILE] = chosen.read_bytes()
-    files[settings.SECRET] = (secret or secrets.token_hex(16)).encode()
+    files[settings.SECRET] = ((secret or "").strip() or secrets.token_hex(16)).encode()
     files["constraints.txt"] = (ROOT / "constraints.txt").read_bytes()
     files["requirements.txt"] = _requirements().encode()
     files.update(_grader())

@@ -52,7 +52,7 @@ def gradescope(out: Path, settings: Path | None) -> None:
     """
     from autograder.build.gradescope import build
 
-    secret = os.environ.get("AUTOGRADER_SECRET")
+    secret = os.environ.get("AUTOGRADER_SECRET", "").strip()
     path = build(out, settings, secret)
     click.echo(f"{path}: {path.stat().st_size / 1024:.0f} KB")
     if not secret:

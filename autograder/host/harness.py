@@ -1,4 +1,4 @@
-"""Grades the upload that the host provides, and writes results.json: at first, after grading, and after Otter's comparison.
+"""Grades the upload that the host provides, and writes results.json: at first, and after grading.
 
 ROOT (/autograder on Gradescope) holds source/ (the upload zip's content), submission/, results/ and submission_metadata.json.
 Whatever happens, ROOT/results/results.json is a valid document at every moment.
@@ -20,7 +20,14 @@ from typing import Any
 
 from autograder.host import settings as chosen
 from autograder.host.handover import OtterFailed, environment, otter_name, through_otter
-from autograder.host.results import HiddenVisibility, document, failure, instructors_report, looks_used
+from autograder.host.results import (
+    HiddenVisibility,
+    document,
+    failure,
+    instructors_report,
+    looks_used,
+    smaller,
+)
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
@@ -47,10 +54,15 @@ def main(root: Path) -> int:
     output = root / "results" / "results.json"
     _write(output, failure("it was stopped before it was done."))
     lock_away(root)
+    secret = chosen.secret(root / "source")
+    if not secret:
+        print("autograder: source/secret is missing or blank; build the zip again and upload it")
+        _write(output, failure("it has no course secret."))
+        return 1
     rubric = assignment().rubric
     choices, hidden, note = _choices(root)
     with tempfile.TemporaryDirectory(prefix="grading-") as name:
-        result, in_time = _graded(root, Path(name), choices.seconds)
+        result, in_time = _graded(root, Path(name), choices.seconds, secret)
         teaching = Teaching(choices.hidden_feedback, _lessons(Path(name)))
     if result is None:
         _write(output, failure("it ended before the first question."))
@@ -60,19 +72,11 @@ def main(root: Path) -> int:
         note = f"{TIME_OVER if not in_time else ENDED_EARLY}\n\n{note}".strip()
     note = "\n\n".join(filter(None, (note, *choices.counting.lines(rubric, result.checks, student=True))))
     seen = visibility(choices, hidden)
-
-    def shown(result: Result) -> Mapping[str, Any]:
-        return document(choices.counting.counted(result), rubric, hidden, note, teaching, seen)
-
-    _write(output, shown(result))
+    written = _written(output, document(result, rubric, hidden, note, teaching, seen, choices.counting))
     print(instructors_report(result))
     if choices.otter:
         print(_compare(result, rubric, root / "source"))
-        _write(
-            output,
-            shown(replace(result, seconds=time.monotonic() - began)),
-        )
-    return 0
+    return 0 if written else 1
 
 
 def lock_away(root: Path) -> None:
@@ -96,6 +100,15 @@ def _choices(root: Path) -> tuple[chosen.Settings, HiddenVisibility, str]:
     if choices.hidden != "visible" or not choices.hidden_looks_per_day:
         return choices, choices.hidden, ""
     used, limit = looks_used(_metadata(root)), choices.hidden_looks_per_day
+    if used is None:
+        print(
+            "autograder: submission_metadata.json does not say how many uploads were made today; hidden checks are not shown"
+        )
+        message = (
+            f"Hidden checks are shown for {limit} uploads a day. How many you have made today could not be read, because of a"
+            " fault in the grader or its host, so only public checks are shown: tell your instructor."
+        )
+        return choices, "after_published", message
     if used >= limit:
         message = f"Hidden checks are shown for {limit} uploads a day; they are used up, so only public checks are shown."
         return choices, "after_published", message
@@ -120,13 +133,11 @@ def _metadata(root: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _graded(root: Path, work: Path, seconds: float) -> tuple[Result | None, bool]:
+def _graded(root: Path, work: Path, seconds: float, secret: str) -> tuple[Result | None, bool]:
     """The result, perhaps incomplete (None if there is none), of a judge process with `seconds`, and whether it ended in time."""
     output, home = work / RESULT, work / "home"
     home.mkdir()
-    more = {}
-    with contextlib.suppress(OSError):
-        more["AUTOGRADER_SECRET"] = (root / "source" / chosen.SECRET).read_text(encoding="utf-8").strip()
+    more = {"AUTOGRADER_SECRET": secret}
     command = [sys.executable, "-m", "autograder.host.judge", str(root / "submission"), str(output), NAME]
     judge = subprocess.Popen(
         command, env=environment(home, more), stdin=subprocess.DEVNULL, cwd=work, start_new_session=True
@@ -180,6 +191,22 @@ def _compare(result: Result, rubric: Rubric, source: Path) -> str:
 
 def _same(one: float | None, other: float) -> bool:
     return one is not None and abs(one - other) < 1e-4
+
+
+def _written(path: Path, whole: Mapping[str, Any]) -> bool:
+    """Writes results.json, or a smaller one where that fails (a full disk). Where both fail, prints the scores and is False."""
+    try:
+        _write(path, whole)
+    except OSError as error:
+        print(f"autograder: the results cannot be written ({error})")
+        try:
+            _write(path, smaller(whole))
+        except OSError:
+            print(f"autograder: nor can the points alone; {whole['score']:g} points, by check:")
+            for row in whole["tests"]:
+                print(f"  {row['number']}: {row['score']:g} of {row['max_score']:g}")
+            return False
+    return True
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ import nbformat
 from otter.plugins import AbstractOtterPlugin
 
 from autograder.host.handover import NOTEBOOK, VERDICTS, cell, environment, notebook
-from autograder.host.settings import SECRET
+from autograder.host.settings import secret
 from autograder.model.verdicts import Result
 
 OWN = {NOTEBOOK, "tests", "__init__.py"}  # Otter's own files in the submission's folder
@@ -56,10 +56,9 @@ def _grade(folder: Path) -> Result:
                 shutil.move(path, upload / path.name)
         output = Path(name, "result.json")
         command = [sys.executable, "-m", "autograder.host.judge", str(upload), str(output), "submission"]
-        secret = _secret(folder.parent / "source")
         done = subprocess.run(
             command,
-            env=environment(home, secret),
+            env=environment(home, {"AUTOGRADER_SECRET": _secret(folder.parent / "source")}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -73,9 +72,9 @@ def _grade(folder: Path) -> Result:
         return _read(output)
 
 
-def _secret(source: Path) -> dict[str, str]:
-    """The course secret that the zip holds, unless the environment has one."""
-    path = source / SECRET
-    if "AUTOGRADER_SECRET" in os.environ or not path.is_file():
-        return {}
-    return {"AUTOGRADER_SECRET": path.read_text(encoding="utf-8").strip()}
+def _secret(source: Path) -> str:
+    """The course secret: the environment's, or else the one that the zip holds. Raises RuntimeError if there is none."""
+    found = os.environ.get("AUTOGRADER_SECRET", "").strip() or secret(source)
+    if not found:
+        raise RuntimeError("the zip holds no course secret, and AUTOGRADER_SECRET is not set")
+    return found

@@ -22,6 +22,7 @@ else:
 
 FILE = "gradescope.toml"
 SECRET = "secret"
+LONGEST = 40  # minutes: Gradescope's longest timeout
 MARGIN = 75.0  # seconds of the host's time for starting, Otter and writing, on half a core
 
 
@@ -33,7 +34,7 @@ class Settings:
         "after_due_date", "after_published", or "visible" (at once).
     hidden_feedback: what a hidden check that failed says: the "mistake" too, the "rubric" line, or nothing of its own ("count").
     hidden_looks_per_day: with hidden = "visible", how many submissions a day show them; 0 means all.
-    minutes: the time limit that is set on the host for one submission.
+    minutes: the time limit that is set on the host for one submission, from 2 (3 with Otter) to 40.
     otter: whether Otter grades the verdicts of every upload too, and its scores are compared with ours.
     visibility: when students see single hidden checks, by question or check id, where it is not as `hidden` says.
     counting: the questions and checks that are dropped, given or a bonus.
@@ -61,7 +62,7 @@ def read(path: Path, rubric: Rubric) -> Settings:
     if not path.exists():
         return Settings()
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from None
     names = [f.name for f in fields(Settings) if f.name != "counting"] + list(counting.TABLES)
@@ -81,19 +82,40 @@ def read(path: Path, rubric: Rubric) -> Settings:
         raise ValueError(
             f"{path}: hidden_feedback is {told!r}; it can be {', '.join(get_args(HiddenFeedback))}"
         )
-    if type(minutes) not in (int, float) or not 2 <= minutes <= 240:
-        raise ValueError(f"{path}: minutes is {minutes!r}; it can be a number from 2 to 240")
     if type(otter) is not bool:
         raise ValueError(f"{path}: otter is {otter!r}; it can be true or false")
-    seen = _visibility(table.get("visibility", {}), path, rubric)
-    return Settings(hidden, looks, told, float(minutes), otter, seen, counting.read(table, path, rubric))
+    least, with_otter = (3, " with otter = true") if otter else (2, "")
+    if type(minutes) not in (int, float) or not least <= minutes <= LONGEST:
+        raise ValueError(
+            f"{path}: minutes is {minutes!r}; it can be a number from {least} to {LONGEST}{with_otter}"
+        )
+    seen, counted = _visibility(table.get("visibility", {}), path, rubric), counting.read(table, path, rubric)
+    for id in counted.questions:
+        if id not in [q.id for q in rubric.auto]:
+            raise ValueError(
+                f"{path}: questions: {id} is a written question; its points are given on Gradescope, so change them there"
+            )
+    return Settings(hidden, looks, told, float(minutes), otter, seen, counted)
+
+
+def secret(source: Path) -> str:
+    """The course secret in a folder with the zip's content; "" if there is none that can be read."""
+    try:
+        return (source / SECRET).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def require_known(settings: Settings, path: Path, checks: Iterable[Verdict]) -> None:
-    """Raises ValueError when the settings name a check that is none of these."""
-    ids = [v.id for v in checks]
-    counting.known(settings.counting.checks, path, "checks", ids)
-    counting.known([id for id in settings.visibility if ":" in id], path, "visibility", ids)
+    """Raises ValueError when the settings name a check that is none of these, or when they say when public ones are seen."""
+    seen = {v.id: v.visibility for v in checks}
+    counting.known(settings.counting.checks, path, "checks", seen)
+    counting.known([id for id in settings.visibility if ":" in id], path, "visibility", seen)
+    for id in settings.visibility:
+        if {when for check, when in seen.items() if id in (check, check.partition(":")[0])} == {"public"}:
+            raise ValueError(
+                f"{path}: visibility: {id} names no hidden check; students always see public ones"
+            )
 
 
 def _visibility(table: Any, path: Path, rubric: Rubric) -> Mapping[str, HiddenVisibility]:
