@@ -48,7 +48,9 @@ class Reader(HTMLParser):
 
 
 def visible(text: str) -> str:
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text.replace("\r\n", "\n"))
+    spaces = {chr(c): " " for c in (0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)}
+    shown = {"\n": "\n", "\t": "\t", "\u200c": "\u200c", "\u200d": "\u200d", **spaces}
+    return "".join(shown.get(c, c if c.isprintable() else "?") for c in text.replace("\r\n", "\n"))
 
 
 @given(HOSTILE)

@@ -96,10 +96,15 @@ def test_a_question_without_its_end_ends_where_the_next_begins() -> None:
     assert (found["1-3w"].words, list(found)) == (2, ["1-3w", "1-7w"])
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"cells": 3}', b"\xff\xfe", b"[" * 100_000, b'"text"'])
+@pytest.mark.parametrize("data", [b"[]", b"{}", b'{"cells": 3}', b"\xff\xfe", b"[" * 100_000, b'"text"'])
 def test_a_file_that_is_not_a_notebook_is_reported_in_one_line(data: bytes) -> None:
     with pytest.raises(NotebookError, match=r"^vae\.ipynb is not a notebook[^\n]*save it again$"):
         answers_in(data, "vae.ipynb", {})
+
+
+def test_an_empty_file_says_where_the_notebook_may_be() -> None:
+    with pytest.raises(NotebookError, match=r"^vae\.ipynb is empty: take it from \.ipynb_checkpoints/"):
+        answers_in(b" \n", "vae.ipynb", {})
 
 
 def test_malformed_cells_are_ignored() -> None:
