@@ -153,3 +153,14 @@ def test_what_is_not_written_yet_and_an_answer_without_an_end_are_named(mine: Pa
     assert any("END QUESTION --> after it is missing: put it back" in p for p in reading.problems)
     assert not any("more than the" in text for text in (*reading.problems, *reading.warnings))
     assert any("gan.ipynb is empty: take it from .ipynb_checkpoints/" in p for p in reading.problems)
+
+
+def test_a_folder_without_modules_is_not_checked(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("text")
+    done = run("check", tmp_path, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        "holds none of autoencoder.py, vae.py, cvae.py, gan.py; give the folder that holds them"
+        in done.stderr
+    )
+    assert len(done.stderr.splitlines()) == 1

@@ -105,6 +105,7 @@ def _check_once(
 ) -> int:
     """Checks and prints once; returns the exit status."""
     try:
+        _require_modules(path)
         with console.status("Checking ...") as status:
 
             def show(so_far: Result) -> None:
@@ -121,6 +122,16 @@ def _check_once(
         except OSError as error:
             fail(f"{json_file}: cannot be written ({error.strerror}); choose another place")
     return 0 if all(verdict.status == "passed" for verdict in result.checks) else 1
+
+
+def _require_modules(path: Path) -> None:
+    """Raises UnusableSubmission if there is no module at `path`: a list of all that is to do would hide that."""
+    rubric = assignment().rubric
+    if not intake.read(path, rubric).modules(rubric):
+        names = ", ".join(f"{module}.py" for module in rubric.modules)
+        raise intake.UnusableSubmission(
+            f"{path}: holds none of {names}; give the folder that holds them, or the zip that submit made"
+        )
 
 
 @click.command()
