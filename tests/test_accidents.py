@@ -70,7 +70,7 @@ def test_a_misspelt_method_odd_letters_and_a_file_like_a_package(mine: Path) -> 
         ("SyntaxError", "invalid syntax", "<<<<<<< HEAD", "a mark of a Git conflict"),
         ("SystemExit", "None", "exit()", "autoencoder.py stops Python while it is imported"),
         ("NameError", "name 'get_ipython' is not defined", "x", "get_ipython exists only in notebooks"),
-        ("NameError", "name 'null' is not defined", "x", "The file holds a notebook"),
+        ("NameError", "name 'null' is not defined", "x", "may hold a notebook"),
         ("ImportError", "cannot import name 'helper' from 'data' (data.py)", "x", "data.py is a given file"),
         ("DataUnavailable", "MNIST cannot be downloaded", "x", "there is no network when the work is graded"),
         ("EOFError", "EOF when reading a line", "x = input()", "input() waits for the keyboard"),

@@ -486,7 +486,7 @@ def test_a_long_name_leaves_room_for_what_is_added_to_it(tmp_path: Path, name: s
 def test_everything_that_was_handed_out_is_one_submission(tmp_path: Path, rubric: Rubric, kind: str) -> None:
     files = {f"assignment/{m}.py": b"x = 1\n" for m in rubric.modules}
     files |= {f"autograder/generative/probes/{m}.py": b"x = 2\n" for m in rubric.modules}
-    files |= {"README.md": b"text", "Makefile": b"all:\n"}
+    files |= {"README.md": b"text", "Makefile": b"all:\n", "autograder/__main__.py": b""}
     whole = write(tmp_path / "ana", files)
     path = whole
     if kind != "folder":

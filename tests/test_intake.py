@@ -310,7 +310,7 @@ def test_a_helper_module_whose_name_macos_has_decomposed_is_found_by_python(
     assert ("h\u00e9lper.py" in found.files, found.notes) == (True, ())
 
 
-GRADER = ("autograder/generative/probes", "autograder/generative/stand_ins", "autograder/submissions")
+GRADER = ("autograder/generative/probes", "autograder/model", "autograder/submissions")
 
 
 @pytest.mark.parametrize("around", ["", "hw/", "autograder/"])
@@ -332,3 +332,8 @@ def test_a_link_to_a_folder_is_reported(tmp_path: Path, rubric: Rubric) -> None:
     (tmp_path / "ana" / "linked").symlink_to(work)
     notes = intake.read(tmp_path / "ana", rubric).notes
     assert "linked is a link to a folder, which is not followed; send the folder itself" in notes
+
+
+def test_a_students_own_folder_may_have_the_graders_name(tmp_path: Path, rubric: Rubric) -> None:
+    files = {f"autograder/model/{name}": data for name, data in MODULES.items()}
+    assert intake.read(folder(tmp_path / "ana", files | {"notes.txt": b""}), rubric).files == MODULES

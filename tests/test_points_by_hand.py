@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from click.testing import Result as Done
 
 from autograder.classroom import session
+from autograder.classroom.deadlines import due_time
 from autograder.cli.main import main
 from autograder.grading import batch
 from autograder.grading.options import GradingOptions, Job
@@ -153,16 +154,15 @@ def test_points_typed_into_the_gradebook_itself_are_kept_and_named(desk: Desk) -
     for by_merge in (False, True):
         path.write_text(typed)
         done = desk.merge("--adjustments", adjusted) if by_merge else desk.grade()
-        assert "holds written points that are not merged (Ana Bo, 2w; Ben Cho, 2w)" in done.stderr
-        assert (desk.out / "grades-typed-1.csv").read_text() == typed
+        assert "differ from what is merged and adjusted (Ana Bo, 2w; Ben Cho, 2w)" in done.stderr
         assert set(desk.column("2w").values()) == {""}
-    assert "holds written points" not in desk.grade().stderr
+    assert "differ from what is merged" not in desk.grade().stderr
     assert desk.merge(desk.out / "grades-typed-1.csv").exit_code == 0
     assert desk.column("2w") == {"Ana Bo": "1", "Ben Cho": "1", "Zoe Zed": ""}
     # Merging the file itself is the usual way.
     path.write_text(path.read_text().replace(",4,2,1,,7,", ",4,2,0.5,,7,"))
     done = desk.merge(path, "--replace")
-    assert done.exit_code == 0 and "holds written points" not in done.stderr
+    assert done.exit_code == 0 and "differ from what is merged" not in done.stderr
     assert desk.column("2w")["Ben Cho"] == "0.5"
 
 
@@ -403,3 +403,45 @@ def test_a_member_who_handed_in_alone_later_stays_alone(desk: Desk) -> None:
     assert desk.column("submission") == {"Ana Bo": "Ana Bo and Ben Cho", "Ben Cho": "Ben Cho", "Zoe Zed": ""}
     desk.grade(path="group")
     assert desk.column("submission") == {"Ana Bo": "Ana Bo and Ben Cho", "Ben Cho": "Ben Cho", "Zoe Zed": ""}
+
+
+def test_a_graders_file_holds_marks_whatever_the_gradebook_shows(desk: Desk) -> None:
+    """A mark is a mark, also where it equals what an adjustment has made of another one."""
+    desk.grade()
+    assert desk.merge(desk.marks(i007="0.5")).exit_code == 0
+    assert (
+        desk.merge(
+            "--adjustments", desk.file("a.csv", "student,question,points\n007,2w,add 0.25\n008,2w,0.5\n")
+        ).exit_code
+        == 0
+    )
+    assert desk.column("2w") == {"Ana Bo": "0.75", "Ben Cho": "0.5", "Zoe Zed": ""}
+    assert desk.merge(desk.marks(i007="0.75", i008="0.5"), "--replace").exit_code == 0
+    assert desk.merge("--adjustments", desk.file("none.csv", "student,question,points\n")).exit_code == 0
+    assert desk.column("2w") == {"Ana Bo": "0.75", "Ben Cho": "0.5", "Zoe Zed": ""}
+
+
+def test_one_grader_takes_back_and_another_comments(desk: Desk) -> None:
+    desk.grade()
+    assert desk.merge(desk.marks(i007="1")).exit_code == 0
+    comment = desk.file("comments.csv", "id,2w,2w comment\n007,,Please ask me.\n")
+    done = desk.merge(desk.file("back.csv", "id,2w\n007,none\n"), comment, "--replace")
+    assert done.exit_code == 0, done.output
+    assert desk.column("2w")["Ana Bo"] == ""
+
+
+def test_the_sections_of_a_class_keep_their_extensions(desk: Desk) -> None:
+    head, ana, ben, _ = ROSTER.splitlines()
+    desk.file("a.csv", f"{head},Extension\n{ana},5 days\n")
+    desk.file("b.csv", f"{head}\n{ben}\n")
+    for name, roster in (("Ana Bo", "a.csv"), ("Ben Cho", "b.csv")):
+        desk.grade("--due", "2026-03-01T23:00Z", path=f"sub/{name}", roster=roster)
+    assert desk.column("due") == {
+        "Ben Cho": "2026-03-01 23:00:00 +0000",
+        "Ana Bo": "2026-03-06 23:00:00 +0000",
+    }
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T23:59", "2026-03-01t23:59", "2026-03-01\u00a023:59"])
+def test_a_time_of_day_is_not_taken_for_a_whole_day(text: str) -> None:
+    assert due_time(f"{text}Z").minute == 59 and due_time(f"{text}Z").day == 1

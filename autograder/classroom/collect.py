@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from autograder.classroom import worksheets
@@ -86,7 +86,7 @@ def plan(
         except intake.UnusableSubmission as error:
             made.problems.append(str(error))
             continue
-        uploads += worksheets.named(found.uploads, found.tables)
+        uploads += worksheets.named(found.uploads, found.tables, made.remarks)
         made.remarks += found.remarks
         if found.layout != "one":
             count = len(found.uploads)
@@ -96,18 +96,18 @@ def plan(
     for name, student in (mapped or {}).items():
         if name not in used:
             made.remarks.append(f"{name}, which the table gives to {student}, is in none of the paths")
-    known = Known(earlier)
+    known = Known(earlier, results or {})
     owners = [_recognised(owner, known) for owner in _owners(uploads, roster, made)]
     students = [*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)]
     known.match(students)
     deadlines = due if isinstance(due, Deadlines) else Deadlines(due)
     dues = deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
     for row, person in known.rows:
-        if row.due and person not in dues:
+        if row.due and deadlines.holds(row.due, dues.get(person)):
             dues[person] = row.due
     owners = [owner for owner in owners if not _outdated(owner, known, made)]
     claims = _claims(owners, known, results or {}, rubric)
-    _name(owners, out, dues, made, known, claims)
+    _name(owners, out, dues, deadlines.grace, made, known, claims)
     if roster:
         _complete(roster, made)
     complete = known.complete(made.entries, roster is not None)
@@ -214,6 +214,7 @@ def _name(
     owners: Sequence[_Owner],
     out: Path,
     dues: Mapping[Student, datetime],
+    grace: timedelta,
     made: Plan,
     known: Known,
     claims: Mapping[int, str | None],
@@ -246,7 +247,7 @@ def _name(
         taken |= set(map(comparable, (name, *others)))
         # Due times are whole seconds, and a table holds no fractions.
         when = latest.submitted_at.replace(microsecond=0) if latest.submitted_at else None
-        due = [dues.get(s) for s in owner.students]
+        due = [dues[s] + grace if s in dues else None for s in owner.students]
         late = _late(replace(latest, submitted_at=when), due)
         notes = list(latest.notes)
         if late:

@@ -30,13 +30,20 @@ class Extension:
 class Deadlines:
     """The due time of the class, and extensions of it: by student of the roster, and those of the table, which come first.
 
-    roster: with a roster, its extensions, else those of the last one. grace: this much later is in time.
+    roster: the extensions of rosters. grace: this much later is in time.
+    before: the class's due time in an earlier run that kept no extensions, so that students' own due times in its rows hold; None
+    otherwise.
     """
 
     due: datetime | None = None
     roster: Sequence[tuple[Student, str]] = ()
     table: Sequence[Extension] = ()
     grace: timedelta = timedelta()
+    before: datetime | None = None
+
+    def holds(self, earlier: datetime, now: datetime | None) -> bool:
+        """Whether the due time that a student had in an earlier run comes before the one of this run."""
+        return now is None or (self.before is not None and earlier != self.before and earlier > now)
 
     def of(self, students: Iterable[Student], remarks: list[str]) -> dict[Student, datetime]:
         """The due times of these students, where they have one.
@@ -109,7 +116,7 @@ def due_time(text: str) -> datetime:
     try:
         when = written_time(text)
         if when is not None:
-            if not re.search(r"\d[T ]+\d", text.strip()):
+            if not re.search(r"\d(?:[Tt]|\s+)\d", text.strip()):
                 when += timedelta(days=1, seconds=-1)
             return when.astimezone(timezone.utc)
     except (OverflowError, OSError, ValueError):

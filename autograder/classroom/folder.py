@@ -9,13 +9,16 @@ from pathlib import Path
 
 from autograder.classroom import gradebook, manifest, stored
 from autograder.classroom.collect import Entry
+from autograder.classroom.entries import KEY
 from autograder.classroom.errors import ClassroomError
+from autograder.classroom.formats import as_csv, points_cell
 from autograder.classroom.manifest import Manifest
 from autograder.classroom.rows import Row
 from autograder.grading.options import course_secret
 from autograder.model.assignment import Assignment
+from autograder.model.rubric import Rubric
 from autograder.model.verdicts import Result
-from autograder.support.files import write_atomically
+from autograder.support.files import cell, write_atomically
 
 GRADES = "grades.csv"
 
@@ -57,21 +60,26 @@ def require_same(out: Path, held: Folder, subject: Assignment, force: bool) -> l
     return [f"{line}; they are mixed, as --force asks"]
 
 
-def keep_unmerged(out: Path, rows: Iterable[Row], counted: Iterable[Row]) -> list[str]:
-    """Keeps a copy of a grades.csv that holds written points which were typed into it, and returns a line that says so.
+def keep_unmerged(out: Path, rows: Iterable[Row], counted: Iterable[Row], rubric: Rubric) -> list[str]:
+    """Keeps written points that were typed into grades.csv in a file that can be merged, and returns a line that says so.
 
-    rows: those of the file. counted: the same ones, with the points that marks and rules give. Raises ClassroomError.
+    rows: those of grades.csv. counted: the same ones, with the points that marks and rules give. Raises ClassroomError.
     """
-    typed = [
-        f"{row.entry.student.shown}, {question}"
-        for row, own in zip(rows, counted, strict=True)
-        for question, points in row.written.items()
-        if own.written.get(question) != points
-    ]
-    if not typed:
+    ids = [q.id for q in rubric.written]
+    table, named = [[*KEY, *ids]], []
+    for row, own in zip(rows, counted, strict=True):
+        typed = {id: points for id, points in row.written.items() if own.written.get(id) != points}
+        if typed:
+            table.append(
+                [
+                    *(cell(part) for part in row.key),
+                    *(points_cell(typed[id]) if id in typed else "" for id in ids),
+                ]
+            )
+            named += [f"{row.entry.student.shown}, {id}" for id in typed]
+    if not named:
         return []
-    path = out / GRADES
-    data = path.read_bytes()
+    data = as_csv(table).encode()
     copy = next(
         place
         for number in itertools.count(1)
@@ -81,8 +89,8 @@ def keep_unmerged(out: Path, rows: Iterable[Row], counted: Iterable[Row]) -> lis
         write_atomically(copy, data)
     except OSError as error:
         raise ClassroomError(f"{copy}: cannot be written ({error.strerror})") from None
-    more = f" and {len(typed) - 3} more" if len(typed) > 3 else ""
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return [
-        f"{path}: holds written points that are not merged ({'; '.join(typed[:3])}{more}); the file is kept as {copy.name}:"
-        " merge that to count them"
+        f"{out / GRADES}: has written points that differ from what is merged and adjusted ({'; '.join(named[:3])}{more}); they are"
+        f" kept in {copy.name}: merge it if they were typed in by hand"
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 
@@ -17,8 +17,9 @@ UNLISTED = "not on the roster"
 class Known:
     """The rows of an earlier run, and the student of this run that each belongs to."""
 
-    def __init__(self, earlier: Sequence[Entry]) -> None:
-        self._earlier = earlier
+    def __init__(self, earlier: Sequence[Entry], graded: Collection[str] = ()) -> None:
+        """graded: the names of the submissions with a result."""
+        self._earlier, self._graded = earlier, graded
         self._people = Roster(tuple(e.student for e in earlier if identified(e.student)))
         self.rows: list[tuple[Entry, Student]] = []
         self._owners: dict[str, set[Student]] = {}  # by the name of a submission
@@ -55,7 +56,11 @@ class Known:
     def submitted(self, student: Student) -> datetime | None:
         """When the student's earlier submission that counts was handed in, if that is known."""
         ours = _comparable(student)
-        times = [e.submitted_at for e, s in self.rows if e.work and identified(s) and _comparable(s) == ours]
+        times = [
+            e.submitted_at
+            for e, s in self.rows
+            if e.work in self._graded and identified(s) and _comparable(s) == ours
+        ]
         return times[0] if len(times) == 1 else None
 
     def complete(self, entries: list[Entry], roster: bool) -> list[Entry]:
@@ -74,11 +79,11 @@ class Known:
             if now.work is None and entry.work:
                 notes = tuple(note for note in entry.notes if note != UNLISTED)
                 made[place] = replace(entry, student=now.student, kept=True, notes=notes)
-            elif now.work is not None and _later(
-                entry, now
-            ):  # this run has a group's upload that came before
+            elif now.work is not None and entry.work in self._graded and _later(entry, now):
+                # This run has a group's upload that came before.
                 names = tuple(dict.fromkeys((*entry.earlier, now.work)))
-                made[place] = replace(entry, student=now.student, earlier=names, kept=True)
+                notes = tuple(note for note in entry.notes if note != UNLISTED)
+                made[place] = replace(entry, student=now.student, earlier=names, kept=True, notes=notes)
             elif now.work is not None:
                 others = (*now.earlier, *entry.earlier, entry.work or "")
                 names = tuple(name for name in dict.fromkeys(others) if name and name != now.work)

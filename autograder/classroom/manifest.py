@@ -34,7 +34,7 @@ class Manifest:
     rubric: by question, its points and how it is graded. secret: salt and digest.
     questions: the automatic questions that the folder's grades consist of. roster: the name of the last roster's file.
     due: the due time of the class, without extensions; "" if none is known. column: the assignment's column in canvas.csv.
-    extensions: those of the last roster, each with what identifies the student (see `students`).
+    extensions: those of the rosters so far, each with what identifies the student (see `students`); None from an older version.
     """
 
     assignment: str
@@ -44,13 +44,13 @@ class Manifest:
     roster: str = ""
     due: str = ""
     column: str = ""
-    extensions: Sequence[Sequence[str]] = ()
+    extensions: Sequence[Sequence[str]] | None = None
 
     def students(self) -> list[tuple[Student, str]]:
         """The students with an extension on the last roster, and the extension as written."""
         return [
             (Student(name, id, email, login, canvas=canvas), text)
-            for name, id, email, login, canvas, text in self.extensions
+            for name, id, email, login, canvas, text in self.extensions or ()
         ]
 
     def differences(self, subject: Assignment, secret: str | None = None) -> list[str]:
@@ -71,7 +71,7 @@ def of(
     earlier: Manifest | None,
     due: datetime | None = None,
     column: str = "",
-    extensions: Sequence[tuple[Student, str]] = (),
+    extensions: Sequence[tuple[Student, str]] | None = None,
 ) -> Manifest:
     """The manifest of a folder in which these questions (None: all) are graded after those of an earlier manifest."""
     graded = {q.id for q in subject.rubric.auto} if questions is None else set(questions)
@@ -85,7 +85,9 @@ def of(
         roster or (earlier.roster if earlier else ""),
         due.isoformat() if due else "",
         column,
-        [[s.name, s.id, s.email, s.login, s.canvas, text] for s, text in extensions],
+        None
+        if extensions is None
+        else [[s.name, s.id, s.email, s.login, s.canvas, text] for s, text in extensions],
     )
 
 
@@ -102,7 +104,7 @@ def read(folder: Path) -> Manifest | None:
             made.secret["digest"],
             made.column,
             *made.questions,
-            *(text for row in made.extensions for text in row),
+            *(text for row in made.extensions or () for text in row),
         )
         made.students()
         if not all(isinstance(text, str) for text in (*texts, *made.rubric)):

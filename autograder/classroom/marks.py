@@ -184,7 +184,8 @@ def shown(key: Key) -> str:
 class Reader:
     """A file of marks being read. keys: the rows it may have; None for `written.csv`, which may have any, and any question.
 
-    problems: one line for each cell or row that cannot be used; rows: those that it has. Both are complete after `marks`.
+    whole: whether it is a copy of the gradebook with all its columns. problems: one line for each cell or row that cannot be used;
+    rows: those that it has. Both are complete after `marks`.
     """
 
     def __init__(self, path: Path, rubric: Rubric, keys: Sequence[Key] | None) -> None:
@@ -198,6 +199,7 @@ class Reader:
             self._most |= dict.fromkeys(self._others(), math.inf)
 
         self._points, self._comments, self._sources = map(self._columns, ("", COMMENT, SOURCE))
+        self.whole = {"score", "total"} <= set(self._table.header)
         self.problems: list[str] = []
         self.rows: set[Key] = set()
         if keys is not None:
@@ -219,14 +221,12 @@ class Reader:
         for id in self._most:
             name = f"{id} {what}".strip()
             others = {f"{other} {what}".strip() for other in self._ids if other != id}
-            exact = [place for place, text in enumerate(header) if text == name]
             # Of ids that differ only in punctuation, such as 1.2 and 12, none is read for another.
-            alike = [
+            places = [
                 place
                 for place, text in enumerate(header)
-                if tables.header_key(text) == tables.header_key(name)
+                if tables.header_key(text) == tables.header_key(name) and text not in others
             ]
-            places = exact or [place for place in alike if header[place] not in others]
             if len(places) > 1:
                 raise tables.TableError(f"{self._path}: the column {name} is there twice; keep one of them")
             if places:
@@ -245,7 +245,7 @@ class Reader:
 
     def _others(self) -> list[str]:
         """The questions of the file that are not in the rubric."""
-        known = {*KEY, *self._most, ""}
+        known = {*self._most, "", *(n for n in self._table.header if tables.header_key(n) in KEY)}
         ids = [re.sub(f" ({COMMENT}|{SOURCE})$", "", name) for name in self._table.header]
         return [id for id in dict.fromkeys(ids) if id not in known]
 

@@ -42,7 +42,7 @@ def take(
     """Reads graders' files together. keys: the `entries.row_key` of each row of the run. Raises tables.TableError.
 
     change: whether marks that are merged already may be changed. counted: the points that grades.csv shows, adjusted and given
-    ones included: a copy of it holds them, and they are no marks.
+    ones included: a whole copy of it holds them, and they are no marks.
     """
     merge = Merge({key: dict(row) for key, row in before.items()})
     taken: Marks = {}
@@ -50,9 +50,12 @@ def take(
     for path in copies:
         reader = Reader(path, rubric, keys)
         for key, question, mark in reader.marks():
+            old_points = before.get(key, {}).get(question, Mark()).points
+            if reader.whole and mark.points == counted.get(key, {}).get(question) != old_points:
+                mark = replace(mark, points=None)
             row = taken.setdefault(key, {})
             other = row.get(question)
-            if other and (differ(other.points, mark.points) or other.removed != mark.removed):
+            if other and _conflict(other, mark):
                 merge.problems.append(
                     f"{shown(key)}, {question}: {_given(other)} in {other.source}, line {other.line}, but"
                     f" {_given(mark)} in {mark.source}, line {mark.line}; agree on one, and empty the other cell"
@@ -64,8 +67,6 @@ def take(
     for key, found in taken.items():
         for question, mark in found.items():
             old = before.get(key, {}).get(question, Mark())
-            if mark.points is not None and mark.points == counted.get(key, {}).get(question) != old.points:
-                mark = replace(mark, points=None)
             new = mark.over(old)
             if (new.points, new.comment) == (old.points, old.comment):
                 continue
@@ -78,6 +79,12 @@ def take(
     return merge
 
 
+def _conflict(a: Mark, b: Mark) -> bool:
+    """Whether two graders gave an answer different points, or one took back what the other gives."""
+    pairs = ((a, b), (b, a))
+    return differ(a.points, b.points) or any(one.removed and two.points is not None for one, two in pairs)
+
+
 def _given(mark: Mark) -> str:
     return "no points" if mark.points is None else f"{mark.points:g} points"
 
@@ -85,7 +92,7 @@ def _given(mark: Mark) -> str:
 def _together(a: Mark, b: Mark) -> Mark:
     """Two graders' marks of one answer that agree: both comments are kept."""
     comment = "\n\n".join(dict.fromkeys(filter(None, (a.comment, b.comment))))
-    return replace(a if b.points is None else b, comment=comment)
+    return replace(a if b.points is None else b, comment=comment, removed=a.removed or b.removed)
 
 
 def _replaces(where: str, old: Mark, new: Mark) -> str:

@@ -90,7 +90,7 @@ def points(
         after = row.applied(part.get(row.question), question.points)
         if after is None or (question.auto and adjusted):
             continue
-        if not row.change and after < (before := part.get(row.question, 0.0)):
+        if not row.change and 0 < after < (before := part.get(row.question, 0.0)):
             lowered.append(
                 f"{row.where}: sets {row.student}, {row.question}, from {before:g} to {after:g} points; if"
                 f" {after:g} should be added (spreadsheets drop the sign of +{after:g}), write: add {after:g}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -212,7 +213,7 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
         held.manifest,
         until.due,
         options.column or (before.column if before else ""),
-        until.roster,
+        None if until.before else until.roster,
     )
     mapped = worksheets.read_map(options.mapped) if options.mapped else None
     # Uploads are unpacked in the results' folder: on the same disk, and found by the next run if this one is killed.
@@ -252,13 +253,11 @@ def _grade_class(options: ClassOptions, rubric: Rubric) -> Run:
             try:
                 _grade(run, options, console, rubric)
             finally:  # even if the run is stopped, finished results are reported
+                again = _answered_again(held.rows, run.rows, placed)
+                for line in (*again, *(text for row in run.rows for text in row.lowered)):
+                    click.echo(f"autograder: {printable(line)}", err=True)
                 if options.report and run.rows:
                     run.reported = reporting.write(run, rubric, options.hidden_feedback)
-            for line in (
-                *_answered_again(held.rows, run.rows, placed),
-                *(x for row in run.rows for x in row.lowered),
-            ):
-                click.echo(f"autograder: {printable(line)}", err=True)
             gradebook.write_all(out, run.rows, rubric, now.column, chosen)
             if written != {**placed, **left}:
                 marks.store(out, {**placed, **left}, rubric)
@@ -272,15 +271,18 @@ def _typed(out: Path, held: folder.Folder, rubric: Rubric) -> list[str]:
     given, _ = marks.match(marks.load(out, rubric), held.entries)
     policy, _ = rules.of_run(out, assignment()).policy(held.entries)
     counted = recounted(held.rows, rubric, marks.points_of(given), policy, held.results)
-    return folder.keep_unmerged(out, held.rows, counted)
+    return folder.keep_unmerged(out, held.rows, counted, rubric)
 
 
 def _answered_again(before: Sequence[Row], now: Sequence[Row], written: marks.Marks) -> list[str]:
     """A line for each student whose answers have points and who has handed in again."""
-    earlier = {row.key[1:]: row for row in before}
+    named = Counter(row.key[1:] for row in (*before, *now))
+    earlier = {row.key: row for row in before} | {
+        row.key[1:]: row for row in before if named[row.key[1:]] <= 2
+    }
     found = []
     for row in now:
-        old = earlier.get(row.key[1:])
+        old = earlier.get(row.key) or earlier.get(row.key[1:])
         times = (old.entry.submitted_at, row.entry.submitted_at) if old else (None, None)
         again = old is not None and (
             (old.sha256 and row.sha256 and old.sha256 != row.sha256) or (all(times) and times[0] != times[1])
@@ -299,15 +301,21 @@ def _deadlines(
     before = earlier.due if earlier else ""
     now = read_due(options.due) or (chosen.late.due if options.settings else None)
     due = now or (deadlines.due_time(before) if before else None) or chosen.late.due
-    # Without the roster, its extensions are those of the last one.
-    known = earlier.students() if earlier else []
-    extensions = list(people.extensions.items()) if people else known
-    return Deadlines(due, extensions, chosen.table, chosen.late.grace)
+    # Those of earlier rosters hold for students who are not on this one.
+    extensions = [
+        (s, text)
+        for s, text in (earlier.students() if earlier else ())
+        if not (people and people.recognise(s))
+    ]
+    extensions += people.extensions.items() if people else ()
+    unknown = people is None and earlier is not None and bool(earlier.roster) and earlier.extensions is None
+    kept = deadlines.due_time(before) if before and unknown else None
+    return Deadlines(due, extensions, chosen.table, chosen.late.grace, kept)
 
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Keeps other runs of `grade` and `merge` out of the folder, which is made first.
+    """Keeps other runs of `grade`, `regrade` and `merge` out of the folder, which is made first.
 
     Raises ClassroomError when one is at work there.
     """

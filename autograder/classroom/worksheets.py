@@ -45,13 +45,17 @@ def read_map(path: Path) -> dict[str, str]:
     return found
 
 
-def named(uploads: Sequence[Upload], paths: Sequence[Path]) -> list[Upload]:
-    """The uploads with the students and times that tables beside them state. A table of another kind states nothing."""
+def named(uploads: Sequence[Upload], paths: Sequence[Path], remarks: list[str]) -> list[Upload]:
+    """The uploads with the students and times that tables beside them state. A table of another kind states nothing.
+
+    remarks: receives a line for each table that cannot be read.
+    """
     made = list(uploads)
     for path in paths:
         try:
             rows = _rows(path, (*MOODLE, *GITHUB))
-        except tables.TableError:
+        except tables.TableError as error:
+            remarks.append(f"{error}; what it says of students and times is not used")
             continue
         if rows and set(MOODLE) <= set(rows[0]):
             by_number = {re.sub(r"\D", "", row["identifier"]): row for row in rows}

@@ -289,7 +289,7 @@ def merge(
     shown = recounted(rows, rubric, marks.points_of(before), now, results)
     own = out / folder.GRADES
     own_given = any(path.resolve() == own.resolve() for path in filled)
-    typed = [] if own_given else folder.keep_unmerged(out, rows, shown)
+    typed = [] if own_given else folder.keep_unmerged(out, rows, shown, rubric)
     merged = written_points.take(
         filled,
         [row.key for row in rows],

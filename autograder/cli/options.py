@@ -63,7 +63,9 @@ def of_checks(ids: tuple[str, ...]) -> tuple[str, ...]:
     Several may be given at once, separated by commas, and as notebooks call them (q1_3). Ends the program when there is no such
     check.
     """
-    ids = tuple(filter(None, (_plain(part) for id in ids for part in id.split(","))))
+    typed, ids = ids, tuple(filter(None, (_plain(part) for id in ids for part in id.split(","))))
+    if typed and not ids:
+        fail("-q names no question; leave it out for all")
     named = [id for id in ids if ":" in id]
     if named:
         from autograder.grading.listing import checks_of  # loads torch

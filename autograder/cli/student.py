@@ -127,10 +127,12 @@ def _check_once(
 def _require_modules(path: Path) -> None:
     """Raises UnusableSubmission if there is no module at `path`: a list of all that is to do would hide that."""
     rubric = assignment().rubric
-    if not intake.read(path, rubric).modules(rubric):
+    found = intake.read(path, rubric)
+    if not found.modules(rubric):
+        reasons = "".join(f" ({note})" for note in found.notes[:-1][:1])
         names = ", ".join(f"{module}.py" for module in rubric.modules)
         raise intake.UnusableSubmission(
-            f"{path}: holds none of {names}; give the folder that holds them, or the zip that submit made"
+            f"{path}: holds none of {names}; give the folder that holds them, or the zip that submit made{reasons}"
         )
 
 

@@ -97,16 +97,16 @@ def _connect(address: str) -> Any:
         raise ClusterError(
             "--cluster needs the package distributed: pip install -c constraints.txt -e '.[instructors]'"
         ) from None
-    # Without certificates a client for tls:// fails, and then waits for its end before it prints a traceback.
-    if address.startswith("tls://") and not security().get_connection_args("client").get("ssl_context"):
-        raise ClusterError(
-            f"--cluster {address}: this machine's certificates are not set; set DASK_DISTRIBUTED__COMM__TLS__CA_FILE,"
-            " ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY to their files"
-        )
     try:
+        # Without certificates a client for tls:// fails, and then waits for its end before it prints a traceback.
+        if address.startswith("tls://") and not security().get_connection_args("client").get("ssl_context"):
+            raise ClusterError(
+                f"--cluster {address}: this machine's certificates are not set; set DASK_DISTRIBUTED__COMM__TLS__CA_FILE,"
+                " ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY to their files"
+            )
         client = make(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ClusterError(
             f"--cluster {address}: no Dask scheduler answers there ({reason}); is it running?"
         ) from None

@@ -18,8 +18,8 @@ from autograder.model.rubric import Question
 from autograder.support.text import plain
 
 NOT_PYTHON = (  # how lines begin that are no Python, and what to do about them
-    ("%", "Lines that begin with % work only in notebooks: remove it."),
-    ("!", "Lines that begin with ! work only in notebooks: remove it."),
+    ("%", "Lines that begin with % work only in notebooks: remove this line."),
+    ("!", "Lines that begin with ! work only in notebooks: remove this line."),
     ("<<<<<<<", "This is a mark of a Git conflict: keep one version, and delete the three marks."),
     (">>>>>>>", "This is a mark of a Git conflict: keep one version, and delete the three marks."),
     ("=======", "This is a mark of a Git conflict: keep one version, and delete the three marks."),

@@ -263,8 +263,8 @@ AT_IMPORT = (
     ),
     Usual(
         r"^NameError: name '(?P<name>null|true|false)'",
-        "The file holds a notebook, or other data in JSON, and not Python.",
-        "Copy the code of its cells into it.",
+        "Python writes None, True and False; a file with {name} may hold a notebook, and not Python.",
+        "If it does, copy the code of its cells into it.",
     ),
     Usual(
         r"^(DataUnavailable|URLError|HTTPError|ConnectionError|gaierror)",

@@ -25,7 +25,7 @@ from autograder.model.student import Student
 from autograder.submissions import archives, files, intake, metadata, names, staging
 from autograder.submissions.layout import Known, Layout, layout, nobody
 from autograder.submissions.names import ParsedName
-from autograder.submissions.spelling import module_of, of_the_grader
+from autograder.submissions.spelling import below, graders, module_of
 from autograder.submissions.staging import Part, TempStore
 from autograder.submissions.unpack import MAX_MEMBERS, Item, listing, unpack
 
@@ -125,7 +125,8 @@ def _in_file(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Foun
             return next((_modules_in(e, rubric) for e in held if e.path.parts == parts), set())
         return set()
 
-    paths = [e.path.parts for e in inside if not of_the_grader(e.path.parts, rubric)]
+    roots = graders((e.path.parts for e in inside), rubric)
+    paths = [e.path.parts for e in inside if not below(e.path.parts, roots)]
     shape = layout(paths, outer, rubric, known, peek, descend=True)
     if shape.prefix is None:
         return _one(path, shape, [str(p[-1]) for p in paths if archives.is_archive(p[-1])])
@@ -146,9 +147,10 @@ def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known, out: 
     ours = out.resolve() if out else None
     entries = files.in_folder(path, [], limit=MAX_MEMBERS)
     everything = [e.path.parts for e in entries if not e.fault and (path / e.path.parts[0]).resolve() != ours]
-    inside = [parts for parts in everything if not of_the_grader(parts, rubric)]
+    roots = graders(everything, rubric)
+    inside = [parts for parts in everything if not below(parts, roots)]
     # What was handed out, as a whole, is one student's.
-    handed_out = any(of_the_grader(parts[:3], rubric) for parts in everything)
+    handed_out = any(len(root) == 1 for root in roots)
 
     def peek(parts: tuple[str, ...]) -> set[str]:
         return _modules_in(files.file_at(path.joinpath(*parts), path), rubric)

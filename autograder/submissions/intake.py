@@ -22,7 +22,7 @@ from autograder.submissions.hints import hints
 from autograder.submissions.modules import MAX_FILE as MAX_FILE
 from autograder.submissions.modules import Modules
 from autograder.submissions.modules import text_fault as text_fault
-from autograder.submissions.spelling import module_of, of_the_grader, resembles
+from autograder.submissions.spelling import below, graders, module_of, resembles
 
 MAX_NOTES = 20
 
@@ -182,8 +182,10 @@ def _not_opened(
 
 
 def _own(found: Iterable[Entry], rubric: Rubric) -> list[Entry]:
-    """The files without those of the grader."""
-    return [entry for entry in found if not of_the_grader(entry.path.parts, rubric)]
+    """The files without those of copies of the grader."""
+    entries = list(found)
+    roots = graders((entry.path.parts for entry in entries), rubric)
+    return [entry for entry in entries if not below(entry.path.parts, roots)]
 
 
 def _bare(found: list[Entry]) -> list[Entry]:

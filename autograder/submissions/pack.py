@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def _missing(reading: Reading, name: str, below: Sequence[str]) -> str:
 
 
 def _alike(reading: Reading, name: str) -> str:
-    """A notebook in the folder that is a copy of this one by its name, as a browser's second download is; "" if none."""
+    """A file in the folder that is a copy of this one by its name, as a browser's second download is; "" if none."""
     stem, _, ending = name.rpartition(".")
     names = sorted(path.name for path in reading.folder.glob(f"*.{ending}"))
     return next((n for n in names if n != name and module_of(n.replace(f".{ending}", ".py"), [stem])), "")
@@ -222,16 +223,15 @@ def pack(reading: Reading, out: Path | None = None, pdf: bool = True, rubric: Ru
         files["written.pdf"] = printed
     modules = {name: data for name, data in reading.files.items() if name.endswith(".py")}
     # An earlier zip stays until the new one is known to be right.
-    new = out.with_name(f"new-{out.name}")
-    try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".submit-", dir=out.parent) as place:
+        new = Path(place) / out.name
         write_zip(new, {f"{TOP}/{name}": data for name, data in files.items()})
         if intake.read(new, rubric).sha256 != intake.digest(modules):
             raise RuntimeError(
                 f"{out}: the zip does not hold the same modules as {reading.folder}; try again"
             )
         os.replace(new, out)
-    finally:
-        new.unlink(missing_ok=True)
     return Packed(out, {name: len(files[name]) for name in sorted(files)}, reason)
 
 

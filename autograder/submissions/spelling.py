@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -32,10 +32,23 @@ def module_of(name: str, modules: Collection[str]) -> str:
     return _bare(text.removesuffix(".py"), modules) if text.endswith(".py") else ""
 
 
-def of_the_grader(parts: Sequence[str], rubric: Rubric) -> bool:
-    """Whether a path leads into the grader, which has files named like modules: some hand in all that they were given."""
+def graders(paths: Iterable[Sequence[str]], rubric: Rubric) -> set[tuple[str, ...]]:
+    """The folders among these files' paths that hold a copy of the grader, whose files are named like modules.
+
+    Some hand in all that they were given. A student's own folder of the same name is none of them.
+    """
     folders = _grader_folders(rubric.package)
-    return any(one == ENGINE.name and two in folders for one, two in pairwise(parts[:-1]))
+    found: dict[tuple[str, ...], set[str]] = {}
+    for parts in paths:
+        for place, (one, two) in enumerate(pairwise(parts)):
+            if one == ENGINE.name and (two == "__main__.py" or (two in folders and place + 2 < len(parts))):
+                found.setdefault(tuple(parts[: place + 1]), set()).add(two)
+    return {root for root, names in found.items() if "__main__.py" in names or len(names) > 2}
+
+
+def below(parts: Sequence[str], roots: Collection[tuple[str, ...]]) -> bool:
+    """Whether a path leads into one of these folders."""
+    return any(tuple(parts[: len(root)]) == root for root in roots)
 
 
 @cache

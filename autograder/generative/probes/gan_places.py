@@ -62,6 +62,7 @@ def optimiser_in_place(model: Any, old: Any, new: torch.optim.Adam) -> Any:
         names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
         with suppress(TypeError):
             object.__setattr__(new, "__class__", type(kind.__name__, (type(new), kind), names))
+            vars(new).update({k: v for k, v in vars(old).items() if k not in vars(new)})
     return transplanted(model, old, new)
 
 

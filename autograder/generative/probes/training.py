@@ -64,6 +64,8 @@ def watch(
             stack.enter_context(own.NoNoise())
         rate = own_rate if own_rate and own.parts() else learning_rate
         returned = function(model, loader, epochs, rate, **more)
+    if not any(call["backward"] for call in whole) and any(call["backward"] for call in codes):
+        whole = []  # the parts are trained, and the model as a whole is called for show
     entered, codes, decoded = map(trained_on, (whole, codes, decoded))
     graded = of_one_step(entered or codes, batch_size)[:MOST]
     modes = [call["training"] for call in (*codes, *decoded)]

@@ -115,7 +115,7 @@ class RecordingAdam(torch.optim.Adam):
             event[name] = weights(network)
             event[f"{name} gradients"] = gradients(network)
         self.tape.append(event)
-        super().step()
+        torch.optim.Adam.step(self)  # not that of a submission's class
         event["after"] = {name: weights(network) for name, network in self.networks.items()}
         return loss
 
