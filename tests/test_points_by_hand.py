@@ -297,7 +297,7 @@ def test_an_older_upload_replaces_no_newer_one(desk: Desk) -> None:
             if roster
             else desk.run("grade", desk.base / "old", "--out", desk.out)
         )
-        assert "handed in before the upload that an earlier run has graded into this folder" in done.stderr
+        assert "an earlier run has graded a later upload of the same student" in done.stderr
         assert desk.column("sha256", "submitted")["Ben Cho"] == before
 
 

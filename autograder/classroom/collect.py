@@ -132,7 +132,7 @@ def _outdated(owner: _Owner, known: Known, made: Plan) -> bool:
         return False
     label = owner.uploads[-1][1].label
     made.remarks.append(
-        f"{label}: handed in before the upload that an earlier run has graded into this folder, which counts; this one is left out"
+        f"{label}: an earlier run has graded a later upload of the same student, which counts; this one is left out"
     )
     return True
 

@@ -21,6 +21,7 @@ MAX_BYTES = 16 << 20
 MAX_ROWS = 100_000
 END = "\ue000end"  # no table has this
 DELIMITERS = ",;\t|"
+DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
 class TableError(ClassroomError):
@@ -81,7 +82,7 @@ def read(path: Path, known: Sequence[str] = ()) -> Table:
         if any(fields[width:]):
             raise TableError(
                 f"{path}: line {number} has {len(fields)} cells and the header {width}: put quotation marks around a cell"
-                f" that holds {'a comma' if delimiter == ',' else repr(delimiter)}, or name the column"
+                f" that holds {DELIMITER_NAMES.get(delimiter, repr(delimiter))}, or name the column"
             )
     rows = tuple(tuple((fields + [""] * width)[:width]) for _, fields in records[1:])
     return Table(tuple(records[0][1]), rows, tuple(number for number, _ in records[1:]), tuple(remarks))
