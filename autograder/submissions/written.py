@@ -26,9 +26,7 @@ _BEGIN = re.compile(r"^\s*<!--\s*BEGIN\s+QUESTION\s*-->\s*$", re.IGNORECASE)
 _QUESTION = re.compile(r"^\s*<!--\s*question[\s:]+([^\s:]\S*)\s*-->\s*$", re.IGNORECASE)
 _END = re.compile(r"<!--\s*END\s+QUESTION\s*-->", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"(?<![a-z])Write your answer here\.?[*_]*", re.IGNORECASE)
-NO_END = (
-    "the line <!-- END QUESTION --> after it is missing: put it back, or what follows counts as your answer"
-)
+NO_END = "the line <!-- END QUESTION --> after it is missing, so what follows counts as part of the answer: put it back"
 MAX_NOTEBOOK = 50 << 20  # bytes: figures make notebooks large, but hosts accept at most about 100 MB
 
 
