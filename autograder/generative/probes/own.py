@@ -13,7 +13,9 @@ from autograder.sandbox.kit import need, snapshot, standing_in
 
 from ..stand_ins import layers, models
 
-Named = dict[str, tuple[nn.Parameter, bool]]  # a parameter by its place, and whether it is stored transposed
+Named = dict[
+    str, tuple[nn.Parameter, torch.Size]
+]  # a parameter by its place, and the shape of what it was set to
 
 
 def parts() -> bool:
@@ -87,16 +89,22 @@ def named(network: nn.Module, values: Sequence[Tensor]) -> Named:
     for i, value in enumerate(values):
         shapes = (value.shape, value.shape[::-1])
         place = next((k for k, p in enumerate(left) if p.shape in shapes), None)
+        if place is None:  # a bias may be kept as a row
+            place = next((k for k, p in enumerate(left) if p.shape == (1, *value.shape)), None)
         if place is None:
             raise ValueError(f"no parameter of shape {tuple(value.shape)}")
-        parameter = left.pop(place)
-        found[f"{i // 2}.{('weight', 'bias')[i % 2]}"] = (parameter, parameter.shape != value.shape)
+        found[f"{i // 2}.{('weight', 'bias')[i % 2]}"] = (left.pop(place), value.shape)
     if left:
         raise ValueError(f"{len(left)} more parameters")
     with torch.no_grad():
-        for (parameter, turned), value in zip(found.values(), values, strict=True):
-            parameter.copy_(value.T if turned else value)
+        for (parameter, _), value in zip(found.values(), values, strict=True):
+            parameter.copy_(_in_shape(value, parameter.shape))
     return found
+
+
+def _in_shape(value: Tensor, shape: torch.Size) -> Tensor:
+    """A value in the shape in which it is kept or was sent: as it is, transposed, or as a row."""
+    return value.T if value.shape != shape == value.shape[::-1] else value.reshape(shape)
 
 
 def first_fitting(network: nn.Module, choices: Sequence[Sequence[Tensor]]) -> tuple[int | None, Named]:
@@ -111,8 +119,8 @@ def first_fitting(network: nn.Module, choices: Sequence[Sequence[Tensor]]) -> tu
 
 def gradients(places: Named) -> list[Tensor | None]:
     """The gradients of parameters that `named` found, in its order and in the shapes of its values."""
-    grads = [(parameter.grad, turned) for parameter, turned in places.values()]
-    return [None if grad is None else snapshot(grad.T if turned else grad) for grad, turned in grads]
+    grads = [(parameter.grad, shape) for parameter, shape in places.values()]
+    return [None if grad is None else snapshot(_in_shape(grad, shape)) for grad, shape in grads]
 
 
 def shapes(network: nn.Module) -> list[list[int]]:
@@ -132,6 +140,6 @@ def _is_identity(table: Tensor) -> bool:
 def values(model: Any) -> dict[str, Tensor]:
     """The parameters that `fill` set, by place ("encoder.0.weight"), as they are now."""
     return {
-        name: (parameter.T if turned else parameter).detach().clone()
-        for name, (parameter, turned) in model._places.items()
+        name: _in_shape(parameter.detach(), shape).clone()
+        for name, (parameter, shape) in model._places.items()
     }
