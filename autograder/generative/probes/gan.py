@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from autograder.sandbox.kit import attribute, has_graph, need, same, snapshot
 from autograder.sandbox.posing import mixing
 
-from .gan_places import restore_classes
+from .gan_places import prepare_classes
 
 CONSTANTS = (
     "num_epoch",
@@ -33,7 +33,7 @@ ENTRIES = 300
 
 def blank_model(device: torch.device = CPU) -> Any:
     """A DCGAN to attach stand-ins to: the student's own, with the attributes that its constructor fails to set filled in."""
-    restore_classes()
+    prepare_classes()
     cls = need("gan", "DCGAN")
     model = cls.__new__(cls)
     with suppress(Exception):

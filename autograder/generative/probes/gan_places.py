@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -14,13 +15,41 @@ from torch import nn
 CLASSES = {"_generator": "Generator", "_discriminator": "Discriminator"}
 
 _own: dict[str, Any] = {}  # the submission's classes, while others take their place
+_from_the_start: dict[str, Callable[[], nn.Module]] = {}  # networks that a DCGAN is made with, by name
 
 
-def restore_classes() -> None:
-    """Gives the submission its own classes back."""
+@contextmanager
+def made_with(networks: dict[str, Callable[[], nn.Module]]) -> Iterator[None]:
+    """Inside the block, a DCGAN's constructor makes these networks in place of its own.
+
+    What the constructor derives from its networks (a copy for running means of the weights, a list of their shapes) then fits
+    the networks that take their place later.
+    """
+    _from_the_start.update(networks)
+    try:
+        yield
+    finally:
+        _from_the_start.clear()
+
+
+def prepare_classes() -> None:
+    """Gives the submission its own classes back, or inside `made_with` the others."""
     module = importlib.import_module("gan")
     while _own:
         setattr(module, *_own.popitem())
+    for name, make in _from_the_start.items():
+        with suppress(TypeError):
+            _replace_class(name, make())
+
+
+def _replace_class(name: str, network: nn.Module) -> type[nn.Module]:
+    """Puts the class of networks like this one in the place of the submission's, and returns it."""
+    module, kind = importlib.import_module("gan"), CLASSES[name]
+    own = _own.get(kind, getattr(module, kind, None))
+    combined = _combined_class(network, own)
+    _own[kind] = own
+    setattr(module, kind, combined)
+    return combined
 
 
 def network_in_place(model: Any, name: str, network: nn.Module) -> nn.Module:
@@ -29,13 +58,8 @@ def network_in_place(model: Any, name: str, network: nn.Module) -> nn.Module:
     The object stays, so other attributes, lists and functions that hold it hold the new network. It is still an instance of the
     submission's class, and what the submission makes of that class is a network like it, with other weights.
     """
-    module, kind = importlib.import_module("gan"), CLASSES[name]
-    own = _own.get(kind, getattr(module, kind, None))
     with suppress(TypeError):  # a class that cannot be inherited from
-        combined = _combined_class(network, own)
-        object.__setattr__(network, "__class__", combined)
-        _own[kind] = own
-        setattr(module, kind, combined)
+        object.__setattr__(network, "__class__", _replace_class(name, network))
     return transplanted(model, getattr(model, name, None), network)
 
 

@@ -23,7 +23,7 @@ from ..stand_ins.gan import (
     weights,
 )
 from .gan import blank_model, plain, put
-from .gan_places import network_in_place, optimiser_in_place
+from .gan_places import made_with, network_in_place, optimiser_in_place
 
 
 def equip(
@@ -92,9 +92,22 @@ def steps(
     phase: the part of a step that must run, the other may be unfinished: "discriminator" or "generator"; "" for both.
     forgiving: whether labels may have another number of axes or another type than the logits.
     """
-    model, tape, networks = prepared(generator, discriminator, phase, forgiving)
-    with Forgiving() if forgiving else nullcontext():
-        return {"calls": [one_step(model, tape, networks, batch, phase) for batch in batches]}
+
+    def run() -> list[dict[str, Any]]:
+        model, tape, networks = prepared(generator, discriminator, phase, forgiving)
+        with Forgiving() if forgiving else nullcontext():
+            return [one_step(model, tape, networks, batch, phase) for batch in batches]
+
+    try:
+        return {"calls": run()}
+    except (
+        Exception
+    ) as error:  # its own copies of its networks may not fit the small ones that took their place
+        with made_with({"_generator": SmallGenerator, "_discriminator": SmallDiscriminator}):
+            try:
+                return {"calls": run()}
+            except Exception:
+                raise error from None
 
 
 def no_step(*args: Any, **kwargs: Any) -> float:

@@ -1,0 +1,400 @@
+"""Problem 2: a DCGAN for CIFAR-10.
+
+A generator makes images from noise; a discriminator distinguishes generated images from real ones. They are
+trained against each other, in alternating steps.
+
+Shapes (N is the batch size):
+
+    images    (N, 3, 32, 32)   float32, in [0, 1]
+    codes     (N, 64)          noise, z ~ N(0, I)
+    logits    (N, 1)           the discriminator's output before the sigmoid; above 0 means "real"
+
+Sources: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks", 2016 (architecture, initialisation, Adam's settings); Goodfellow et al., "Generative
+Adversarial Nets", 2014 (the non-saturating loss); Miyato et al., "Spectral Normalization for Generative
+Adversarial Networks", 2018.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import singledispatch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils import parametrizations, parametrize
+from tqdm import tqdm
+
+# --- Given -----------------------------------------------------------------------------------------------
+
+
+class Generator(nn.Module):
+    """Generates images from codes: (N, code_size) -> (N, 3, 32, 32), in [0, 1] (given)."""
+
+    def __init__(self, code_size: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(code_size, 2048)
+        self.upsample_and_generate = nn.Sequential(
+            nn.BatchNorm2d(128),
+            nn.LeakyReLU(),
+            nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1),  # (N, 64, 8, 8)
+            nn.BatchNorm2d(64),
+            nn.LeakyReLU(),
+            nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),  # (N, 32, 16, 16)
+            nn.BatchNorm2d(32),
+            nn.LeakyReLU(),
+            nn.ConvTranspose2d(32, 3, kernel_size=4, stride=2, padding=1),  # (N, 3, 32, 32)
+            nn.Sigmoid(),
+        )
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.upsample_and_generate(self.fc(codes).reshape(-1, 128, 4, 4))
+
+
+class Discriminator(nn.Module):
+    """Classifies images as real or fake: (N, 3, 32, 32) -> logits (N, 1) (given)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample = nn.Sequential(
+            nn.Conv2d(3, 32, kernel_size=4, stride=2, padding=1),  # (N, 32, 16, 16)
+            nn.LeakyReLU(),
+            nn.Conv2d(32, 64, kernel_size=4, stride=2, padding=1),  # (N, 64, 8, 8)
+            nn.BatchNorm2d(64),
+            nn.LeakyReLU(),
+            nn.Conv2d(64, 128, kernel_size=4, stride=2, padding=1),  # (N, 128, 4, 4)
+            nn.BatchNorm2d(128),
+            nn.LeakyReLU(),
+        )
+        self.fc = nn.Linear(2048, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.downsample(images).flatten(1))
+
+
+@torch.no_grad()
+def normal_weight_(layer: nn.Module, mean: float, std: float) -> None:
+    """Fill a layer's weight, in place, with samples from N(mean, std), spectral-normed or not (given).
+
+    This function avoids a trap: spectral normalisation makes `layer.weight` a *computed* tensor,
+    W / sigma(W). The underlying parameter has another name: `layer.parametrizations.weight.original`, or
+    `layer.weight_orig` with PyTorch's older API. `nn.init.normal_(layer.weight, ...)` then usually fills a
+    computed tensor that is replaced before the layer uses it: it raises no error, but initialises nothing.
+    """
+    if parametrize.is_parametrized(layer, "weight"):
+        nn.init.normal_(layer.parametrizations.weight.original, mean, std)
+        # sigma(W) is estimated by power iteration, from vectors that were computed for the old weight. Every
+        # access to the weight in training mode runs one more iteration.
+        for _ in range(50):
+            _ = layer.weight
+    elif hasattr(layer, "weight_orig"):
+        nn.init.normal_(layer.weight_orig, mean, std)
+    else:
+        nn.init.normal_(layer.weight, mean, std)
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode for the duration of a `with` block (given).
+
+    In evaluation mode, batch normalisation uses its running averages and does not update them. Afterwards,
+    every part of the network is back in its previous mode, even if the block raised an exception.
+
+    Example:
+        >>> with evaluation_mode(dcgan._generator):
+        ...     images = dcgan._generator(codes)
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@dataclass
+class History:
+    """The return value of `DCGAN.fit` (given).
+
+    dis_loss, gen_loss: one number per iteration.
+    samples: pairs (epoch, images (64, 3, 32, 32)): the images generated from `tracked_noise` after that
+        epoch.
+    """
+
+    dis_loss: list[float] = field(default_factory=list)
+    gen_loss: list[float] = field(default_factory=list)
+    samples: list[tuple[int, Tensor]] = field(default_factory=list)
+
+
+def _is_quiet() -> bool:
+    """Whether to hide progress bars: the output is neither a terminal nor a notebook."""
+    return not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+
+
+# --- Yours -----------------------------------------------------------------------------------------------
+
+
+# --- Notation --------------------------------------------------------------------------------------------
+
+REAL, FAKE = 1.0, 0.0
+
+
+def expectation(values: Tensor) -> Tensor:
+    """E[values] under the empirical measure: every element has the same weight."""
+    return values.sum() / values.numel()
+
+
+def descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> float:
+    """One step of `network` along its own gradient of the loss; no other network receives a gradient."""
+    theta = list(network.parameters())
+    for parameter, gradient in zip(theta, torch.autograd.grad(loss, theta), strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    return loss.item()
+
+
+def argmin(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int, learning_rate: float) -> Tensor:
+    """Where Adam arrives from `start`."""
+    z = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([z], lr=learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        objective(z).backward()
+        optimizer.step()
+    return z.detach()
+
+
+def as_function(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """z -> network(z), a function of z alone: the parameters and the buffers are constants."""
+    constants = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
+    return lambda z: functional_call(network, constants, (z,))
+
+
+def largest_singular_value(matrix: Tensor) -> Tensor:
+    """s(W), the root of the largest eigenvalue of W W^T."""
+    return torch.linalg.eigvalsh(matrix @ matrix.T)[-1].sqrt()
+
+
+class Contraction(nn.Module):
+    """W -> W / s(W), exactly (no power iteration). W is a matrix with one row per output channel."""
+
+    def forward(self, kernel: Tensor) -> Tensor:
+        return kernel / largest_singular_value(kernel.flatten(1))
+
+
+@singledispatch
+def initialise(layer: nn.Module) -> None:
+    """Any other layer keeps its default."""
+
+
+@initialise.register(nn.Conv2d)
+@initialise.register(nn.ConvTranspose2d)
+def _(layer: nn.Module) -> None:
+    normal_weight_(layer, 0.0, 0.02)
+
+
+@initialise.register
+def _(layer: nn.BatchNorm2d) -> None:
+    normal_weight_(layer, 1.0, 0.02)
+    nn.init.zeros_(layer.bias)
+
+
+# --- The game --------------------------------------------------------------------------------------------
+
+
+class SpectralNormDiscriminator(Discriminator):
+    """The discriminator, with W / s(W) in place of W in every convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for layer in self.downsample:
+            if isinstance(layer, nn.Conv2d):
+                parametrize.register_parametrization(layer, "weight", Contraction())
+
+
+class DCGAN(nn.Module):
+    """min_G max_D E[log D(x)] + E[log(1 - D(G(z)))], with the non-saturating loss for G."""
+
+    num_epoch = 25
+    batch_size = 128
+    log_step = 100
+    visualize_step = 2
+    code_size = 64
+    learning_rate = 2e-4
+    vis_learning_rate = 1e-2
+
+    tracked_noise: Tensor
+    _actmax_label: Tensor
+
+    def __init__(self, spectral_norm: bool = False, device: torch.device | str | None = None) -> None:
+        super().__init__()
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.register_buffer("tracked_noise", torch.randn(64, self.code_size, device=device))
+        self.register_buffer("_actmax_label", torch.ones(1, 1, device=device))
+        self._generator = Generator(self.code_size).to(device)
+        self._discriminator = (SpectralNormDiscriminator if spectral_norm else Discriminator)().to(device)
+        self._weight_initialization()
+        self.optimizerG, self.optimizerD = (
+            torch.optim.Adam(network.parameters(), self.learning_rate, (0.5, 0.999))
+            for network in (self._generator, self._discriminator)
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """The current device of the model (given)."""
+        return self.tracked_noise.device
+
+    def _weight_initialization(self) -> None:
+        for layer in self.modules():
+            initialise(layer)
+
+    def _classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """-E[y log s(l) + (1 - y) log(1 - s(l))], where 1 - s(l) = s(-l)"""
+        return -expectation(labels * F.logsigmoid(logits) + (1 - labels) * F.logsigmoid(-logits))
+
+    def _prior(self, n: int) -> Tensor:
+        """n codes z ~ N(0, I)"""
+        return self.tracked_noise.new_empty(n, self.code_size).normal_()
+
+    def _cross_entropy(self, images: Tensor, label: float) -> Tensor:
+        """The cost of one batch, in which all images have the same label."""
+        logits = self._discriminator(images)
+        return self._classification_loss(logits, logits.new_full(logits.shape, label))
+
+    def training_step(self, real: Tensor) -> tuple[float, float]:
+        """One step of the discriminator, then one step of the generator.
+
+        Question 2-1b (13 points): write the two methods that this method calls.
+
+        Args:
+            real: a batch of real images (N, 3, 32, 32), N >= 2, on the model's device.
+
+        Returns:
+            The discriminator's and the generator's loss, as floats. Both networks end up in training mode.
+
+        Example:
+            >>> dis_loss, gen_loss = dcgan.training_step(images[:128].to(dcgan.device))
+        """
+        self.train()
+        dis_loss = self._discriminator_step(real)
+        gen_loss = self._generator_step(len(real))
+        return dis_loss, gen_loss
+
+    def _discriminator_step(self, real: Tensor) -> float:
+        """L_D = -E[log D(x)] - E[log(1 - D(G(z)))]"""
+        fake = self._generator(self._prior(len(real))).detach()
+        loss = self._cross_entropy(real, REAL) + self._cross_entropy(fake, FAKE)
+        return descend(self.optimizerD, self._discriminator, loss)
+
+    def _generator_step(self, batch_size: int) -> float:
+        """L_G = -E[log D(G(z))]"""
+        loss = self._cross_entropy(self._generator(self._prior(batch_size)), REAL)
+        return descend(self.optimizerG, self._generator, loss)
+
+    def fit(self, samples: Tensor | np.ndarray, epochs: int | None = None) -> History:
+        """Train on images (given).
+
+        (It is not called `train`: every nn.Module has a method of that name, which sets the training mode.)
+
+        Args:
+            samples: images (n, 3, 32, 32), float32 in [0, 1], n >= 2, an array or a tensor. It is not
+                modified, and does not need to be on the model's device.
+            epochs: number of passes over the images; None means `num_epoch`.
+
+        Returns:
+            The losses of every iteration, and samples after every `visualize_step` epochs.
+            Plot them with `figures.gan_losses` and `figures.gan_samples`.
+
+        Raises:
+            ValueError: fewer than two images, too few for batch normalisation.
+
+        Example:
+            >>> history = dcgan.fit(load_cifar10(), epochs=1)
+            >>> len(history.dis_loss)  # 50,000 images make 390 full batches of 128
+            390
+            >>> np.mean(history.dis_loss), np.mean(history.gen_loss)  # about 0.3 and 3.7 in the first epoch
+        """
+        images = torch.as_tensor(samples, dtype=torch.float32)
+        if len(images) < 2:
+            raise ValueError(f"training needs at least 2 images, got {len(images)}")
+        epochs = self.num_epoch if epochs is None else epochs
+        batch_size = min(self.batch_size, len(images))
+        batches = len(images) // batch_size  # full batches only
+        history = History()
+        with tqdm(total=epochs * batches, unit="batch", disable=_is_quiet()) as progress:
+            for epoch in range(1, epochs + 1):
+                order = torch.randperm(len(images), device=images.device)
+                progress.set_description(f"epoch {epoch}/{epochs}")
+                for batch in order[: batches * batch_size].split(batch_size):
+                    dis_loss, gen_loss = self.training_step(images[batch].to(self.device))
+                    history.dis_loss.append(dis_loss)
+                    history.gen_loss.append(gen_loss)
+                    progress.update()
+                    if len(history.dis_loss) % self.log_step == 0:
+                        progress.set_postfix(
+                            dis_loss=f"{np.mean(history.dis_loss[-self.log_step :]):.3f}",
+                            gen_loss=f"{np.mean(history.gen_loss[-self.log_step :]):.3f}",
+                        )
+                if epoch % self.visualize_step == 0:
+                    history.samples.append((epoch, self.generate(self.tracked_noise)))
+        return history
+
+    @torch.no_grad()
+    def generate(self, codes: Tensor) -> Tensor:
+        """Images of codes (N, 64) in evaluation mode: (N, 3, 32, 32) on the CPU, with no graph attached (given)."""
+        with evaluation_mode(self._generator):
+            return self._generator(codes.to(self.device)).cpu()
+
+    def actmax(self, codes: Tensor, steps: int = 500) -> tuple[float, Tensor]:
+        """Activation maximisation: find codes whose images the discriminator classifies as real (given).
+
+        Adam at `vis_learning_rate` optimises the codes, not the networks, to reduce the classification loss
+        with label "real". Both networks are in evaluation mode, and remain unchanged.
+
+        Args:
+            codes: the initial codes, (N, 64). They are not modified.
+            steps: number of Adam steps.
+
+        Returns:
+            The loss at the final codes, and their images (N, 3, 32, 32) on the CPU, with no graph attached.
+
+        Example:
+            >>> loss, images = dcgan.actmax(dcgan.tracked_noise)
+        """
+        codes = codes.detach().to(self.device).clone().requires_grad_()
+        label = self._actmax_label.expand(len(codes), 1)
+        optimizer = torch.optim.Adam([codes], lr=self.vis_learning_rate)
+        with evaluation_mode(self):
+            for _ in range(steps):
+                loss = self._classification_loss(self._discriminator(self._generator(codes)), label)
+                # Unlike loss.backward(), this leaves no gradients on the networks.
+                (codes.grad,) = torch.autograd.grad(loss, [codes])
+                optimizer.step()
+            with torch.no_grad():
+                images = self._generator(codes)
+                loss = self._classification_loss(self._discriminator(images), label)
+        return loss.item(), images.cpu()
+
+    def _reconstruction_loss(self, reconstruction: Tensor, x: Tensor) -> Tensor:
+        """E[(G(z) - x)^2]"""
+        return expectation((reconstruction - x).square())
+
+    def reconstruct(self, samples: Tensor | np.ndarray) -> tuple[float, Tensor]:
+        """z* = argmin_z E[(G(z) - x)^2], from z = 0"""
+        x = torch.as_tensor(samples, dtype=torch.float32, device=self.device).detach()
+        with evaluation_mode(self._generator):
+            G = as_function(self._generator)
+            z = argmin(
+                objective=lambda z: self._reconstruction_loss(G(z), x),
+                start=x.new_zeros(len(x), self.code_size),
+                steps=500,
+                learning_rate=self.vis_learning_rate,
+            )
+            x_hat = G(z)
+        return self._reconstruction_loss(x_hat, x).item(), x_hat.cpu()
