@@ -97,14 +97,20 @@ def draw_twice(model: Any, mu: Tensor, log_sigma: Tensor, pull: Tensor) -> dict[
 
 
 def forward_twice(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
-    """model(x, *labels), twice."""
+    """model(x, *labels), twice; once in evaluation mode."""
     before = snapshot(x)
     outputs = model(x, *labels)
     again = model(x, *labels)
+    trains = model.training
+    with torch.no_grad():
+        model.eval()
+        in_evaluation = model(x, *labels)
+        model.train(trains)
     pair = isinstance(outputs, Mapping) and is_pair(outputs.get("q"))
     return {
         "outputs": _tensors(outputs),
         "again": _tensors(again),
+        "in_evaluation": _tensors(in_evaluation),
         "x_kept": same(before, x),
         "q_is_a_pair": pair,
     }

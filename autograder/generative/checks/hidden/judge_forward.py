@@ -33,11 +33,22 @@ Weights = dict[str, Tensor]
 def expect_posterior_sample(
     seen: Observation, weights: Weights, x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
 ) -> None:
-    """rec is decoded from the given reparameterize's code, from the student's own sample, or from one of `also`."""
+    """rec is decoded from the given reparameterize's code, from the student's own sample, or from one of `also`, in every mode."""
+    _, resting = _posterior_and_code(seen, "in_evaluation", weights, x, c)
     posterior, z = _posterior_and_code(seen, "outputs", weights, x, c)
     given = [expected.reparameterized(posterior.mu, posterior.log_sigma), *also]
-    if any(torch.allclose(z, code, atol=2e-3) for code in given):
-        return
+    if not any(torch.allclose(z, code, atol=2e-3) for code in given):
+        _expect_draws(z, posterior)
+    expect(
+        not torch.allclose(resting, posterior.mu, atol=2e-3),
+        expected="a sample z of the posterior, decoded, in evaluation mode as well",
+        seen="the mean, decoded",
+        mistake=mistakes.NO_NOISE_IN_EVALUATION,
+    )
+
+
+def _expect_draws(z: Tensor, posterior: Posterior) -> None:
+    """The codes are the student's own draws from the posterior."""
     _expect_no_known_code(z, posterior)
     noise = z - posterior.mu
     eps = noise / posterior.log_sigma.exp()

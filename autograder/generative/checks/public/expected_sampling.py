@@ -18,7 +18,7 @@ from autograder.judging import (
     shared_rows,
 )
 
-from ...mistakes.public.common import NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
+from ...mistakes.public.common import NOISE_MIRRORED, NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
 from ...mistakes.public.sampling import NOTHING_DRAWN, sampling_mistake
 from . import models_autoencoder as small
 from .judge_calls import misshapen
@@ -88,6 +88,13 @@ def expect_own_draws(z: Tensor, what: str) -> None:
         expected=expected,
         seen="some samples have the same code",
         hint="Draw a tensor of shape (number of samples, nz) at once.",
+    )
+    mirrored = torch.cdist(z, -z) + torch.eye(len(z), dtype=z.dtype) * 1e9
+    expect(
+        bool(mirrored.min() > 1e-3),
+        expected=expected,
+        seen="pairs of samples whose codes differ in their signs alone",
+        mistake=NOISE_MIRRORED,
     )
     between = torch.cdist(z.T, z.T) + torch.eye(z.shape[1], dtype=z.dtype) * 1e9
     expect(bool(between.min() > 1e-3), expected=expected, seen="some dimensions hold the same numbers")

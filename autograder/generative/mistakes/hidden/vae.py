@@ -38,7 +38,7 @@ NO_NOISE_IN_EVALUATION = Mistake(
     "noise-in-training-only",
     "No noise is drawn in evaluation mode: z is the mean there.",
     hint="Draw in every mode; it is reconstruct that decodes the mean.",
-    questions=("1-4",),
+    questions=VAES,
     once=True,
 )
 SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS)

@@ -112,6 +112,12 @@ NOISE_SHARED_BY_BATCH = Mistake(
     questions=("1-3", "1-4", "1-8", "1-9"),
     shows=shared_rows,
 )
+NOISE_MIRRORED = Mistake(
+    "noise-mirrored",
+    "Each draw of noise is used twice, the second time with the opposite sign.",
+    hint="Draw a separate number for each sample and each dimension.",
+    questions=("1-3", "1-4", "1-8", "1-9"),
+)
 NOISE_SHARED_BY_DIMENSIONS = Mistake(
     "noise-shared-by-dimensions",
     "One number is drawn for each sample and shared by all its dimensions.",
