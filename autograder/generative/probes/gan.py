@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from types import FunctionType
 from typing import Any
@@ -14,7 +15,7 @@ from torch.nn.utils import parametrize
 from autograder.sandbox.kit import attribute, has_graph, need, same, snapshot
 from autograder.sandbox.posing import mixing
 
-from .gan_places import prepare_classes
+from .gan_places import replace_classes, restore_classes
 
 CONSTANTS = (
     "num_epoch",
@@ -31,13 +32,20 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 ENTRIES = 300
 
 
-def blank_model(device: torch.device = CPU) -> Any:
-    """A DCGAN to attach stand-ins to: the student's own, with the attributes that its constructor fails to set filled in."""
-    prepare_classes()
+def blank_model(device: torch.device = CPU, networks: Mapping[str, nn.Module] | None = None) -> Any:
+    """A DCGAN to attach stand-ins to: the student's own, with the attributes that its constructor fails to set filled in.
+
+    networks: what its constructor makes networks like, by name, where it does not fail with these.
+    """
+    restore_classes()
     cls = need("gan", "DCGAN")
     model = cls.__new__(cls)
-    with suppress(Exception):
+    replace_classes(networks or {})
+    try:
         cls.__init__(model, device=device)
+    except Exception:
+        if networks:
+            return blank_model(device)
     if isinstance(model, nn.Module) and "_modules" not in vars(model):
         nn.Module.__init__(model)
     if not isinstance(getattr(model, "tracked_noise", None), Tensor):

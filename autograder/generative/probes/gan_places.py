@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -15,31 +15,23 @@ from torch import nn
 CLASSES = {"_generator": "Generator", "_discriminator": "Discriminator"}
 
 _own: dict[str, Any] = {}  # the submission's classes, while others take their place
-_from_the_start: dict[str, Callable[[], nn.Module]] = {}  # networks that a DCGAN is made with, by name
 
 
-@contextmanager
-def made_with(networks: dict[str, Callable[[], nn.Module]]) -> Iterator[None]:
-    """Inside the block, a DCGAN's constructor makes these networks in place of its own.
-
-    What the constructor derives from its networks (a copy for running means of the weights, a list of their shapes) then fits
-    the networks that take their place later.
-    """
-    _from_the_start.update(networks)
-    try:
-        yield
-    finally:
-        _from_the_start.clear()
-
-
-def prepare_classes() -> None:
-    """Gives the submission its own classes back, or inside `made_with` the others."""
+def restore_classes() -> None:
+    """Gives the submission its own classes back."""
     module = importlib.import_module("gan")
     while _own:
         setattr(module, *_own.popitem())
-    for name, make in _from_the_start.items():
+
+
+def replace_classes(networks: Mapping[str, nn.Module]) -> None:
+    """Lets a DCGAN's constructor make networks like these, by name.
+
+    What it derives from them (lists of parameters, hooks, averages of the weights) then belongs to networks of their kind.
+    """
+    for name, network in networks.items():
         with suppress(TypeError):
-            _replace_class(name, make())
+            _replace_class(name, network)
 
 
 def _replace_class(name: str, network: nn.Module) -> type[nn.Module]:
@@ -58,9 +50,13 @@ def network_in_place(model: Any, name: str, network: nn.Module) -> nn.Module:
     The object stays, so other attributes, lists and functions that hold it hold the new network. It is still an instance of the
     submission's class, and what the submission makes of that class is a network like it, with other weights.
     """
+    made, kind = getattr(model, name, None), type(network)
     with suppress(TypeError):  # a class that cannot be inherited from
         object.__setattr__(network, "__class__", _replace_class(name, network))
-    return transplanted(model, getattr(model, name, None), network)
+    if isinstance(made, kind):
+        with suppress(RuntimeError):  # its constructor changed its layers
+            return _refilled(made, network)
+    return transplanted(model, made, network)
 
 
 def _combined_class(network: nn.Module, own: Any) -> type[nn.Module]:
@@ -77,6 +73,14 @@ def _combined_class(network: nn.Module, own: Any) -> type[nn.Module]:
         raise TypeError(own)
     names = {"__module__": own.__module__, "__qualname__": own.__qualname__}
     return type(own.__name__, (type(network), own), {"__init__": initialise_like, **names})
+
+
+def _refilled(made: nn.Module, network: nn.Module) -> nn.Module:
+    """A network of the same kind with the other's values: its parameters and hooks stay, with all references to them."""
+    made.load_state_dict(network.state_dict())
+    object.__setattr__(made, "__class__", type(network))
+    vars(made).update({k: v for k, v in vars(network).items() if not k.startswith("_")})
+    return made.train(network.training)
 
 
 def optimiser_in_place(model: Any, old: Any, new: torch.optim.Adam) -> Any:

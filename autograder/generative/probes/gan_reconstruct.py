@@ -14,8 +14,8 @@ from autograder.sandbox.kit import has_graph, same, snapshot, standing_in
 from autograder.sandbox.posing import DevicesMixed, mixing
 
 from ..stand_ins.gan import Tape, stand_in_reconstruction_loss
-from .gan import blank_model, plain, put
-from .gan_training import equip
+from .gan import plain, put
+from .gan_training import equip, small_model
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def prepared(
     generator: dict[str, Tensor] | None, device: torch.device | None = None
 ) -> tuple[Any, Tape, dict[str, nn.Module]]:
     """A DCGAN with small networks and, where stand-ins are active, the stand-in of its reconstruction loss."""
-    model = blank_model() if device is None else blank_model(device)
+    model = small_model(device)
     tape, networks = equip(model, generator, device=device)
     tape.brief = True
 

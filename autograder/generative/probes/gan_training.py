@@ -23,7 +23,13 @@ from ..stand_ins.gan import (
     weights,
 )
 from .gan import blank_model, plain, put
-from .gan_places import made_with, network_in_place, optimiser_in_place
+from .gan_places import network_in_place, optimiser_in_place
+
+
+def small_model(device: torch.device | None = None) -> Any:
+    """A DCGAN that small networks fit, to be equipped."""
+    networks = {"_generator": SmallGenerator(), "_discriminator": SmallDiscriminator()}
+    return blank_model(torch.device("cpu") if device is None else device, networks)
 
 
 def equip(
@@ -92,22 +98,9 @@ def steps(
     phase: the part of a step that must run, the other may be unfinished: "discriminator" or "generator"; "" for both.
     forgiving: whether labels may have another number of axes or another type than the logits.
     """
-
-    def run() -> list[dict[str, Any]]:
-        model, tape, networks = prepared(generator, discriminator, phase, forgiving)
-        with Forgiving() if forgiving else nullcontext():
-            return [one_step(model, tape, networks, batch, phase) for batch in batches]
-
-    try:
-        return {"calls": run()}
-    except (
-        Exception
-    ) as error:  # its own copies of its networks may not fit the small ones that took their place
-        with made_with({"_generator": SmallGenerator, "_discriminator": SmallDiscriminator}):
-            try:
-                return {"calls": run()}
-            except Exception:
-                raise error from None
+    model, tape, networks = prepared(generator, discriminator, phase, forgiving)
+    with Forgiving() if forgiving else nullcontext():
+        return {"calls": [one_step(model, tape, networks, batch, phase) for batch in batches]}
 
 
 def no_step(*args: Any, **kwargs: Any) -> float:
@@ -123,7 +116,7 @@ def prepared(
     device: torch.device | None = None,
 ) -> tuple[Any, Tape, dict[str, nn.Module]]:
     """A DCGAN with small networks and, where stand-ins are active, the stand-in of its loss; the rest as for `steps`."""
-    model = blank_model() if device is None else blank_model(device)
+    model = small_model(device)
     tape, networks = equip(model, generator, discriminator, device=device)
     if "gan" in standing_in:
         put(model, _classification_loss=forgiving_loss if forgiving else stand_in_loss)
