@@ -63,7 +63,7 @@ def _combined_class(network: nn.Module, own: Any) -> type[nn.Module]:
     """A class of networks like this one that are instances of `own`, too."""
 
     def initialise_like(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-        like = copy.deepcopy(network).train()
+        like = copy.deepcopy(network).train().to(torch.empty(0).device)  # as `with torch.device(...)` asks
         with torch.no_grad():
             for parameter in like.parameters():
                 parameter.normal_(0, 0.1)
@@ -80,7 +80,8 @@ def _refilled(made: nn.Module, network: nn.Module) -> nn.Module:
     made.load_state_dict(network.state_dict())
     object.__setattr__(made, "__class__", type(network))
     vars(made).update({k: v for k, v in vars(network).items() if not k.startswith("_")})
-    return made.train(network.training)
+    # A constructor that leaves its networks on the CPU is another question's matter.
+    return made.to(next(network.parameters()).device).train(network.training)
 
 
 def optimiser_in_place(model: Any, old: Any, new: torch.optim.Adam) -> Any:
