@@ -33,7 +33,10 @@ Weights = dict[str, Tensor]
 def expect_posterior_sample(
     seen: Observation, weights: Weights, x: Tensor, c: Tensor | None, also: Sequence[Tensor] = ()
 ) -> None:
-    """rec is decoded from the given reparameterize's code, from the student's own sample, or from one of `also`, in every mode."""
+    """rec is decoded from the given reparameterize's code, from the student's own sample, or from one of `also`.
+
+    In evaluation mode it may not be decoded from the mean either.
+    """
     _, resting = _posterior_and_code(seen, "in_evaluation", weights, x, c)
     posterior, z = _posterior_and_code(seen, "outputs", weights, x, c)
     given = [expected.reparameterized(posterior.mu, posterior.log_sigma), *also]
