@@ -14,7 +14,6 @@ QUICK = {
     "GENERATIVE_OFFLINE": "1",
     "PYTHONPATH": str(ROOT),
     "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -137,3 +138,28 @@ def test_where_no_folder_can_be_made_a_box_waits_and_then_says_why(
         new_folder(seconds=0.1)
     threading.Timer(0.2, place.mkdir).start()
     assert new_folder(seconds=10).parent == place.resolve()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows, a pipe cannot be waited for")
+def test_prints_that_have_just_been_read_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that reads prints may be interrupted before it keeps them."""
+    requests_read, requests_write = os.pipe()
+    answers_read, answers_write = os.pipe()
+    prints_read, prints_write = os.pipe()
+    read, has_read = os.read, threading.Event()
+
+    def interrupted(fd: int, size: int) -> bytes:
+        data = read(fd, size)
+        if fd == prints_read:
+            has_read.set()
+            time.sleep(0.3)
+        return data
+
+    monkeypatch.setattr(os, "read", interrupted)
+    box = Box(Ended(), None, requests_write, answers_read, prints_read)
+    os.write(prints_write, b"hello\n")
+    assert has_read.wait(5)
+    assert box.printed() == "hello\n"
+    box.close()
+    for fd in (prints_write, answers_write, requests_read):
+        os.close(fd)

@@ -181,6 +181,21 @@ def test_the_cli_does_not_import_torch_before_the_fork_server_runs() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_students_read_about_mistakes_is_loaded_for_the_first_of_them() -> None:
+    """The catalogue loads torch: two seconds more for every run of `grade`, also where there is nothing to tell."""
+    code = """if True:
+        import sys
+        from autograder.classroom.feedback import teaching_of
+        from autograder.model.verdicts import Verdict
+        teaching = teaching_of("mistake")
+        fields = {"question": "1-4", "title": "t", "visibility": "hidden", "score": 0.0, "max_score": 1.0}
+        for mistake in (None, "noise-uniform"):
+            lesson = teaching.lesson(Verdict(id="x", status="failed", mistake=mistake, **fields))
+            print(bool(lesson), "torch" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "True", "True"]
+
+
 def test_watching_checks_again_when_a_file_is_saved(tmp_path: Path) -> None:
     mine = shutil.copytree(ROOT / "assignment", tmp_path / "mine")
     command = [sys.executable, "-m", "autograder", "check", str(mine), "-q", "1-7", "--watch"]

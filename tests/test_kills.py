@@ -68,11 +68,12 @@ def grades(out: Path) -> dict[str, Any]:
 
 
 def ours() -> list[psutil.Process]:
-    """The processes that this test has started, which have its mark in their environment."""
+    """The processes that this test has started and that still run, which have its mark in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("AUTOGRADER_SECRET") == MARK:
+            marked = process.environ().get("AUTOGRADER_SECRET") == MARK
+            if marked and process.status() != psutil.STATUS_ZOMBIE:  # it may have ended in between
                 found.append(process)
         except psutil.Error:
             continue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import cast, get_args
 
@@ -20,13 +20,28 @@ _CHOICE = re.compile(r'<meta name="hidden-feedback" content="(\w+)">')
 _HEAD = 4096  # characters of a page within which its choice stands
 
 
+class _Lessons(Mapping[str, str]):
+    """What students read about each mistake, by its id; read when the first is asked for, because that loads torch."""
+
+    @cached_property
+    def _all(self) -> dict[str, str]:
+        from autograder.judging.catalogue import lessons
+
+        return lessons(assignment())
+
+    def __getitem__(self, mistake: str) -> str:
+        return self._all[mistake]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
 def teaching_of(choice: HiddenFeedback) -> Teaching:
     """How much students read about hidden checks where a run has chosen this."""
-    if choice != "mistake":
-        return Teaching(choice)
-    from autograder.judging.catalogue import lessons  # loads torch
-
-    return Teaching(choice, lessons(assignment()))
+    return Teaching(choice, _Lessons())
 
 
 def refresh(

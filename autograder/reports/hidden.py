@@ -33,9 +33,9 @@ class Teaching:
 
     def lesson(self, verdict: Verdict) -> str:
         """The mistake of a hidden check that failed and what to do about it; "" where it is not known, or not to be shown."""
-        if self.choice != "mistake" or verdict.status == "passed":
+        if self.choice != "mistake" or verdict.status == "passed" or verdict.mistake is None:
             return ""
-        return self.lessons.get(verdict.mistake or "", "")
+        return self.lessons.get(verdict.mistake, "")
 
     def of(self, question: Question, verdicts: Sequence[Verdict]) -> tuple[HiddenChecks, ...]:
         """What is shown of a question's hidden checks."""

@@ -6,6 +6,7 @@ import array
 import contextlib
 import os
 import queue
+import select
 import signal
 import sys
 import threading
@@ -68,6 +69,9 @@ class Box:
         )  # an answer is read when it is asked for: others wait in the pipe
         self._printed = bytearray()
         self._prints, self._silent = prints, False
+        # Held from reading to keeping, so that `printed` never looks in between, when the pipe is empty already. On Windows, where
+        # a pipe cannot be waited for, reading would hold it until the code prints again.
+        self._keeping = contextlib.nullcontext() if sys.platform == "win32" else threading.Lock()
         for target, fd in ((self._collect_answers, answers), (self._collect_prints, prints)):
             threading.Thread(target=target, args=(fd,), daemon=True).start()
 
@@ -116,7 +120,8 @@ class Box:
         deadline = time.monotonic() + 0.2
         while not self._silent and _waiting(self._prints) and time.monotonic() < deadline:
             time.sleep(0.002)
-        return bytes(self._printed).decode("utf-8", "replace")
+        with self._keeping:
+            return bytes(self._printed).decode("utf-8", "replace")
 
     def close(self) -> None:
         """Ends the child and everything it started, and removes its folder.
@@ -160,11 +165,24 @@ class Box:
     def _collect_prints(self, fd: int) -> None:
         read = 0
         with contextlib.suppress(OSError):
-            while read < FLOOD and (data := os.read(fd, 1 << 16)):
+            while read < FLOOD:
+                _wait(fd)
+                with self._keeping:
+                    data = os.read(fd, 1 << 16)
+                    self._printed += data[: max(0, PRINTS - len(self._printed))]
+                if not data:
+                    break
                 read += len(data)
-                self._printed += data[: max(0, PRINTS - len(self._printed))]
         self._silent = True
         os.close(fd)
+
+
+def _wait(fd: int) -> None:
+    """Waits until a pipe can be read or has ended; on Windows, reading itself waits."""
+    if sys.platform != "win32":
+        waiting = select.poll()
+        waiting.register(fd, select.POLLIN)
+        waiting.poll()
 
 
 def _waiting(fd: int) -> bool:
