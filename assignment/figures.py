@@ -11,6 +11,7 @@ A model has the same colour in every figure (`COLOURS`).
 import base64
 import html
 import io
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -27,6 +28,8 @@ COLOURS = {
     "discriminator": "#CC79A7",
     "generator": "#E69F00",
 }
+# In print without colours, too, the two players of a GAN differ.
+LINES = {"discriminator": "-", "generator": "--"}
 # The losses while the discriminator only guesses: whose, its value in nats, and the words for the legend.
 GUESSING = (
     ("discriminator", 2 * np.log(2), "discriminator that only guesses, 2 log 2"),
@@ -125,7 +128,14 @@ def loss_curves(
     return figure
 
 
-def _curve(axes: Axes, values: Sequence[float], smoothing: int, colour: str, label: str | None = None) -> int:
+def _curve(
+    axes: Axes,
+    values: Sequence[float],
+    smoothing: int,
+    colour: str,
+    label: str | None = None,
+    line: str = "-",
+) -> int:
     """Draw the values pale and their running mean dark; return how many iterations the mean is over."""
     axes.plot(values, color=colour, alpha=0.3, linewidth=0.8)
     axes.locator_params(axis="x", nbins=5)  # five digits each: more would touch
@@ -133,16 +143,18 @@ def _curve(axes: Axes, values: Sequence[float], smoothing: int, colour: str, lab
     if len(values):
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
         # Each mean stands in the middle of its iterations, so that the dark line does not lag behind the pale one.
-        axes.plot(np.arange(len(smooth)) + (width - 1) / 2, smooth, color=colour, label=label)
+        axes.plot(np.arange(len(smooth)) + (width - 1) / 2, smooth, line, color=colour, label=label)
     return width
 
 
 def _course(name: str, values: Sequence[float]) -> str:
-    """A curve in words."""
+    """A curve in words. Single iterations vary, so its end is a mean."""
+    if not len(values):
+        return name
+    end = values[-100:]
     return (
-        f"{name}: from {values[0]:.3g} to {values[-1]:.3g} in {len(values)} iterations"
-        if len(values)
-        else name
+        f"{name}: from {values[0]:.3g} to {sum(end) / len(end):.3g} in {len(values)} iterations"
+        f" (the mean of the last {len(end)})"
     )
 
 
@@ -289,7 +301,7 @@ def gan_losses(
 ) -> Figure:
     """The losses of both networks by iteration, in one panel.
 
-    The dashed lines show the losses for a discriminator that only guesses: 2 log 2 for its own loss, which is
+    The dotted lines show the losses for a discriminator that only guesses: 2 log 2 for its own loss, which is
     a sum of two terms, and log 2 for the generator's.
     """
     return compared_gan_losses({title: (dis_loss, gen_loss)}, smoothing)
@@ -310,13 +322,14 @@ def compared_gan_losses(
         for run, both in runs.items()
         for name, values in zip(names, both, strict=True)
     ]
+    words += [f"{label}: {level:.3f}" for _, level, label in GUESSING]
     figure = _figure(7 if len(runs) == 1 else 5.5 * len(runs), 3.8, "", "; ".join(words))
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
     for axes, (run, both) in zip(panels, runs.items(), strict=True):
         for name, values in zip(names, both, strict=True):
-            width = _curve(axes, values, smoothing, COLOURS[name], name)
+            width = _curve(axes, values, smoothing, COLOURS[name], name, LINES[name])
         for name, level, label in GUESSING:
-            axes.axhline(level, color=COLOURS[name], linestyle="--", linewidth=1.2, label=label)
+            axes.axhline(level, color=COLOURS[name], linestyle=":", linewidth=1.4, label=label)
         axes.set_title(run)
         axes.set_xlabel(f"iteration (dark: mean over {width})")
     panels[0].set_ylabel("nats")
@@ -332,8 +345,8 @@ def functions(
     words = f"{y_label} by {x_label}, from {x[0]:.3g} to {x[-1]:.3g}: {'; '.join(ends)}"
     figure = _figure(6, 3.2, "", f"{title}. {words}")
     axes = figure.subplots()
-    for name, values in curves.items():
-        axes.plot(x.detach().cpu().numpy(), values.detach().cpu().numpy(), label=name)
+    for line, (name, values) in zip(itertools.cycle(("-", "--", ":")), curves.items(), strict=False):
+        axes.plot(x.detach().cpu().numpy(), values.detach().cpu().numpy(), line, label=name)
     axes.set_title(title)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

@@ -215,13 +215,13 @@ class DCGAN(nn.Module):
         return self.tracked_noise.device
 
     def _weight_initialization(self) -> None:
-        """Initialise both networks as DCGAN does (Radford et al. 2016, section 4).
+        """Initialise the layers of both networks, almost as Radford et al. (2016, section 4) do.
 
         Question 2-1a (7 points, together with `__init__` and `_classification_loss`)
 
         Every weight of a convolution or a transposed convolution ~ N(0, 0.02); every weight of a batch
         normalisation layer ~ N(1, 0.02), and its bias is 0. (0.02 is the standard deviation.) Linear layers
-        keep PyTorch's default.
+        and the biases of convolutions keep PyTorch's default.
         """
         # TODO 2-1a: write DCGAN._weight_initialization
         # Iterate over all layers of both networks with `modules()`. `normal_weight_` above also works for
@@ -298,8 +298,8 @@ class DCGAN(nn.Module):
         Question 2-1b (13 points, together with `_discriminator_step`)
 
         Use new noise, new fakes, and the non-saturating loss (Goodfellow et al. 2014, section 3): the
-        classification loss of the fakes with label 1. Take one step of `optimizerG`; the discriminator is
-        used but not updated.
+        classification loss of the fakes with label 1. Take one step of `optimizerG`. Both networks stay in
+        training mode; of the discriminator, only the running averages change.
 
         Args:
             batch_size: number of fakes to generate.
@@ -417,11 +417,11 @@ class DCGAN(nn.Module):
         The codes start at zero. Exactly 500 Adam steps at `vis_learning_rate` (with PyTorch's default betas)
         optimise only the codes, to reduce `_reconstruction_loss`. The generator is in evaluation mode during
         the search. Afterwards both networks are unchanged: the same parameters and running averages, the same
-        modes, and no gradients left on them.
+        modes, and no new gradients on them.
 
         Args:
-            samples: images (N, 3, 32, 32), float32 in [0, 1]: a tensor on any device, or an array (supporting
-                only one of the two is enough).
+            samples: images (N, 3, 32, 32), float32 in [0, 1]: a tensor on any device, as in the notebook. (You
+                may support arrays as well.)
 
         Returns:
             The loss at the final codes as a float, and their images (N, 3, 32, 32) on the CPU, with no graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,6 +49,16 @@ def test_a_beta_that_is_accepted_ends_in_the_band_and_one_far_from_it_above() ->
     assert len(good) >= 9 and len(bad) >= 9
     assert all(band.low + 2 < run["nats"] < band.high for run in good)
     assert all(run["nats"] > band.high for run in bad)
+
+
+def test_the_bound_of_images_is_that_of_their_mean_losses(solutions: SimpleNamespace) -> None:
+    images = torch.rand(5, 1, 784)
+    model = solutions.vae.VAE(32)
+    with torch.no_grad():
+        outputs = model(images)
+        _, parts = model.loss(images, outputs)
+    means = runs.bound(parts["rec_loss"].item(), parts["kl_loss"].item())
+    assert expected.bound(images, outputs["rec"], outputs["q"]) == pytest.approx(means, rel=1e-5)
 
 
 def test_the_cvae_ends_in_its_band() -> None:

@@ -788,11 +788,19 @@ def test_every_model_has_its_own_colour_in_all_curves(solutions: SimpleNamespace
         draw.compared_gan_losses({"a": (values, values), "b": (values, values)}),
     ):
         for axes in figure.axes:
+            dashes = set()
             for name in ("discriminator", "generator"):
-                assert [line.get_label() for line in lines(axes, draw.COLOURS[name])][1] == name
+                _, dark = [
+                    line
+                    for line in axes.lines
+                    if line.get_color() == draw.COLOURS[name] and line.get_linestyle() != ":"
+                ]
+                assert dark.get_label() == name
+                dashes.add(dark.get_linestyle())
+            assert len(dashes) == 2, "in print without colours, they differ as well"
 
 
-def test_the_dashed_lines_of_the_gan_losses_have_a_legend_and_their_values(
+def test_the_dotted_lines_of_the_gan_losses_have_a_legend_and_their_values(
     solutions: SimpleNamespace,
 ) -> None:
     draw = solutions.figures
@@ -802,15 +810,13 @@ def test_the_dashed_lines_of_the_gan_losses_have_a_legend_and_their_values(
         text.get_text(): line.get_linestyle()
         for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
     }
-    dashed = {text for text, style in shown.items() if style == "--"}
-    assert {"discriminator", "generator"} == set(shown) - dashed
+    dotted = {text for text, style in shown.items() if style == ":"}
+    assert {"discriminator", "generator"} == set(shown) - dotted
     for axes in figure.axes:
         levels = {
-            line.get_label(): float(line.get_ydata()[0])
-            for line in axes.lines
-            if line.get_linestyle() == "--"
+            line.get_label(): float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == ":"
         }
-        assert set(levels) == dashed
+        assert set(levels) == dotted
         (own,) = [value for label, value in levels.items() if "discriminator" in label]
         (against,) = [value for label, value in levels.items() if "generator" in label]
         # What cross-entropy gives for a logit of 0, once for each kind of image.
@@ -831,6 +837,9 @@ def test_a_notebook_gets_the_description_of_a_figure_as_alternative_text(solutio
     draw = solutions.figures
     figure = draw.loss_curves({"kl_loss": [4.0, 2.0, 0.25]}, 'VAE on "MNIST"', model="VAE")
     shown, _ = DisplayFormatter().format(figure)
-    assert 'alt="VAE on &quot;MNIST&quot;. kl_loss: from 4 to 0.25 in 3 iterations"' in shown["text/html"]
+    assert (
+        'alt="VAE on &quot;MNIST&quot;. kl_loss: from 4 to 2.08 in 3 iterations (the mean of the last 3)"'
+        in shown["text/html"]
+    )
     assert f"base64,{shown['image/png']}" in shown["text/html"]
     assert base64.b64decode(shown["image/png"]).startswith(b"\x89PNG")

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
@@ -120,12 +121,18 @@ BANDS: Mapping[tuple[str, str], Mapping[str, Band]] = {
 }
 
 
-def bound(rec: float, kl: float, nz: int, pixels: int = 784) -> float:
-    """The negative evidence lower bound of one image, in nats, from losses that are means over pixels and dimensions.
+def bound(images: Tensor, rec: Tensor, q: Tensor) -> float:
+    """The negative evidence lower bound in nats, the mean over images; both terms are sums (Kingma and Welling 2014, equation 3).
 
-    (Kingma and Welling 2014, equation 3; both terms are summed there.)
+    Args:
+        images: (N, 1, pixels) in [0, 1].
+        rec: their reconstructions, of the same shape.
+        q: the parameters of the posterior, (N, 1, 2 nz): its means, then the logarithms of its standard deviations.
     """
-    return pixels * rec + nz * kl
+    mean, log_sigma = q.chunk(2, dim=-1)
+    divergence = 0.5 * (mean**2 + (2 * log_sigma).exp() - 1) - log_sigma
+    reconstruction = F.binary_cross_entropy(rec, images, reduction="sum")
+    return float(reconstruction + divergence.sum()) / len(images)
 
 
 def compare(training: str, data: str, final: Mapping[str, float], quick: bool = False) -> str:

@@ -2,7 +2,7 @@
 # # Problem 2: a generative adversarial network for small photographs
 #
 # The auto-encoders of Problem 1 learn from the error of each reconstructed pixel. That works for digits, but
-# it is a poor objective for photographs: when two textures are possible, it prefers their blurred mean. Here
+# it is a poor objective for photographs, whose details no code of a few numbers can hold pixel by pixel. Here
 # a second network replaces the pixel-wise loss. A **generator** makes images from noise; a **discriminator**
 # sees generated images and photographs, and learns to distinguish them; the generator learns to make images
 # that the discriminator classifies as real. Nobody has to specify what a photograph should look like.
@@ -258,9 +258,9 @@ figures.functions(
 # In `gan.py`, write `DCGAN.__init__`, `_weight_initialization` and `_classification_loss`. The architecture
 # is given (a small version of Radford et al. 2016), and so is most of the recipe: convolution weights from
 # $\mathcal{N}(0, 0.02)$ (the second number is the standard deviation), batch normalisation weights from
-# $\mathcal{N}(1, 0.02)$, Adam with a learning rate of $2 \cdot 10^{-4}$ and betas (0.5, 0.999), one optimiser for
-# each network. Two classic mistakes are to write the initialisation but never call it, and to forget Adam's
-# learning rate.
+# $\mathcal{N}(1, 0.02)$ (common in later DCGAN code), Adam with a learning rate of $2 \cdot 10^{-4}$ and betas
+# (0.5, 0.999), one optimiser for each network. Two classic mistakes are to write the initialisation but never
+# call it, and to forget Adam's learning rate.
 #
 # First look at the shapes on the way through both networks. When something does not fit, run a part alone:
 # `generator.upsample_and_generate[:3](x)` runs three layers.
@@ -445,11 +445,12 @@ figures.image_rows(
 #
 # *Answer.* The output layer determines the final appearance of an image: its brightness, its colours and its
 # contrast. Batch normalisation there would fix, for every batch, the mean and the variance of the red, green
-# and blue channel to the same few learnt numbers. The statistics of a batch of real images are not fixed;
+# and blue channel (before the sigmoid) to the same few learnt numbers. The statistics of a batch of real images are not fixed;
 # they vary from batch to batch, and single images are night scenes or snow. Each image would also depend on
 # its neighbours in the batch: a dark image would force the others to be brighter, so that no image could be
-# generated independently. In the hidden layers this costs little, because later layers can undo it; after the
-# output layer there is no layer that could. It would not help either, since the sigmoid already keeps the
+# generated independently. In the generator's hidden layers this costs less: the mean and the variance of a
+# feature are not yet a colour or a contrast, and later layers still choose those. After the output layer there
+# is no layer that could. It would not help either, since the sigmoid already keeps the
 # pixels in their range.
 
 # %% [markdown]
@@ -548,7 +549,8 @@ grader.check("q2_3")
 # Now run the same training with the spectral-normed discriminator. A comparison is fair only if nothing else
 # differs. Constructing the two discriminators consumes different amounts of random numbers, so the next cell
 # copies the generator that the first run began with, and its tracked noise, and sets the seed *again* right
-# before `fit`, as it was above. From there on, both runs shuffle the data in the same order.
+# before `fit`, as it was above. From there on, both runs shuffle the data in the same order. (The
+# discriminators still begin with different weights.)
 
 # %%
 torch.manual_seed(SEED)
@@ -715,12 +717,12 @@ print(f"  the one trained with spectral norm   {spectral_loss:.4f}")
 # %% [markdown]
 # On the first 64 test images of CIFAR-10, flat grey reaches 0.064, and a generator that has never been trained
 # does about as well (0.063 to 0.068). Both easily pass the old threshold: pixels in [0, 1] are never very far
-# from grey. **A number is meaningful only next to a baseline.** These thresholds are meaningful: at least 40 %
-# below the same generator's loss at code zero, and, for a trained generator, 0.03 or less. We measured 0.028
-# after one epoch, 0.021 after three, and 0.015 after 25.
+# from grey. **A number is meaningful only next to a baseline.** For a trained generator, 0.03 or less is: half
+# of what grey reaches. We measured 0.028 after one epoch, 0.021 after three, and 0.015 after 25.
 #
-# (Code zero can be far worse than grey. It is not a typical sample: codes from $\mathcal{N}(0, I)$ lie at a
-# distance of about $\sqrt{64} = 8$ from the origin, and the generator never saw the zero code in training.)
+# (A search that ends 40 % below the same generator's loss at code zero has moved, but that is all it shows: code
+# zero can be far worse than grey. It is not a typical sample: codes from $\mathcal{N}(0, I)$ lie at a distance of
+# about $\sqrt{64} = 8$ from the origin, and the generator never saw the zero code in training.)
 #
 # The remaining error is instructive too. The reconstructions get the layout and colours about right and lose
 # the rest: there are 64 numbers for 3072 values, and a squared error that prefers a mean. An image that the
