@@ -332,6 +332,22 @@ def test_the_time_that_other_programs_use_is_not_the_submissions(
     assert verdict(result, "1:twice").status == "passed"
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to a processor here"
+)
+def test_a_late_answer_costs_no_other_question_its_patience(graded: Grade) -> None:
+    """The first question hangs; the second computes for two seconds of the three that it may, beside another program."""
+    bind = f"import os\nos.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[:1]})\n"
+    slow = computes(2).replace("double", "quadruple").replace("2 * x", "4 * x")
+    with subprocess.Popen([sys.executable, "-c", f"{bind}while True: pass"]) as other:
+        try:
+            result = graded(first="def double(x):\n    while True: pass\n", second=f"{bind}{slow}")
+        finally:
+            other.kill()
+    assert verdict(result, "1:twice").status == "timeout"
+    assert verdict(result, "2:four_times").status == "passed"
+
+
 def test_code_that_only_waits_gets_no_patience(tiny: Assignment, boxes: Launcher) -> None:
     """It may compute for 3 s, and would get 9 s if it did."""
     files = {
@@ -466,6 +482,16 @@ def test_no_amount_of_printing_changes_a_verdict(graded: Grade) -> None:
     result = graded(first=f"def double(x):\n{lines}    return 2 * x\n")
     assert result.score == 6
     assert result.printed["1"].startswith("xxx")
+
+
+def test_the_last_line_is_kept_without_its_end(graded: Grade) -> None:
+    """Of code that answers, and of code that hangs: that is where its author looks for how far it came."""
+    result = graded(
+        first="def double(x):\n    print('here', end=' ')\n    while x.dim() == 2: pass\n    return 2 * x\n",
+        second="def quadruple(x):\n    print('there', end='')\n    return 4 * x\n",
+    )
+    assert verdict(result, "1:twice").status == "timeout"
+    assert {id: text.strip() for id, text in result.printed.items()} == {"1": "here", "2": "there"}
 
 
 def test_prints_are_kept_while_public_checks_run_only(graded: Grade) -> None:

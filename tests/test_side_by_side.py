@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +106,30 @@ def test_what_a_lost_judge_had_begun_is_judged_again(
     in_processes(monkeypatch, tmp_path, "ends")
     assert same(judged(2), alone)
     assert len(list(tmp_path.glob("*-*"))) == 3
+
+
+def test_where_the_fork_server_is_gone_one_judge_starts_another(judged: Judged) -> None:
+    """In a notebook it waits between checks, and may be ended meanwhile: by the kernel, when memory is short."""
+    alone = judged(1)
+    assert isinstance(judged.boxes, ForkLauncher)
+    judged.boxes._process.kill()
+    judged.boxes._process.wait()
+    assert same(judged(2), alone)
+
+
+def test_a_number_of_a_process_that_is_used_again_has_no_old_status(boxes: Launcher) -> None:
+    assert isinstance(boxes, ForkLauncher) and boxes.isolation == "process"
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        other = copy.copy(boxes)
+        other._control, other._joined, other._exited, other._pids = ours, True, {}, deque()
+        for message in ({"pid": 7}, {"exited": 7, "status": 9}, {"pid": 7}):
+            theirs.send(json.dumps(message).encode())
+        assert other._pid() == 7
+        assert other.status_of(7, other._generation, 5.0) == -9
+        assert other._pid() == 7
+        assert other.status_of(7, other._generation, 0.1) is None
+        other.close()
 
 
 def test_verdicts_are_passed_on_as_they_come(judged: Judged) -> None:

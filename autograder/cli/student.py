@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from autograder.model.verdicts import Result
 from autograder.reports.terminal import as_line, print_check
 from autograder.submissions import intake
 from autograder.support.files import write_atomically
+from autograder.support.processes import NO_GPU
 
 PATH = click.argument("path", type=click.Path(path_type=Path), default=lambda: _default())
 
@@ -49,6 +51,8 @@ def check(
 
     Exit status: 0 when all public checks passed, 1 while one fails, 2 when PATH cannot be used.
     """
+    if device == "cpu":
+        os.environ.update(NO_GPU)
     isolation = isolation or judge.students_isolation()
     judge.warm_up(isolation, device, own_code=True)
     console = Console(soft_wrap=False)

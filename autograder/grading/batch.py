@@ -39,8 +39,10 @@ def run(
     while left:
         size = max(1, min(jobs, len(left)))
         with _pool(size) as pool, interrupts.ending_children():
-            waiting: dict[Future[Result], Job] = {pool.submit(grade_job, job, options): job for job in left}
+            waiting: dict[Future[Result], Job] = {}
             try:
+                for job in left:  # a judge can be lost before the last is submitted
+                    waiting[pool.submit(grade_job, job, options)] = job
                 for future in as_completed(waiting):
                     result = future.result()
                     left.remove(waiting[future])

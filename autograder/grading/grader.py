@@ -167,7 +167,10 @@ class Grader:
         helping: list[helpers.Helper] = []
         try:
             for _ in range(min(self._options.judges, len(asked)) - 1):
-                launcher = self._launcher.join()
+                try:
+                    launcher = self._launcher.join()
+                except OSError:  # the fork server is gone; the first box starts a new one
+                    break
                 helping.append(helpers.Helper(partial(self._help, turns, launcher, session)))
                 launcher.close()
             for id in turns:

@@ -84,6 +84,7 @@ class SandboxedSubmission:
     def begin(self, question: Question) -> None:
         self.end()
         self._question, self._left, self._printed = question, question.seconds, ""
+        self._patience = PATIENCE
         self._asked_once = {}
 
     def end(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from autograder.model.verdicts import Result
+from autograder.support.processes import NO_GPU
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 IDLE = 300.0  # seconds without a check after which the process ends: it holds about a gigabyte of memory
@@ -63,7 +64,7 @@ class Checker:
             self._start()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # it has ended
             process.stdin.write(f"{json.dumps(request)}\n")
             process.stdin.flush()
         line = process.stdout.readline()
@@ -81,7 +82,7 @@ class Checker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "autograder.notebook.checking"],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", **NO_GPU},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -128,6 +128,16 @@ class Prints(io.RawIOBase):
         return len(text)
 
 
+STREAMS: list[io.TextIOWrapper] = []
+
+
+def flush_prints() -> None:
+    """Passes on lines that have no end yet, such as those of print(..., end="")."""
+    for stream in STREAMS:
+        with contextlib.suppress(Exception):  # student code may have closed it
+            stream.flush()
+
+
 def bound_prints() -> None:
     """Puts `Prints` in place of standard output and error, without the notices of libraries that are no student's prints."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
@@ -139,6 +149,7 @@ def bound_prints() -> None:
             line_buffering=True,
         )
         setattr(sys, name, stream)
+        STREAMS.append(stream)
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
@@ -164,6 +175,7 @@ def run(read: Callable[[int], bytes], write: Callable[[bytes], object], wire: An
             reply = wire.encode({"n": request["n"], "ok": _do(request, finder)})
         except BaseException as error:
             reply = wire.encode({"n": request["n"], "raised": _describe(error, folder)})
+        flush_prints()
         answering.give(reply)
 
 
@@ -211,6 +223,7 @@ class Answering:
         frame = sys._current_frames().get(thread)
         lines = _own_lines(traceback.extract_stack(frame), folder) if frame is not None else []
         raised = {"kind": "hang", "type": "", "message": "", "lines": lines[-FRAMES:]}
+        flush_prints()
         self.give(self.wire.encode({"n": self.number, "raised": raised}))
 
 

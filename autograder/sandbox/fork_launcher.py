@@ -132,6 +132,8 @@ class ForkLauncher:
     def _wait_until_ready(self) -> None:
         lost = False
         while not self._ready:
+            if not self._levels:
+                raise Unavailable(f"this isolation is unavailable on this machine ({'; '.join(self.unable)})")
             try:
                 message = self._receive(("ready", "unable"), 120.0)
             except _NoFork:  # it has ended while it loaded torch (out of memory, for instance): try a new one
@@ -152,9 +154,8 @@ class ForkLauncher:
                 return
             self.unable.append(f"{self._levels.pop(0)}: {message['unable']}")
             self._shut()
-            if not self._levels:
-                raise Unavailable(f"this isolation is unavailable on this machine ({'; '.join(self.unable)})")
-            self._start()
+            if self._levels:
+                self._start()
 
     def box(self, limits: Limits) -> Box:
         self._wait_until_ready()
@@ -183,8 +184,9 @@ class ForkLauncher:
             while self._message(0.0) is not None:  # notices of children that have ended
                 pass
             if pid in self._exited:  # the spare child was ended, by the kernel for instance
+                again = self._order(limits)
                 ordered.drop()
-                ordered = self._order(limits)
+                ordered = again
                 pid = self._pid()
             if self.isolation != "process":
                 self._spare = self._order(limits)
@@ -277,7 +279,9 @@ class ForkLauncher:
         if "exited" in message:
             self._exited[int(str(message["exited"]))] = int(str(message["status"]))
         if "pid" in message:
-            self._pids.append(int(str(message["pid"])))
+            pid = int(str(message["pid"]))
+            self._exited.pop(pid, None)  # of an earlier child: numbers of processes are used again
+            self._pids.append(pid)
         return message
 
     def status_of(self, pid: int, generation: int, seconds: float) -> int | None:

@@ -11,6 +11,9 @@ from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
 
+# The environment of a judge that processes are forked from: it computes on the CPU, but where it sees a GPU, its first backward
+# pass starts threads that its copies do not have, and their backward passes fail.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 CONTROL_GROUP = Path("/sys/fs/cgroup")  # in a container: its own
 
 
