@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from autograder.classroom import collect
 from autograder.classroom.collect import Entry, Plan
 from autograder.classroom.deadlines import Deadlines, Extension, due_time, extended
+from autograder.classroom.errors import ClassroomError
 from autograder.classroom.policy import Policy
 from autograder.classroom.reporting import OWN_POINTS, on_pages
 from autograder.classroom.roster import Roster
@@ -402,6 +403,47 @@ def test_an_extension_stays_when_a_later_run_has_no_roster_and_no_due_time(tmp_p
         assert (ben.due, ben.late, ben.notes) == (due, True, ("handed in late",))
 
 
+def test_an_extension_by_login_stays_when_a_later_run_has_no_roster(tmp_path: Path) -> None:
+    """The export has no login, and Ana's differs from her address."""
+    path, due = write(tmp_path / "e", gradescope()), due_time("2026-03-01T00:00Z")
+    until = Deadlines(due, table=[Extension("asilva", "3", "extensions.csv: line 2")])
+    people = Roster((Student("Ana Müller", "007", "ana@example.edu", "asilva"),))
+    first = plan(path, roster=people, due=until)
+    again = plan(path, due=until, earlier=first.entries)
+    for made in (first, again):
+        assert (made.entries[0].due, made.entries[0].late) == (due + timedelta(days=3), False)
+        assert not any("asilva" in line for line in made.remarks)
+
+
+def test_a_name_that_several_on_the_roster_have_is_not_looked_up_in_an_earlier_run(tmp_path: Path) -> None:
+    path = write(tmp_path / "in", inside("Alex Kim", {"vae.py": b"# 2\n"}) | inside("Zoe Zed"))
+    one, two = Student("Alex Kim", "101"), Student("Alex Kim", "102")
+    made = plan(
+        path, roster=Roster((one, two)), earlier=[Entry(one, "Alex Kim"), Entry(Student("Bo", "9"), "Bo")]
+    )
+    rows = {(e.student.name, e.student.id): (e.work, e.kept) for e in made.entries}
+    assert rows[("Alex Kim", "101")] == ("Alex Kim", True)
+    assert rows[("Alex Kim", "102")] == (None, False)
+    assert rows[("Alex Kim", "")] == ("Alex Kim-2", False)
+
+
+def test_a_group_with_an_unknown_member_hides_no_upload_of_the_others(tmp_path: Path) -> None:
+    """Ana's own upload comes after that of her group with Zed, who has neither id nor address."""
+    text = METADATA[: METADATA.index("submission_103")].replace("2026-03-02 08", "2026-02-28 08")
+    text = text.replace("Ben Bo", "Ana Müller").replace("'008'", "'007'").replace("ben@", "ana@")
+    text = text.replace("Cleo Cruz", "Zed Unknown").replace(
+        "    :sid: '009'\n    :email: cleo@example.edu\n", ""
+    )
+    files = {name: data for name, data in gradescope().items() if "103" not in name}
+    files["assignment_55_export/submission_metadata.yml"] = text.encode()
+    path = write(tmp_path / "e", files)
+    for people in (None, Roster((Student("Ana Müller", "007"),))):
+        ana, zed = plan(path, roster=people).entries
+        assert (ana.work, ana.earlier, ana.listed) == ("Ana Müller", ("Ana Müller and Zed Unknown",), True)
+        assert "also handed in as Ana Müller and Zed Unknown" in ana.notes[-1]
+        assert (zed.student.name, zed.work) == ("Zed Unknown", "Ana Müller and Zed Unknown")
+
+
 def test_due_times_are_read_with_their_time_zone_or_refused() -> None:
     assert due_time("2026-03-01T23:59+01:00") == datetime(2026, 3, 1, 22, 59, tzinfo=timezone.utc)
     assert due_time("2026-03-01 23:59Z") == datetime(2026, 3, 1, 23, 59, tzinfo=timezone.utc)
@@ -410,6 +452,9 @@ def test_due_times_are_read_with_their_time_zone_or_refused() -> None:
     for wrong in ("", "tomorrow", "2026-13-01", "01.03.2026"):
         with pytest.raises(ValueError, match="is not a time; write it as"):
             due_time(wrong)
+    with pytest.raises(ClassroomError, match="'9999-12-31' is after the year 9000"):
+        due_time("9999-12-31")
+    assert extended("999", due_time("9000-12-31")) > due_time("9000-12-31")
     assert metadata.time_of("2026-03-01 22:30:00.5 -0500") == datetime(
         2026, 3, 2, 3, 30, 0, 500000, tzinfo=timezone.utc
     )

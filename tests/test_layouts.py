@@ -232,6 +232,22 @@ def test_githubs_table_states_whose_an_account_is(tmp_path: Path) -> None:
     assert (made.problems, made.remarks, read(made)) == ([], [], EXPECTED)
 
 
+def test_an_account_at_github_is_no_one_elses_login(tmp_path: Path) -> None:
+    """jlee is John's account and Jane's login."""
+    jane = Student("Jane Lee", "1", login="jlee", github="janelee99")
+    people = Roster((jane, Student("John Lee", "2", login="jlee2")))
+    repositories = inside("hw-janelee99", modules(1)) | inside("hw-jlee", modules(2))
+    table = b"github_username,roster_identifier,student_repository_name\njlee,jlee2,hw-jlee\n"
+    made = plan(write(tmp_path / "hw-submissions", repositories), people)
+    assert read(made) == {"Jane Lee": modules(1), "jlee@github": modules(2)}
+    assert any("jlee is not on the roster" in line for line in made.remarks)
+    write(tmp_path / "hw-submissions", {"classroom_grades.csv": table})
+    assert read(plan(tmp_path / "hw-submissions", people)) == {
+        "Jane Lee": modules(1),
+        "John Lee": modules(2),
+    }
+
+
 def test_several_attempts_on_one_platform_are_listed_and_the_last_counts(tmp_path: Path) -> None:
     student = STUDENTS[3]
     old = {f"HW_{student.login}_attempt_2026-02-01-10-00-00_vae.py": b"# old\n"}
@@ -343,7 +359,11 @@ def test_a_class_is_told_from_the_parts_of_one_submission(tmp_path: Path) -> Non
     assert "problem1, problem2 hold different modules, so they are read as one submission" in one.remarks[0]
     students = Roster((Student("Problem1", "1"), Student("Problem2", "2")))
     assert [e.work for e in plan(tmp_path / "ana", students).entries] == ["Problem1", "Problem2"]
-    class_ = inside("s1") | inside("s2", {"gan.py": b"g"})
+    class_ = inside("s1") | inside("s2", {"gan.py": b"g"}) | {"vae.py": b"stray"}
+    stray = plan(write(tmp_path / "class", class_), Roster((Student("s1"), Student("s2"))))
+    assert [e.work for e in stray.entries] == ["s1", "s2"]
+    assert any("vae.py lies beside the submissions" in line for line in stray.remarks)
+    del class_["vae.py"]
     assert [e.work for e in plan(pack(tmp_path / "c.zip", class_), None).entries] == ["s1", "s2"]
 
 

@@ -20,8 +20,9 @@ from autograder.model.assignment import assignment
 from autograder.model.feedback import Feedback, HiddenFeedback
 from autograder.model.verdicts import GRADER_FAULT, Result, Verdict
 from autograder.reports.hidden import Teaching
-from autograder.reports.html import feedback_page, report_page, write_reports
+from autograder.reports.html import feedback_files, feedback_page, report_page, write_reports
 from autograder.reports.views import MOST_TEXT, badges, for_instructors, for_students
+from autograder.support.files import file_name
 from tests.commands import here
 from tests.made_up_class import made_up_class
 
@@ -286,6 +287,19 @@ def test_each_student_has_a_page_for_any_name(tmp_path: Path) -> None:
         if tag == "a"
     ]
     assert len([x for x in links if x and x.startswith("feedback/")]) == len(names)
+
+
+@pytest.mark.parametrize("called", ["a" * 101, "Ana and " * 20, "学" * 100, "Ana?"])
+def test_pages_have_the_names_of_their_submissions_in_any_order(called: str) -> None:
+    taken: set[str] = set()
+    names = [file_name(called, taken) for _ in range(11)]
+    results = [replace(made_up_class(1)[0], submission=name) for name in [*names, "../Ana_", "ana_"]]
+    pages = feedback_files(results)
+    assert pages[:11] == [f"{name}.html" for name in names]
+    assert len({page.casefold() for page in pages}) == len(results)  # where case makes no difference, too
+    by_submission = dict(zip([r.submission for r in results], pages, strict=True))
+    ordered = sorted(results, key=lambda r: f"{r.submission}.json")  # as `merge` reads them
+    assert feedback_files(ordered) == [by_submission[r.submission] for r in ordered]
 
 
 GRADE = ("grade", "solutions", "assignment", "-q", "1-7", "--jobs", "1", "--out")

@@ -187,6 +187,22 @@ def test_a_student_in_two_sections_is_one_student(tmp_path: Path) -> None:
     assert "line 4: Ana Roe is there twice" in people.remarks[0]
 
 
+def test_a_name_does_not_outweigh_another_number_at_canvas() -> None:
+    """Ana Silva of the other section, whom this section's roster lacks."""
+    people = Roster((Student("Silva, Ana", canvas="101"),))
+    assert people.find(Student("silvaana", canvas="202")).student is None
+    assert people.find(Student("silvaana", canvas="101")).student is people.students[0]
+    assert people.find(Student("silvaana")).student is people.students[0]
+
+
+def test_an_id_without_its_leading_zeros_is_the_same_unless_someone_has_it() -> None:
+    ana, ben = Student("Ana Silva", "007", "ana@example.edu"), Student("Ben Bo", "7")
+    for known in (Student("Ana Silva", "7", "ana@example.edu"), Student("A. Silva", "07"), Student(id="7")):
+        assert Roster((ana,)).recognise(known) is ana
+    assert Roster((ana, ben)).recognise(Student(id="7")) is ben
+    assert Roster((ana, ben)).recognise(Student("Ana Silva", "17", "ana@example.edu")) is None
+
+
 def test_a_quotation_mark_that_is_never_closed_hides_nobody(tmp_path: Path) -> None:
     with pytest.raises(tables.TableError, match="a quotation mark in line 2 is not closed"):
         read(tmp_path, 'Name,ID\n"Roe, Ana,1\nBen Bo,2\nCleo,3\n')

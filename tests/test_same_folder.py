@@ -556,6 +556,83 @@ def test_an_extension_that_is_withdrawn_ends(desk: Desk) -> None:
         assert next(row["due"][:10] for row in desk.rows() if row["submission"] == "ana") == expected
 
 
+class Lateness:
+    """Ana's upload to Gradescope on a day of March, of which the 1st is the last in time; a day costs a tenth."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        text = '[late]\ndue = "2026-03-01T23:00Z"\nper_day = "10%"\n'
+        self.options = ("--settings", write(desk.base, {"s.toml": text}) / "s.toml")
+
+    def on(self, day: int, files: dict[str, str]) -> None:
+        record = METADATA[: METADATA.index("submission_102")].replace("2026-03-01", f"2026-03-{day:02}")
+        inside = {f"submission_101/{name}": text for name, text in files.items()}
+        self.grade(write(self.desk.base / f"{day}", {"submission_metadata.yml": record, **inside}))
+
+    def grade(self, path: Path) -> str:
+        done = self.desk.grade(path, *self.options, roster=False)
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        (row,) = self.desk.rows()
+        return row["submitted"][:10], row["late"], row["total"]
+
+
+def test_an_upload_that_cannot_be_read_makes_the_earlier_one_no_later(desk: Desk) -> None:
+    ana = Lateness(desk)
+    ana.on(1, SOLUTION)
+    ana.on(4, {"hw.rar": "Rar!"})
+    assert ana.row == ("2026-03-01", "no", "6")
+    assert not any("late" in note for note in desk.result("Ana Müller")["notes"])
+    ana.on(5, SOLUTION)
+    assert ana.row == ("2026-03-05", "yes", "3.6")
+
+
+def test_the_same_upload_without_a_time_stays_late_and_another_one_is_reported(desk: Desk) -> None:
+    ana = Lateness(desk)
+    ana.on(4, SOLUTION)
+    assert ana.row == ("2026-03-04", "yes", "4.2")
+    assert "states no time" not in ana.grade(write(desk.base / "007", SOLUTION))
+    assert ana.row == ("2026-03-04", "yes", "4.2")
+    assert (
+        "007: states no time, so lateness costs it nothing, but the earlier upload of Ana Müller was late"
+        in ana.grade(write(desk.base / "007", WRONG))
+    )
+    assert ana.row == ("", "", "2")
+
+
+def test_repositories_of_a_class_without_a_roster_are_graded_twice_and_then_by_hand(desk: Desk) -> None:
+    path = desk.base / "hw-submissions"
+    for name, files in (("hw-ana", SOLUTION), ("hw-ben", {**SOLUTION, **WRONG})):
+        write(path / name, files)
+    assert desk.grade(path, roster=False).exit_code == 0
+    first = desk.rows()
+    assert [(row["student"], row["score"]) for row in first] == [("ana@github", "6"), ("ben@github", "2")]
+    assert "2 of 2 were finished by an earlier run" in desk.grade(path, roster=False).output
+    assert desk.rows() == first
+    done = desk.run("written", path, "--out", desk.out)
+    assert done.exit_code == 0 and "not among the uploads" not in done.output, done.output
+    desk.roster("Name,ID,Login,GitHub Username\nAna Bo,007,ben,ana\nBen Cho,008,,\n")
+    assert desk.grade(path).exit_code == 0
+    assert [(row["id"], row["student"], row["score"]) for row in desk.rows()] == [
+        ("007", "Ana Bo", "6"),
+        ("008", "Ben Cho", "0"),
+        ("", "ben@github", "2"),
+    ]
+
+
+def test_ids_whose_zeros_excel_has_removed_are_the_same(desk: Desk) -> None:
+    first = desk.graded().rows()
+    book = desk.out / "grades.csv"
+    book.write_text(
+        book.read_text(encoding="utf-8").replace(",00", ",").replace(",010", ",10"), encoding="utf-8"
+    )
+    assert desk.rows()[0]["id"] == "7"
+    assert desk.graded().rows() == first
+
+
 def test_a_gradebook_that_excel_has_saved_is_regraded(desk: Desk) -> None:
     write(desk.uploads / "Zoë Müller", SOLUTION)
     desk.graded()

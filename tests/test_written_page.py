@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,11 @@ from click.testing import Result as Done
 
 from autograder.classroom import answers as class_answers
 from autograder.classroom import collect, entries, gradebook, marks, reporting, roster, session, stored
-from autograder.classroom.rows import rows_of
+from autograder.classroom.rows import Row, rows_of
 from autograder.cli.main import main
 from autograder.model.assignment import assignment
+from autograder.model.feedback import WrittenMark
+from autograder.model.student import Student
 from autograder.reports.hidden import Teaching
 from autograder.reports.html import write_reports
 from autograder.submissions import answers, intake
@@ -248,6 +251,17 @@ def test_a_renamed_notebook_counts_and_the_newer_answer_in_the_usual_one_comes_f
     assert answers.read(folder, RUBRIC, handed_out().prompts).found[Q].answer.words == 2
 
 
+def test_in_a_zip_too_a_copy_comes_after_the_notebook_itself_but_the_newer_zip_first(tmp_path: Path) -> None:
+    # By name, as zips are usually written, the copy is before the notebook.
+    files = {"vae-Copy1.ipynb": notebook("an old draft"), "vae.ipynb": notebook("final")}
+    path = pack(tmp_path / "work.zip", files)
+    assert answers.read(path, RUBRIC, handed_out().prompts).found[Q].answer.words == 1
+    newer = pack(tmp_path / "two" / "newer.zip", {"vae (1).ipynb": notebook("one two")})
+    older = pack(tmp_path / "two" / "older.zip", files)
+    os.utime(older, (newer.stat().st_mtime - 100,) * 2)
+    assert answers.read(tmp_path / "two", RUBRIC, handed_out().prompts).found[Q].answer.words == 2
+
+
 def test_two_graders_files_are_merged_together_and_students_read_points_and_comments(out: Path) -> None:
     before = (out / "feedback" / "Ana Müller.html").read_text(encoding="utf-8")
     assert "by hand, 2" in before
@@ -349,7 +363,21 @@ def test_a_group_has_one_answer_and_points_for_each_member(tmp_path: Path) -> No
     path = copy(out, "b.csv", {group: ("1.5", "")})
     path.write_text(path.read_text(encoding="utf-8-sig").replace("1.5", "1", 1), encoding="utf-8")
     assert run("merge", path, "--out", out, "--replace").exit_code == 0
-    assert "1 / 1.5 of 2" in (out / "feedback" / f"{group}.html").read_text(encoding="utf-8")
+    page = (out / "feedback" / f"{group}.html").read_text(encoding="utf-8")
+    assert "by hand, 2<" in page and "members differ here" in page
+    assert "1.5 of 2" not in page and "Yes." not in page
+
+
+def test_a_groups_page_shows_no_mark_that_only_some_members_have() -> None:
+    group = "Ana and Ben"
+    ana, ben = (Row(entries.Entry(Student(n), group), auto={}, max_auto=0.0) for n in ("Ana", "Ben"))
+    wrote, nothing = marks.Mark(2.0, "Ana wrote it"), marks.Mark(0.0, "Ben did not contribute")
+    differ = {ana.key: {Q: wrote}, ben.key: {Q: nothing}}
+    for given in (differ, {ana.key: {Q: wrote}}, {ben.key: {Q: nothing}}):
+        assert marks.on_pages(given, [ana, ben], RUBRIC)[group] == {Q: WrittenMark("", marks.OWN_MARKS)}
+    same = {row.key: {Q: marks.Mark(1.5, "Yes.")} for row in (ana, ben)}
+    assert marks.on_pages(same, [ana, ben], RUBRIC)[group] == {Q: WrittenMark("1.5", "Yes.")}
+    assert marks.on_pages({}, [ana, ben], RUBRIC)[group] == {}
 
 
 def test_a_page_that_is_made_again_shows_what_is_merged(out: Path, source: Path, people: Path) -> None:

@@ -19,7 +19,7 @@ from autograder.classroom.deadlines import Deadlines
 from autograder.classroom.entries import LATE
 from autograder.classroom.entries import Entry as Entry
 from autograder.classroom.known import Known
-from autograder.classroom.roster import Roster, identified
+from autograder.classroom.roster import Roster, identified, of_account
 from autograder.grading.options import Job
 from autograder.model.rubric import Rubric
 from autograder.model.student import Student
@@ -44,11 +44,14 @@ class Plan:
 
 @dataclass
 class _Owner:
-    """A student (or a group) and all their uploads, in the order found. sure: they are identified by more than a name."""
+    """A student (or a group) and all their uploads, in the order found.
+
+    sure: those of them who are on the roster, or identified by more than a name.
+    """
 
     students: tuple[Student, ...]
     listed: bool
-    sure: bool
+    sure: frozenset[Student]
     uploads: list[tuple[int, Upload]] = field(default_factory=list)
 
 
@@ -97,17 +100,21 @@ def plan(
         if name not in used:
             made.remarks.append(f"{name}, which the table gives to {student}, is in none of the paths")
     known = Known(earlier, results or {})
-    owners = [_recognised(owner, known) for owner in _owners(uploads, roster, made)]
+    owners = [_recognised(owner, known, roster) for owner in _owners(uploads, roster, made)]
     students = [*(roster.students if roster else ()), *(s for owner in owners for s in owner.students)]
     known.match(students)
     deadlines = due if isinstance(due, Deadlines) else Deadlines(due)
-    dues = deadlines.of([*students, *(s for _, s in known.rows)], made.remarks)
+    # Without a roster, the table of extensions may name students by what only the earlier run's roster knew.
+    everyone = [*students, *(s for _, s in known.rows)]
+    filled = {s: s for s in everyone} if roster else known.filled(everyone)
+    dues_of = deadlines.of(filled.values(), made.remarks)
+    dues = {s: dues_of[full] for s, full in filled.items() if full in dues_of}
     for row, person in known.rows:
         if row.due and deadlines.holds(row.due, dues.get(person)):
             dues[person] = row.due
     owners = [owner for owner in owners if not _outdated(owner, known, made)]
     claims = _claims(owners, known, results or {}, rubric)
-    _name(owners, out, dues, deadlines.grace, made, known, claims)
+    _name(owners, out, dues, deadlines.grace, made, known, claims, results or {}, rubric)
     if roster:
         _complete(roster, made)
     complete = known.complete(made.entries, roster is not None)
@@ -115,10 +122,10 @@ def plan(
     return made
 
 
-def _recognised(owner: _Owner, known: Known) -> _Owner:
-    """The owner of an upload that has only a name, when an earlier run knew more of them."""
-    students = tuple(known.student(s) for s in owner.students)
-    return replace(owner, students=students, sure=owner.sure or all(map(identified, students)))
+def _recognised(owner: _Owner, known: Known, roster: Roster | None) -> _Owner:
+    """The owner of an upload that has only a name, when an earlier run knew more of them and this run's roster does not."""
+    students = tuple(s if roster and roster.fitting(s.name) else known.student(s) for s in owner.students)
+    return replace(owner, students=students, sure=owner.sure | set(filter(identified, students)))
 
 
 def _outdated(owner: _Owner, known: Known, made: Plan) -> bool:
@@ -143,9 +150,13 @@ def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> lis
     for place, upload in enumerate(uploads):
         students: list[Student] = []
         unknown: list[str] = []
+        listed: set[Student] = set()
         for claimed in upload.students or (Student(upload.label),):
+            called = replace(
+                claimed, name=claimed.name or (of_account(claimed.github) if claimed.github else "")
+            )
             if roster is None:
-                students.append(claimed)
+                students.append(called)
                 continue
             match = roster.find(claimed) if upload.students else roster.find_text(upload.label)
             for name in upload.also if len(upload.students) < 2 else ():
@@ -153,8 +164,9 @@ def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> lis
                     match = other
             if match.student is not None:
                 students.append(match.student)
+                listed.add(match.student)
             else:
-                students.append(claimed)
+                students.append(called)
                 unknown.append(f"{claimed.shown} {match.why}")
         made.remarks += [f"{upload.label}: {line}; it is graded under its own name" for line in unknown]
         key: object
@@ -165,8 +177,7 @@ def _owners(uploads: Sequence[Upload], roster: Roster | None, made: Plan) -> lis
             key = ("gradescope", students[0]) if students[0].id or students[0].email else upload.key
         else:
             key = upload.key
-        sure = all(s.id or s.email or s.canvas for s in students) or (roster is not None and not unknown)
-        owner = owners.setdefault(key, _Owner(tuple(students), not unknown, sure))
+        owner = owners.setdefault(key, _Owner(tuple(students), not unknown, frozenset(listed)))
         owner.uploads.append((place, upload))
     return list(owners.values())
 
@@ -210,6 +221,29 @@ def _digest(path: Path, rubric: Rubric) -> str:
         return ""
 
 
+def _timed(upload: Upload, row: Entry | None, result: Result | None, rubric: Rubric, made: Plan) -> Upload:
+    """The upload with the time and the mark that count: those of the earlier run's row where its result stays.
+
+    It stays if the upload cannot be read, or states neither time nor mark and has the same content.
+    """
+    # Due times are whole seconds, and a table holds no fractions.
+    when = upload.submitted_at.replace(microsecond=0) if upload.submitted_at else None
+    upload = replace(upload, submitted_at=when)
+    known = row is not None and when == row.submitted_at and (when is not None or upload.late == row.late)
+    if row is None or result is None or known:
+        return upload
+    nothing, silent = intake.digest({}), when is None and upload.late is None
+    sha256 = _digest(upload.path, rubric) or nothing
+    if (silent and sha256 == result.sha256) or sha256 == nothing != result.sha256:
+        return replace(upload, submitted_at=row.submitted_at, late=row.late)
+    if silent and row.late:
+        made.remarks.append(
+            f"{upload.label}: states no time, so lateness costs it nothing, but the earlier upload of {row.student.shown} was "
+            "late; deduct points with an adjustment if this one is late, too"
+        )
+    return upload
+
+
 def _name(
     owners: Sequence[_Owner],
     out: Path,
@@ -218,12 +252,14 @@ def _name(
     made: Plan,
     known: Known,
     claims: Mapping[int, str | None],
+    results: Mapping[str, Result],
+    rubric: Rubric,
 ) -> None:
     """Gives every upload a name for its results and every student an entry."""
     taken: set[str] = set()
     entries: dict[Student, Entry] = {}
     # Students with the same name are distinguished by their ids, if they have any.
-    shared = Counter(s.natural for s in {s for owner in owners if owner.sure for s in owner.students})
+    shared = Counter(s.natural for s in {s for owner in owners for s in owner.sure})
     for place, owner in enumerate(owners):
         timed = all(u.submitted_at for _, u in owner.uploads)
         ranked = [u for _, u in sorted(owner.uploads, key=lambda p: _rank(p, timed))]
@@ -245,10 +281,10 @@ def _name(
         name = own if own and comparable(own) not in taken else file_name(called, free)
         others = tuple(file_name(f"{called} earlier {i}", free) for i in range(1, len(earlier) + 1))
         taken |= set(map(comparable, (name, *others)))
-        # Due times are whole seconds, and a table holds no fractions.
-        when = latest.submitted_at.replace(microsecond=0) if latest.submitted_at else None
+        counted = _timed(latest, known.row(name), results.get(name), rubric, made)
+        when = counted.submitted_at
         due = [dues[s] + grace if s in dues else None for s in owner.students]
-        late = _late(replace(latest, submitted_at=when), due)
+        late = _late(counted, due)
         notes = list(latest.notes)
         if late:
             notes.append(LATE)
@@ -268,12 +304,12 @@ def _name(
         for student in owner.students:
             facts = (when, tuple(notes), owner.listed)
             entry = Entry(student, name, others, late, *facts, due=dues.get(student))
-            if owner.sure and (twin := entries.get(student)):
+            if student in owner.sure and (twin := entries.get(student)):
                 entry = _second(twin, entry, made)
                 made.entries[made.entries.index(twin)] = entry
             else:
                 made.entries.append(entry)
-            if owner.sure:
+            if student in owner.sure:
                 entries[student] = entry
 
 
@@ -291,7 +327,7 @@ def _complete(roster: Roster, made: Plan) -> None:
     """Puts entries in the roster's order, including students who submitted nothing; those not on the roster come last."""
     by_student = {entry.student: entry for entry in made.entries if entry.student in set(roster.students)}
     others = [entry for entry in made.entries if entry.student not in by_student]
-    rows = [by_student.get(s) or Entry(s, None) for s in roster.students]
+    rows = [replace(by_student.get(s) or Entry(s, None), listed=True) for s in roster.students]
     made.entries = rows + [
         replace(entry, listed=False, notes=(*entry.notes, "not on the roster")) for entry in others
     ]

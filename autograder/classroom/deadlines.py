@@ -15,6 +15,7 @@ from autograder.model.student import Student
 from autograder.submissions.metadata import written_time
 
 COLUMNS = ("student", "extension")
+LAST_YEAR = 9000  # of due times, which leaves room for extensions
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,14 @@ def due_time(text: str) -> datetime:
     """
     try:
         when = written_time(text)
-        if when is not None:
+        if when is not None and when.year <= LAST_YEAR:
             if not re.search(r"\d(?:[Tt]|\s+)\d", text.strip()):
                 when += timedelta(days=1, seconds=-1)
             return when.astimezone(timezone.utc)
     except (OverflowError, OSError, ValueError):
-        pass
+        when = None
+    if when is not None:
+        raise ClassroomError(f"{text!r} is after the year {LAST_YEAR}; give an earlier time, or none")
     raise ClassroomError(
         f"{text!r} is not a time; write it as 2026-03-01, 2026-03-01T23:59 or 2026-03-01T23:59+01:00"
     )

@@ -63,6 +63,15 @@ class Known:
         ]
         return times[0] if len(times) == 1 else None
 
+    def row(self, work: str) -> Entry | None:
+        """The first row of the earlier run with this submission."""
+        return next((entry for entry, _ in self.rows if entry.work == work), None)
+
+    def filled(self, students: Sequence[Student]) -> dict[Student, Student]:
+        """Each student, with what only the earlier run knew of them."""
+        earlier = {now: entry.student for entry, now in reversed(self.rows)}
+        return {student: _filled(student, earlier.get(student, student)) for student in students}
+
     def complete(self, entries: list[Entry], roster: bool) -> list[Entry]:
         """The entries of this run, with the earlier rows that stay; without a roster all rows keep their places."""
         made, places = list(entries), []

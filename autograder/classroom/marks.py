@@ -30,6 +30,7 @@ WRITTEN = "written.csv"
 # Columns besides a question's points: "1-3w comment", and in written.csv "1-3w from".
 COMMENT, SOURCE = "comment", "from"
 NONE = "none"  # in a grader's file: points that are taken back
+OWN_MARKS = "The points or comments of this group's members differ here; your course tells you yours."
 MAX_COMMENT = 4000  # characters
 MAX_SOURCE = 80
 
@@ -158,22 +159,30 @@ def points_of(marks: Mapping[Key, Mapping[str, Mark]]) -> Written:
 
 
 def on_pages(marks: Marks, rows: Iterable[Row], rubric: Rubric) -> dict[str, dict[str, WrittenMark]]:
-    """What students' pages show of written answers, by submission and question."""
-    found: dict[str, dict[str, WrittenMark]] = {}
+    """What students' pages show of written answers, by submission and question.
+
+    A group shares a page, so that it shows no points and no comment that only some of its members have.
+    """
+    shared: dict[str, list[Mapping[str, Mark]]] = {}
     for row in rows:
-        page = found.setdefault(row.entry.work or "", {})
-        given = marks.get(row.key, {})
-        for question, mark in ((q.id, given[q.id]) for q in rubric.written if q.id in given):
-            points = "" if mark.points is None else f"{tidy(mark.points):g}"
-            other = page.get(question)
-            if other and (other.points, other.comment) != (points, mark.comment):
-                # The members of a group share a page, but a grader has distinguished between them.
-                points = f"{other.points or '-'} / {points or '-'}"
-                comment = "\n\n".join(dict.fromkeys(filter(None, (other.comment, mark.comment))))
-                page[question] = WrittenMark(points, comment)
-            else:
-                page[question] = WrittenMark(points, mark.comment)
-    return found
+        shared.setdefault(row.entry.work or "", []).append(marks.get(row.key, {}))
+    return {
+        work: {
+            q.id: _of_all([given.get(q.id, Mark()) for given in members])
+            for q in rubric.written
+            if any(q.id in given for given in members)
+        }
+        for work, members in shared.items()
+    }
+
+
+def _of_all(given: Sequence[Mark]) -> WrittenMark:
+    """What a page shows of an answer to which its students were given these marks."""
+    found = {(mark.points, mark.comment) for mark in given}
+    if len(found) > 1:
+        return WrittenMark("", OWN_MARKS)
+    ((points, comment),) = found
+    return WrittenMark("" if points is None else f"{tidy(points):g}", comment)
 
 
 def shown(key: Key) -> str:

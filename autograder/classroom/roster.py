@@ -54,22 +54,32 @@ class Roster:
     _by: dict[str, dict[str, list[Student]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._by = {key: {} for key in ("canvas", "id", "email", "login", "github", "mailbox", "name")}
+        self._by = {
+            key: {} for key in ("canvas", "id", "email", "login", "github", "mailbox", "digits", "name")
+        }
         for student in self.students:
             for key in ("canvas", "id", "email", "login", "github"):
                 self._add(key, plain(getattr(student, key)), student)
             self._add("mailbox", plain(student.email.partition("@")[0]), student)
+            self._add("digits", _digits(student.id), student)
             for form in name_forms(student.name):
                 self._add("name", form, student)
+            if student.github:  # so an earlier run without a roster may have called them
+                self._add("name", plain(of_account(student.github)), student)
 
     def _add(self, key: str, value: str, student: Student) -> None:
         if value and student not in (found := self._by[key].setdefault(value, [])):
             found.append(student)
 
+    def _having(self, key: str, text: str) -> list[Student]:
+        """The students with this fact. An id of digits may lack its leading zeros, which spreadsheets remove."""
+        found = self._by[key].get(plain(text), [])
+        return found or (self._by["digits"].get(_digits(text), []) if key == "id" else [])
+
     def find(self, claimed: Student) -> Match:
         """The student whom an export's facts identify: by id, email and login, and by name only if none of those is known."""
         strong = {
-            key: self._by[key].get(plain(getattr(claimed, key)), [])
+            key: self._having(key, getattr(claimed, key))
             for key in ("canvas", "id", "email", "login", "github")
         }
         named = [found for key, found in strong.items() if getattr(claimed, key) and found]
@@ -78,19 +88,19 @@ class Roster:
             if len(both) == 1:
                 return Match(both[0])
             return Match(None, f"matches {_shown(s for found in named for s in found)}")
-        # A name alone does not outweigh a different id.
-        same_name = self._named(claimed.name)
-        return self._one(
-            [s for s in same_name if not (claimed.id and s.id) or plain(claimed.id) == plain(s.id)]
-        )
+        # A name alone does not outweigh a different id or number.
+        return self._one([s for s in self._named(claimed.name) if not _differ(s, claimed, ("id", "canvas"))])
 
     def find_text(self, text: str) -> Match:
         """The student whom the name of a folder or file identifies: the whole name is an id, an email, a login, or a name."""
-        value = plain(text)
+        return self._one(self.fitting(text))
+
+    def fitting(self, text: str) -> list[Student]:
+        """All students whom the name of a folder or file may identify."""
         found: list[Student] = []
         for key in ("id", "email", "login", "github", "mailbox"):
-            found += [s for s in self._by[key].get(value, []) if s not in found]
-        return self._one(found or self._named(text))
+            found += [s for s in self._having(key, text) if s not in found]
+        return found or self._named(text)
 
     def recognise(self, known: Student) -> Student | None:
         """The student whom facts from another run identify: by id, else by login, else by email, else by name.
@@ -99,15 +109,15 @@ class Roster:
         """
         keys = ("id", "canvas", "login", "email")
         for place, key in enumerate(keys):
-            value = plain(getattr(known, key))
-            fitting = [s for s in self._by[key].get(value, []) if not _differ(s, known, keys[:place])]
+            value = getattr(known, key)
+            fitting = [s for s in self._having(key, value) if not _differ(s, known, keys[:place])]
             if value and len(fitting) == 1:
                 return fitting[0]
         return self._one([s for s in self._named(known.name) if not _differ(s, known, keys)]).student
 
     def _named(self, name: str) -> list[Student]:
         found: list[Student] = []
-        for form in name_forms(name):
+        for form in (plain(name), *name_forms(name)):
             found += [s for s in self._by["name"].get(form, []) if s not in found]
         return found
 
@@ -121,12 +131,23 @@ class Roster:
 def _differ(one: Student, other: Student, keys: Iterable[str]) -> bool:
     """Whether both have a fact of these kinds, and it is not the same."""
     facts = ((plain(getattr(one, key)), plain(getattr(other, key))) for key in keys)
-    return any(a and b and a != b for a, b in facts)
+    return any(a and b and a != b and (_digits(a) or a) != (_digits(b) or b) for a, b in facts)
+
+
+def _digits(text: str) -> str:
+    """A number without leading zeros; "" for any other text."""
+    value = plain(text)
+    return value.lstrip("0") if value.isdecimal() else ""
 
 
 def identified(student: Student) -> bool:
     """Whether more than a name is known of a student."""
     return bool(student.id or student.email or student.login or student.canvas)
+
+
+def of_account(github: str) -> str:
+    """What to call a student of whom only the account at GitHub is known: no other student's login or name."""
+    return f"{github}@github"
 
 
 def _shown(students: Iterable[Student]) -> str:

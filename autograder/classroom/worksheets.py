@@ -86,6 +86,5 @@ def _moodle(upload: Upload, row: Mapping[str, str]) -> Upload:
 def _github(upload: Upload, row: Mapping[str, str]) -> Upload:
     listed = row.get("rosteridentifier") or row.get("identifier", "")
     when = time_of(row.get("submissiontimestamp", ""))
-    also = tuple(dict.fromkeys(filter(None, (listed, *upload.also))))
     student = Student(listed, github=row["githubusername"])
-    return replace(upload, students=(student,), submitted_at=when, also=also)
+    return replace(upload, students=(student,), submitted_at=when, also=(listed,) if listed else ())

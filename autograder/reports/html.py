@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from autograder.reports import views
 from autograder.reports.analysis import ClassAnalysis, analyse
 from autograder.reports.hidden import Teaching
 from autograder.reports.page import render
-from autograder.support.files import file_name, write_atomically
+from autograder.support.files import comparable, file_name, write_atomically
 
 REPORT, FEEDBACK = "report.html", "feedback"
 FIRST_MISTAKES = 12  # shown at first; the others on demand
@@ -47,9 +48,27 @@ def write_reports(
 
 
 def feedback_files(results: Sequence[Result]) -> list[str]:
-    """The names of the students' pages, one for each result: `<submission>.html`, safe on every system and all different."""
+    """The names of the students' pages, one for each result: `<submission>.html`, safe on every system and all different.
+
+    They do not depend on the order of the results, which `grade` and `merge` have in different orders.
+    """
     taken: set[str] = set()
-    return [f"{file_name(result.submission, taken)}.html" for result in results]
+    names: dict[str, str] = {}
+    for name in sorted(
+        {result.submission for result in results}, key=lambda name: (not _is_safe(name), name)
+    ):
+        names[name] = name if _is_safe(name) and comparable(name) not in taken else file_name(name, taken)
+        taken.add(comparable(names[name]))
+    return [f"{names[result.submission]}.html" for result in results]
+
+
+def _is_safe(name: str) -> bool:
+    """Whether a run could have given this name: one that `file_name` has made, perhaps with a number after it.
+
+    `file_name` must not be applied to it again: it would cut the number off a long name.
+    """
+    base = re.sub(r"-\d{1,9}$", "", name)
+    return file_name(base, set()) == base.rstrip(" .")  # a shortened name may end in a space or a dot
 
 
 def report_page(

@@ -61,15 +61,22 @@ def _notebooks(path: Path, rubric: Rubric, notes: list[str], stack: ExitStack) -
     if path.is_file() and not intake.wanted(rubric)(path.name):
         packed = level  # an archive under another name
     nowhere = path / "no images"  # an archive's images are attached to their cells, or left out
-    found = [(e, path / e.path.parent if path.is_dir() else nowhere) for e in _named(level, (".ipynb",))]
-    # Their own names first: a copy under another name is often an earlier state.
-    found.sort(key=lambda pair: pair[0].path.name not in rubric.notebooks)
+
+    def renamed(entry: Entry) -> bool:
+        """The notebooks' own names come first: a copy under another name is often an earlier state."""
+        return entry.path.name not in rubric.notebooks
+
+    found = [
+        (entry, path / entry.path.parent if path.is_dir() else nowhere)
+        for entry in sorted(_named(level, (".ipynb",)), key=renamed)
+    ]
     budget = archives.Budget()
     for _ in range(archives.MAX_LEVELS):
         level = []
         for entry in sorted(packed, key=lambda e: -e.modified):
             try:
-                level += archives.opened(entry, _wanted, notes, budget, stack)
+                # Within each archive: what is in the newer one comes first, under whatever name.
+                level += sorted(archives.opened(entry, _wanted, notes, budget, stack), key=renamed)
             except UnusableSubmission as error:
                 notes.append(str(error))
         found += [(e, nowhere) for e in _named(level, (".ipynb",))]

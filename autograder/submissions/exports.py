@@ -368,7 +368,7 @@ class _Export:
             order=last.order,
             modified=max(item.modified for item, _ in attempt),
             notes=staged.notes,
-            also={"github": (user,), "blackboard": (last.name,)}.get(layout, ()),
+            also=(last.name,) if layout == "blackboard" else (),
             number=user,
         )
 

@@ -53,10 +53,12 @@ def layout(
         single = {parts[0] for parts in inside if len(parts) == 1}
         if names.platform(single, tops - single, (outer, *prefix)[-1])[0]:
             return Layout(prefix)
-        if any(module_of(name, rubric.modules) for name in single):
+        students = sum(known(without_ending(top)) for top in tops)
+        # Beside the folders of several students, a module is a stray file.
+        if any(module_of(name, rubric.modules) for name in single) and (students < 2 or known(outer)):
             return Layout(None)
         units = _units(inside, rubric)
-        if any(known(without_ending(top)) for top in tops):
+        if students:
             return Layout(prefix)
         if units and known(outer):
             return Layout(None)
