@@ -94,7 +94,12 @@ def results_in(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def every_command_of_the_block_runs(done: dict[str, Done], clone: Path) -> None:
-    assert list(done) == ["make grade OUT=trial", "make release", "make gradescope", "python -m autograder mistakes"]
+    assert list(done) == [
+        "make grade OUT=trial",
+        "make release",
+        "make gradescope",
+        "python -m autograder mistakes",
+    ]
     for command, found in done.items():
         assert found.returncode == 0, f"{command}\n{found.stdout}{found.stderr}"
         assert "Traceback" not in found.stderr

@@ -39,7 +39,9 @@ def test_edits_count_at_once_and_lost_or_idle_processes_are_replaced(
     mine = write(tmp_path / "mine", {**SOLUTION, "first.py": WRONG})
     assert passed(checker.check(mine, ["1"])) == [False]
     first = process(checker)
-    if Path("/proc/self/environ").exists():  # a GPU would start threads in it, which processes that it forks lack
+    if Path(
+        "/proc/self/environ"
+    ).exists():  # a GPU would start threads in it, which processes that it forks lack
         assert b"\0CUDA_VISIBLE_DEVICES=\0" in Path(f"/proc/{first}/environ").read_bytes()
     (mine / "first.py").write_text(RIGHT, encoding="utf-8")
     found = checker.check(mine, ["1"])

@@ -640,7 +640,9 @@ for beta, model in sorted(studied.items()):
     print(f"{beta:6g} {sampled:14.4f} {mean:11.4f} {kl:18.4f} {nats:25.1f}")
 print("(0 and 10: 5 epochs)\n")
 print(expected.compare("tuned VAE", DATA, {"-ELBO": on_test_images(tuned)[3]}, QUICK))
-print("-ELBO alone does not choose beta: with a smaller one it can be nearly as good while few samples can be read.")
+print(
+    "-ELBO alone does not choose beta: with a smaller one it can be nearly as good while few samples can be read."
+)
 
 # %%
 compared()
