@@ -87,7 +87,10 @@ def _refilled(made: nn.Module, network: nn.Module) -> nn.Module:
 def optimiser_in_place(model: Any, old: Any, new: torch.optim.Adam) -> Any:
     """A DCGAN's optimiser, turned into another one, as `network_in_place` does: of the submission's class, if it has one."""
     kind = type(old)
-    if isinstance(old, torch.optim.Adam) and kind.__module__.partition(".")[0] != "torch":
+    if isinstance(old, torch.optim.Optimizer):
+        for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+            vars(new)[hooks] = vars(old).get(hooks, vars(new)[hooks])
+    if isinstance(old, torch.optim.Optimizer) and kind.__module__.partition(".")[0] != "torch":
         names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
         with suppress(TypeError):
             object.__setattr__(new, "__class__", type(kind.__name__, (type(new), kind), names))

@@ -104,7 +104,7 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
         "returned": [plain(snapshot(value)) for value in pair],
         "graph": any(has_graph(value) for value in pair),
         "unchanged": same(kept, torch.as_tensor(given)),
-        **codes_on(tape),
+        **codes_on(tape, len(given)),
         "steps": sum(event["event"].endswith("step") for event in tape),
         "same": {
             name: {part: same(was, state(network)[part]) for part, was in before[name].items()}
@@ -114,9 +114,11 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
     }
 
 
-def codes_on(tape: Tape) -> dict[str, Any]:
+def codes_on(tape: Tape, count: int) -> dict[str, Any]:
     """The codes of the generator's first and last call, and whether the stand-in of the loss was called.
 
+    last: without calls after the search for something else, such as the images of the first codes, for comparison, or of more codes
+    than the `count` that were searched.
     second: the first codes that differ from those of the call before. changes: how often codes differed so, calls with the first
     ones left out. calls: of the generator. training: whether it was in training mode where there were gradients.
     """
@@ -130,7 +132,7 @@ def codes_on(tape: Tape) -> dict[str, Any]:
         "calls": len(codes),
         "training": any(event["training"] and event["grad"] for event in calls),
         "first": codes[0] if codes else None,
-        "last": codes[-1] if codes else None,
+        "last": ([c for c in others if len(c) <= count] or others or [None])[-1],
         "own_loss": tape.own_loss,
     }
 
@@ -166,7 +168,7 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
             with counted(lambda: calls_on(tape)):
                 found = model.reconstruct(given)
         finally:
-            seen.update(codes_on(tape))
+            seen.update(codes_on(tape, len(samples)))
         pair = list(found) if isinstance(found, (list, tuple)) else [found]
         images = [v for v in pair if isinstance(v, Tensor) and v.dim() == 4]
         seen.update(devices=[v.device.type for v in images], returned=[plain(snapshot(v)) for v in pair])

@@ -129,8 +129,10 @@ def shapes(network: nn.Module) -> list[list[int]]:
 
 
 def learned(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a network but for frozen tables of one-hot labels: nn.Embedding.from_pretrained(torch.eye(n))."""
-    return [p for p in network.parameters() if p.requires_grad or not _is_identity(p)]
+    """The parameters of a network, but for frozen tables of one-hot labels (nn.Embedding.from_pretrained(torch.eye(n))) and empty
+    ones, which tell the device that a network is on.
+    """
+    return [p for p in network.parameters() if p.numel() and (p.requires_grad or not _is_identity(p))]
 
 
 def _is_identity(table: Tensor) -> bool:

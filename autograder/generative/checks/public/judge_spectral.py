@@ -19,7 +19,9 @@ from ...probes.gan_spectral import chirp
 # The kernels of the given Discriminator's convolutions, and the weight of its last layer.
 KERNELS = ((32, 3, 4, 4), (64, 32, 4, 4), (128, 64, 4, 4))
 LAST = (1, 2048)
-LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3  # singular values of the kernels that are sent
+LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3  # singular values of the kernels that are sent ...
+# ... times this. Where the largest is below 1, as at the start of a training, the weight becomes larger.
+SCALES = {32: 1.0, 64: 0.25, 128: 1.0}
 # Passes in training mode: power iteration needs few; running averages come within 0.9^160 of those of the last pass.
 FORWARDS = {"class": 160, "true": 40, "false": 40}
 MOST_CHANNELS, MOST_WEIGHTS = 512, 1 << 22  # of a convolution whose singular values are computed
@@ -165,12 +167,12 @@ def ask_filled(submission: Submission, draw: Draw, which: str) -> Filled:
 
 
 def kernel(draw: Draw, outputs: int, *rest: int) -> Tensor:
-    """A kernel whose matrix, one row per output channel, has the singular values LARGEST and then SECOND to SMALLEST."""
+    """A kernel whose matrix, one row per output channel, has the singular values LARGEST and then SECOND to SMALLEST, scaled."""
     rows, _ = torch.linalg.qr(draw.normal(outputs, outputs))
     inputs = torch.Size(rest).numel()
     columns, _ = torch.linalg.qr(draw.normal(inputs, outputs))
     values = torch.cat([torch.tensor([LARGEST]), torch.linspace(SECOND, SMALLEST, outputs - 1)])
-    return ((rows * values) @ columns.t()).reshape(outputs, *rest)
+    return SCALES[outputs] * ((rows * values) @ columns.t()).reshape(outputs, *rest)
 
 
 def normed_weight(weight: Tensor) -> Tensor:

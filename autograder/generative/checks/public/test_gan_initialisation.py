@@ -38,6 +38,11 @@ def layers_of(observed: list[Observation], kind: str) -> list[Observation]:
     return [layer for layer in observed if layer.text("kind") == kind]
 
 
+def equal_weights(one: list[Observation], other: list[Observation]) -> bool:
+    pairs = [(a.tensor("weight"), b.tensor("weight")) for a, b in zip(one, other, strict=False)]
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in pairs)
+
+
 def name_of(layer: Observation) -> str:
     return f"{layer.text('network')}, {layer.text('name')}"
 
@@ -81,6 +86,10 @@ def test_batch_norms_start_normal_early(submission: Submission) -> None:
     seen = submission.ask("gan.initial_weights", repeats=6)
     models = [Observation({"layers": m}).parts("layers") for m in [seen.list("layers"), *seen.list("more")]]
     rows = [layers_of(model, "batch norm") for model in models]
+    if all(
+        equal_weights(row, rows[0]) for row in rows
+    ):  # the code has a generator of its own, always with the same seed
+        rows = rows[:1]
     count = len(rows[0])
     expect(
         count >= 5 and all(len(row) == count for row in rows),

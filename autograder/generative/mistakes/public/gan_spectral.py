@@ -117,6 +117,14 @@ OTHER_NORM = Mistake(
     hint="Divide each weight by its largest singular value: that of the normalised weight is 1.",
     questions=("2-3",),
 )
+LARGE_ONLY = Mistake(
+    "spectral-norm-of-large-weights-only",
+    "The second convolution's weight, whose largest singular value is below 1, is left as it is: weights are only made smaller, "
+    "never larger, or this layer is left out.",
+    hint="Divide every convolution's weight by its largest singular value, whatever that is.",
+    questions=("2-3",),
+    shows=lambda by_output, by_input, unchanged: by_output == [True, False, True] and unchanged[1],
+)
 SOME_ONLY = Mistake(
     "spectral-norm-some-only",
     "Only some of the convolutions have spectral normalisation.",
@@ -140,7 +148,7 @@ OTHER_FACTOR = Mistake(
 # Recognised by three lists that state for each convolution whether its largest singular value is 1 as a matrix with one row
 # per output channel, whether it is with one row per input channel, and whether it is as large as that of the parameter. The
 # first mistake that shows is named.
-NORMALISATION = (PER_INPUT_CHANNEL, FIRST_ONLY, NONE_NORMALISED, SOME_ONLY, OTHER_FACTOR)
+NORMALISATION = (PER_INPUT_CHANNEL, FIRST_ONLY, NONE_NORMALISED, LARGE_ONLY, SOME_ONLY, OTHER_FACTOR)
 
 FLAG_IGNORED = Mistake(
     "spectral-norm-flag-ignored",
