@@ -126,12 +126,12 @@ def bound(images: Tensor, rec: Tensor, q: Tensor) -> float:
 
     Args:
         images: (N, 1, pixels) in [0, 1].
-        rec: their reconstructions, of the same shape.
+        rec: their reconstructions, with as many pixels.
         q: the parameters of the posterior, (N, 1, 2 nz): its means, then the logarithms of its standard deviations.
     """
     mean, log_sigma = q.chunk(2, dim=-1)
     divergence = 0.5 * (mean**2 + (2 * log_sigma).exp() - 1) - log_sigma
-    reconstruction = F.binary_cross_entropy(rec, images, reduction="sum")
+    reconstruction = F.binary_cross_entropy(rec.reshape(images.shape), images, reduction="sum")
     return float(reconstruction + divergence.sum()) / len(images)
 
 

@@ -445,13 +445,13 @@ figures.image_rows(
 #
 # *Answer.* The output layer determines the final appearance of an image: its brightness, its colours and its
 # contrast. Batch normalisation there would fix, for every batch, the mean and the variance of the red, green
-# and blue channel (before the sigmoid) to the same few learnt numbers. The statistics of a batch of real images are not fixed;
-# they vary from batch to batch, and single images are night scenes or snow. Each image would also depend on
-# its neighbours in the batch: a dark image would force the others to be brighter, so that no image could be
-# generated independently. In the generator's hidden layers this costs less: the mean and the variance of a
-# feature are not yet a colour or a contrast, and later layers still choose those. After the output layer there
-# is no layer that could. It would not help either, since the sigmoid already keeps the
-# pixels in their range.
+# and blue channel (before the sigmoid) to the same few learnt numbers. The statistics of a batch of real images
+# are not fixed; they vary from batch to batch, and single images are night scenes or snow. Each image would also
+# depend on its neighbours in the batch: a dark image would force the others to be brighter, so that no image
+# could be generated independently. In the generator's hidden layers this costs less: the mean and the variance
+# of a feature are not yet a colour or a contrast, and later layers still choose those. After the output layer
+# there is no layer that could. It would not help either, since the sigmoid already keeps the pixels in their
+# range.
 
 # %% [markdown]
 # <!-- BEGIN QUESTION -->

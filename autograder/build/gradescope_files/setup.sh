@@ -6,8 +6,6 @@ set -euo pipefail
 source=/autograder/source
 home=/opt/grader # not in /root: student code runs as another user, who must be able to read it
 export UV_NO_CACHE=1 UV_HTTP_TIMEOUT=300 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# Every upload is graded in a fresh container, which would compile again what is not compiled here.
-export UV_COMPILE_BYTECODE=1
 
 usable() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2> /dev/null; }
 if ! usable python3; then
@@ -24,7 +22,9 @@ umask 022
 python3 -m venv "$home"
 "$home/bin/python" "$source/autograder/support/install.py" --quiet -c "$source/constraints.txt" -r "$source/requirements.txt"
 
-"$home/bin/python" -m compileall -q "$source/autograder" || true
+# Every upload is graded in a fresh container, which would compile again what is not compiled here. Some packages hold files
+# that are no valid Python, which does not matter.
+"$home/bin/python" -m compileall -qq -j 0 "$home" "$source/autograder" > /dev/null || true
 chown -R 0:0 "$source" 2> /dev/null || true
 chmod -R go= "$source"
 cd "$source"

@@ -86,9 +86,8 @@ def test_batch_norms_start_normal_early(submission: Submission) -> None:
     seen = submission.ask("gan.initial_weights", repeats=6)
     models = [Observation({"layers": m}).parts("layers") for m in [seen.list("layers"), *seen.list("more")]]
     rows = [layers_of(model, "batch norm") for model in models]
-    if all(
-        equal_weights(row, rows[0]) for row in rows
-    ):  # the code has a generator of its own, always with the same seed
+    # Code with a generator of its own, always from the same seed, has made one model several times.
+    if all(equal_weights(row, rows[0]) for row in rows):
         rows = rows[:1]
     count = len(rows[0])
     expect(
