@@ -6,6 +6,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -122,13 +123,15 @@ def watching(module: nn.Module) -> Iterator[Calls]:
     """Records every call of `module` (any nn.Module), `module.forward(...)` too, while the block runs."""
     calls = Calls()
 
-    def record(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def record(
+        called: nn.Module, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         output = call(*args, **kwargs)
         calls.append(
             {
                 "inputs": snapshot([*args, *kwargs.values()]),
                 "output": snapshot(output),
-                "training": module.training,
+                "training": called.training,
                 "grad_enabled": torch.is_grad_enabled(),
             }
         )
@@ -138,39 +141,49 @@ def watching(module: nn.Module) -> Iterator[Calls]:
         yield calls
 
 
-@contextmanager
-def around(
-    module: nn.Module, run: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
-) -> Iterator[None]:
-    """While the block runs, every call of `module` or `module.forward` goes through run(call, args, kwargs).
+Run = Callable[[nn.Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
-    A hook would not see code that calls `module.forward(...)`. Calls within a call are part of it.
+
+@contextmanager
+def around(module: nn.Module, run: Run) -> Iterator[None]:
+    """While the block runs, every call of `module` or `module.forward` goes through run(module, call, args, kwargs).
+
+    A hook would not see code that calls `module.forward(...)`. Calls within a call are part of it. Copies of the module are
+    treated as it is; what is pickled is the plain module.
     """
     kind: Any = type(module)
     plain = module.forward
     running: list[object] = []  # the call at hand
 
-    def once(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def once(
+        called: nn.Module, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         if running:
             return call(*args, **kwargs)
         running.append(call)
         try:
-            return run(call, args, kwargs)
+            return run(called, call, args, kwargs)
         finally:
             running.clear()
 
     class Watched(kind):
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            return once(partial(kind.__call__, self), args, kwargs)
+            return once(self, partial(kind.__call__, self), args, kwargs)
 
         def forward(self, *args: Any, **kwargs: Any) -> Any:
-            return once(plain if self is module else partial(kind.forward, self), args, kwargs)
+            return once(self, plain if self is module else partial(kind.forward, self), args, kwargs)
 
-    Watched.__name__, Watched.__qualname__, Watched.__module__ = (
-        kind.__name__,
-        kind.__qualname__,
-        kind.__module__,
-    )
+        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+            twin = memo[id(self)] = kind.__new__(kind)
+            twin.__setstate__(deepcopy(self.__dict__, memo))
+            object.__setattr__(twin, "__class__", Watched)
+            return twin
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return object.__new__, (kind,), self.__dict__
+
+    for name in ("__name__", "__qualname__", "__module__"):
+        setattr(Watched, name, getattr(kind, name))
     try:
         with suppress(TypeError):  # a compiled module, which cannot be watched
             object.__setattr__(module, "__class__", Watched)

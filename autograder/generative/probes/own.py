@@ -26,7 +26,7 @@ def parts() -> bool:
 def autoencoder(weights: models.Weights) -> Any:
     """An auto-encoder that computes what these weights say: a given one, or the student's own."""
     if not parts():
-        return models.AutoEncoderModel(weights)
+        return models.AutoEncoder(weights)
     model = need("autoencoder", "AutoEncoder")(weights["decoder_weight"].shape[1])
     fill(model, weights)
     return model
@@ -35,7 +35,7 @@ def autoencoder(weights: models.Weights) -> Any:
 def vae(weights: models.Weights, beta: float, quiet: bool = False) -> Any:
     """A VAE that computes what these weights say: a given one, or the student's own. quiet: see layers.QUIET."""
     if not parts():
-        return models.VAEModel(weights, beta)
+        return models.VAE(weights, beta)
     model = need("vae", "VAE")(weights["decoder_weight"].shape[1], beta)
     fill(model, weights, quiet)
     return model
@@ -44,7 +44,7 @@ def vae(weights: models.Weights, beta: float, quiet: bool = False) -> Any:
 def cvae(weights: models.Weights, beta: float, quiet: bool = False) -> Any:
     """The same for a CVAE, which is conditional when the weights hold label tables."""
     if not parts():
-        return models.CVAEModel(weights, beta)
+        return models.CVAE(weights, beta)
     table = weights.get("encoder_labels")
     model = need("cvae", "CVAE")(
         weights["decoder_weight"].shape[1], beta, table is not None, 0 if table is None else len(table)

@@ -96,7 +96,7 @@ def flattening(model: nn.Module) -> Iterator[list[str]]:
         squares.append(str(tuple(value.shape)))
         return value.flatten(1).unsqueeze(1)
 
-    def flatten(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def flatten(_: nn.Module, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return call(*map(flat, args), **{name: flat(value) for name, value in kwargs.items()})
 
     with nullcontext() if own.parts() else around(model, flatten):
@@ -139,14 +139,13 @@ def entering(model: nn.Module, steps: Steps) -> Iterator[list[dict[str, Any]]]:
     if that cannot be seen).
     """
     calls: list[dict[str, Any]] = []
-    forward = model.forward
 
-    def record(*args: Any, **kwargs: Any) -> Any:
+    def record(called: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x, c, *_ = [*args, *kwargs.values(), None, None]
         call = {
             "x": snapshot(x),
             "c": snapshot(c),
-            "training": model.training,
+            "training": called.training,
             "grad": torch.is_grad_enabled(),
             "step": steps.taken,
             "backward": None,
@@ -160,11 +159,8 @@ def entering(model: nn.Module, steps: Steps) -> Iterator[list[dict[str, Any]]]:
                 tensor.register_hook(lambda _: call.update(backward=True))
         return result
 
-    model.forward = record
-    try:
+    with around(model, record):
         yield calls
-    finally:
-        del model.forward
 
 
 def tensors(value: Any) -> list[Tensor]:

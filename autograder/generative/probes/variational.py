@@ -216,14 +216,14 @@ def handed_on(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
     """
     shapes: list[list[int]] = []
 
-    def note(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def note(_: Any, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         first = next(iter([*args, *kwargs.values()]), None)
         if isinstance(first, Tensor):
             shapes.append(list(first.shape))
         return call(*args, **kwargs)
 
     own_draw = attribute(model, "reparameterize", type(model).__name__)
-    model.reparameterize = lambda *args, **kwargs: note(own_draw, args, kwargs)
+    model.reparameterize = lambda *args, **kwargs: note(model, own_draw, args, kwargs)
     with around(attribute(model, "decoder", type(model).__name__), note):
         for call in (model, model.reconstruct):
             with suppress(Exception):
@@ -236,7 +236,7 @@ def reconstruct_twice(model: Any, nz: int, x: Tensor, *labels: Tensor) -> dict[s
     before = snapshot(x)
     given: list[Tensor] = []
 
-    def note(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def note(_: Any, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given.extend(a for a in [*args, *kwargs.values()][:1] if isinstance(a, Tensor) and a.dim())
         return call(*args, **kwargs)
 

@@ -2,7 +2,8 @@
 
 The check draws their weights, so it can work out what they compute, and each decoder can be inverted: the check computes
 the z behind an image. They have exactly the attributes that the assignment names for a model, and those that the stubs'
-given lines set.
+given lines set. Their names are the assignment's, so that messages of exceptions say what a student knows, and a model can be
+pickled.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .vae import mixed
 Weights = Mapping[str, Tensor]
 
 
-class LinearEncoder(nn.Module):
+class Encoder(nn.Module):
     """x -> W x + b, plus each label's row of the table `labels` if there is one. Keeps the leading shape."""
 
     def __init__(self, weight: Tensor, bias: Tensor, labels: Tensor | None = None) -> None:
@@ -33,7 +34,7 @@ class LinearEncoder(nn.Module):
         return _with_label(self.net(x), self.labels, c)
 
 
-class LinearDecoder(nn.Module):
+class Decoder(nn.Module):
     """z -> sigmoid(W z + b), plus a label's row inside the sigmoid; (N, nz) or (N, 1, nz) -> (N, 1, pixels)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, labels: Tensor | None = None) -> None:
@@ -53,15 +54,15 @@ def label_rows(idx: Tensor, n: int) -> Tensor:
     return torch.cos(1.7 * idx.reshape(-1, 1) + torch.arange(n, device=idx.device))
 
 
-def encoder(weights: Weights) -> LinearEncoder:
-    return LinearEncoder(weights["encoder_weight"], weights["encoder_bias"], weights.get("encoder_labels"))
+def encoder(weights: Weights) -> Encoder:
+    return Encoder(weights["encoder_weight"], weights["encoder_bias"], weights.get("encoder_labels"))
 
 
-def decoder(weights: Weights) -> LinearDecoder:
-    return LinearDecoder(weights["decoder_weight"], weights["decoder_bias"], weights.get("decoder_labels"))
+def decoder(weights: Weights) -> Decoder:
+    return Decoder(weights["decoder_weight"], weights["decoder_bias"], weights.get("decoder_labels"))
 
 
-class AutoEncoderModel(nn.Module):
+class AutoEncoder(nn.Module):
     """An auto-encoder with one layer in each network."""
 
     def __init__(self, weights: Weights) -> None:
@@ -76,7 +77,7 @@ class AutoEncoderModel(nn.Module):
         return self.forward(x).reshape(-1, 28, 28)
 
 
-class VAEModel(nn.Module):
+class VAE(nn.Module):
     """The names of a VAE with another loss and nothing random, so that a check can work out its training exactly."""
 
     def __init__(self, weights: Weights, beta: float) -> None:
@@ -101,7 +102,7 @@ class VAEModel(nn.Module):
         return self.decoder(mixed(self.encoder(x), 0.8, 0.3)).reshape(-1, 28, 28)
 
 
-class CVAEModel(VAEModel):
+class CVAE(VAE):
     """The same with labels: a table of label rows in the encoder and in the decoder when conditional."""
 
     def __init__(self, weights: Weights, beta: float) -> None:
@@ -130,11 +131,3 @@ def _with_label(out: Tensor, table: Tensor | None, c: Tensor | None) -> Tensor:
     if table is None or c is None:
         return out
     return out + functional.embedding(c.reshape(len(out)), table).reshape(out.shape)
-
-
-# Messages of exceptions name what a student knows.
-LinearEncoder.__name__ = LinearEncoder.__qualname__ = "Encoder"
-LinearDecoder.__name__ = LinearDecoder.__qualname__ = "Decoder"
-AutoEncoderModel.__name__ = AutoEncoderModel.__qualname__ = "AutoEncoder"
-VAEModel.__name__ = VAEModel.__qualname__ = "VAE"
-CVAEModel.__name__ = CVAEModel.__qualname__ = "CVAE"

@@ -29,6 +29,7 @@ def simulate(
     renew: str = "never",
     kind: str = "Adam",
     only: str = "",
+    decay: float = 0.0,
 ) -> tuple[Parameters, list[dict[str, float]]]:
     """Trains a given model on the batches; returns its parameters and the losses at every step.
 
@@ -36,6 +37,7 @@ def simulate(
     clear: when gradients are cleared: at every "step" or "epoch", or "never".
     renew: "never", or a new optimiser at every "epoch" or "step".
     kind: "Adam", "AdamW", "SGD", or "none" for no step. only: the part that is trained ("encoder"); "" for all.
+    decay: Adam's weight_decay.
     """
     trained = list((getattr(model, only) if only else model).parameters())
 
@@ -43,7 +45,9 @@ def simulate(
         if kind == "SGD":
             return torch.optim.SGD(trained, lr=rate)
         # One pass over the parameters: a student's own model has a million of them.
-        return (torch.optim.AdamW if kind == "AdamW" else torch.optim.Adam)(trained, lr=rate, fused=True)
+        if kind == "AdamW":
+            return torch.optim.AdamW(trained, lr=rate, fused=True)
+        return torch.optim.Adam(trained, lr=rate, weight_decay=decay, fused=True)
 
     optimizer, history = fresh(), []
     for number, (x, c) in enumerate(batches):
@@ -103,4 +107,4 @@ def vae_losses() -> dict[str, Loss]:
 
 
 def _outputs(model: Any, x: Tensor, c: Tensor | None) -> Any:
-    return model(x, c) if isinstance(model, models.CVAEModel) else model(x)
+    return model(x, c) if isinstance(model, models.CVAE) else model(x)

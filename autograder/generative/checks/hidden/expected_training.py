@@ -190,7 +190,8 @@ class Run:
 
     def _wrong_steps(self) -> list[Mistake]:
         """The known mistakes that explain the observed parameters."""
-        found = [m for m, how in mistakes.WRONG_LOOPS if self._looks_like(how) is not None]
+        fitting = (m for m, how in mistakes.WRONG_LOOPS if self._looks_like(how) is not None)
+        found = list({m.id: m for m in fitting}.values())
         found += [m for m in self._wrong_totals if self._fits(self._simulated(m.id)[0])]
         if not found and self._weighed() is not None:
             found = [mistakes.OTHER_WEIGHT]

@@ -16,7 +16,7 @@ from . import expected_training as training
 
 
 def train(
-    submission: Submission, draw: Draw, probe: str, model: type[models.VAEModel], beta: float, labels: int = 0
+    submission: Submission, draw: Draw, probe: str, model: type[models.VAE], beta: float, labels: int = 0
 ) -> training.Run:
     """A run of odd sizes on a new `model`; it is conditional where there are `labels`."""
     size = small.sizes(draw)

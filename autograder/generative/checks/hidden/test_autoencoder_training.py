@@ -51,9 +51,7 @@ def _train(submission: Submission, draw: Draw) -> training.Run:
         images=images,
         labels=labels,
         make=lambda: (
-            expected_own.Model(weights, variational=False)
-            if own
-            else models.AutoEncoderModel(weights).double()
+            expected_own.Model(weights, variational=False) if own else models.AutoEncoder(weights).double()
         ),
         losses=expected_own.losses() if own else steps.autoencoder_losses(),
         own=own,

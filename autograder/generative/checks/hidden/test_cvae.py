@@ -177,7 +177,7 @@ def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
 )
 def test_training(submission: Submission, draw: Draw) -> None:
     for labels in (draw.size("classes", 3, 10), 0):
-        run = train(submission, draw, "cvae.train_cvae", models.CVAEModel, draw.number(0.5, 2.0), labels)
+        run = train(submission, draw, "cvae.train_cvae", models.CVAE, draw.number(0.5, 2.0), labels)
         run.expect_steps("train_cvae")
         run.expect_mode()
         expect_histories(run)

@@ -7,7 +7,7 @@ import torch
 from autograder.judging import Draw, Submission, check, expect
 
 from ...mistakes.hidden import vae as mistakes
-from ...stand_ins.models import VAEModel
+from ...stand_ins.models import VAE
 from ..public import models_autoencoder as small
 from ..public import test_vae as public
 from . import judge_forward as forward
@@ -146,7 +146,7 @@ def test_loss_gradients(submission: Submission, draw: Draw) -> None:
 )
 def test_training_steps(submission: Submission, draw: Draw) -> None:
     for beta in (draw.number(0.1, 0.3), draw.number(3.0, 5.0)):
-        run = train(submission, draw, "vae.train_vae", VAEModel, beta)
+        run = train(submission, draw, "vae.train_vae", VAE, beta)
         run.expect_steps("train_vae")
         run.expect_all_epochs()
 
@@ -159,7 +159,7 @@ def test_training_steps(submission: Submission, draw: Draw) -> None:
     rubric="The batches and the mode of train_vae",
 )
 def test_training_batches(submission: Submission, draw: Draw) -> None:
-    run = train(submission, draw, "vae.train_vae", VAEModel, 0.5)
+    run = train(submission, draw, "vae.train_vae", VAE, 0.5)
     run.batches()
     run.expect_mode()
     run.expect_all_epochs()
@@ -173,7 +173,7 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
     rubric="The histories that train_vae returns",
 )
 def test_training_histories(submission: Submission, draw: Draw) -> None:
-    run = train(submission, draw, "vae.train_vae", VAEModel, draw.number(0.3, 0.7))
+    run = train(submission, draw, "vae.train_vae", VAE, draw.number(0.3, 0.7))
     expect_histories(run)
     run.expect_all_epochs()
 

@@ -74,8 +74,8 @@ class Run:
     def given(self) -> nn.Module:
         """The given model; what it adds to the reconstruction loss does not matter here."""
         if not self.variational:
-            return models.AutoEncoderModel(self.weights)
-        return models.CVAEModel(self.weights, beta=0.0)
+            return models.AutoEncoder(self.weights)
+        return models.CVAE(self.weights, beta=0.0)
 
     @property
     def start(self) -> dict[str, Tensor]:

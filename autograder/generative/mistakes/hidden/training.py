@@ -73,6 +73,13 @@ ADAMW = Mistake(
     questions=LOOPS,
     once=True,
 )
+WEIGHT_DECAY = Mistake(
+    "training-weight-decay",
+    "Adam is given a weight_decay, which pulls the weights towards 0.",
+    hint="Leave weight_decay out: the question asks for Adam's defaults.",
+    questions=LOOPS,
+    once=True,
+)
 NO_STEP = Mistake(
     "training-no-step",
     "No step is taken, or the gradients are cleared between backward and step.",
@@ -88,6 +95,7 @@ WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
     (ADAM_EVERY_BATCH, {"renew": "step"}),
     (SGD, {"kind": "SGD"}),
     (ADAMW, {"kind": "AdamW"}),
+    *((WEIGHT_DECAY, {"decay": decay}) for decay in (1e-2, 1e-3, 5e-4, 1e-4, 1e-5)),
     (NO_STEP, {"kind": "none"}),
     (DECODER_ALONE, {"only": "decoder"}),
     (ENCODER_ALONE, {"only": "encoder"}),
