@@ -83,5 +83,6 @@ class Made:
         return codes[torch.stack(nearest)]
 
 
-# Messages of exceptions name what a student knows.
+# Messages of exceptions name what a student knows; pickle finds it under that name.
 TrainedGenerator.__name__ = TrainedGenerator.__qualname__ = "Generator"
+Generator = TrainedGenerator
