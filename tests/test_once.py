@@ -19,12 +19,14 @@ SIZES = """
 [[size]]
 kind = "batch"
 usual = 64
+other = 70
 words = "a batch of 64"
 mistake = "batch-size-fixed"
 
 [[size]]
 kind = "width"
 usual = 8
+other = 7
 words = "a width of 8"
 mistake = "width-fixed"
 """
@@ -123,6 +125,12 @@ def test_a_size_that_is_written_in_costs_once_and_is_named(
 
 def test_code_that_is_wrong_at_the_usual_sizes_too_has_no_size_mistake(graded: Grade) -> None:
     result = graded("return 3 * x.reshape(64, -1)")
+    assert result.score == 0
+    assert all(v.mistake is None for v in result.checks)
+
+
+def test_code_that_works_at_another_unusual_size_too_has_no_size_mistake(graded: Grade) -> None:
+    result = graded("return 2 * x if len(x) > 6 else x[:1]")
     assert result.score == 0
     assert all(v.mistake is None for v in result.checks)
 

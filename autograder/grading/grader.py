@@ -270,9 +270,14 @@ class Grader:
         self._judged(verdict, way)
         if verdict.status != "failed" or not way.misfit or way.fully_explained:
             return verdict
+
+        def works(sizes: Mapping[str, int]) -> bool:
+            return any(self._try(check, function, arguments, m, sizes).status == "passed" for m in modes)
+
         for sizes in once.usual_sizes(arguments, self._assignment.sizes):
-            usual = {size.kind: size.usual for size in sizes}
-            if any(self._try(check, function, arguments, m, usual).status == "passed" for m in modes):
+            if works({size.kind: size.usual for size in sizes}):
+                if works({size.kind: size.other for size in sizes}):
+                    return verdict  # it fails because of something else
                 mistake = once.size_mistake(self._assignment, sizes)
                 self._explained.add(check.id)
                 return once.at_usual_sizes(verdict, sizes, mistake)

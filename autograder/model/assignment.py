@@ -114,13 +114,15 @@ class UsualSize:
     """A size that students write into their code in place of that of the arguments.
 
     kind: as checks draw it ("batch"). usual: the size. words: how messages put it ("a batch of 64").
-    mistake: the id of the mistake of code that works at no other size.
+    mistake: the id of the mistake of code that works at no other size. other: an unusual size; code that works at this one, too,
+    does not have the mistake, whatever it fails at.
     """
 
     kind: str
     usual: int
     words: str
     mistake: str
+    other: int
 
 
 def load(folder: Path) -> Assignment:
@@ -151,7 +153,7 @@ def load(folder: Path) -> Assignment:
     try:
         sizes = tuple(UsualSize(**row) for row in table.get("size", ()))
     except TypeError as error:
-        raise ValueError(f"{path}: [[size]] has kind, usual, words and mistake ({error})") from None
+        raise ValueError(f"{path}: [[size]] has kind, usual, other, words and mistake ({error})") from None
     package = ".".join((ENGINE.name, *folder.relative_to(ENGINE).parts)) if inside else folder.name
     return Assignment(
         folder=folder,

@@ -99,7 +99,12 @@ class StandIn(importlib.abc.Loader):
                 spec = importlib.util.spec_from_file_location(f"_own_{name}", finder.folder / f"{name}.py")
                 assert spec is not None and spec.loader is not None
                 loaded = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(loaded)
+                sys.modules[spec.name] = loaded  # where dataclasses, for one, look their module up
+                try:
+                    spec.loader.exec_module(loaded)
+                except BaseException:
+                    sys.modules.pop(spec.name, None)
+                    raise
                 own.append(loaded)
             return getattr(own[0], attribute)
 
@@ -306,7 +311,7 @@ def _describe(error: BaseException, folder: Path) -> dict[str, Any]:
     kind = "raised"
     if type(error).__name__ == "MissingName":
         kind = "missing"
-    elif isinstance(error, NotImplementedError) and own_raise:  # PyTorch raises it for a missing `forward`
+    elif type(error).__name__ == "NotWritten" or (isinstance(error, NotImplementedError) and own_raise):
         kind = "todo"
     elif type(error).__name__ in ("WireError", "TooLarge"):
         kind = "too large"

@@ -18,6 +18,10 @@ class MissingName(Exception):
     """The module lacks the requested class, function or attribute."""
 
 
+class NotWritten(Exception):
+    """What the student must still write or choose, where no code of theirs raises NotImplementedError."""
+
+
 class TooLarge(Exception):
     """A tensor with more elements than any right answer has: it is not copied."""
 

@@ -17,6 +17,8 @@ WIDTHS = {"encoder": (256, 64), "decoder": (64, 256)}  # of the hidden layers, a
 # Own encoders get log sigmas that are smaller by this: noise that does not come from PyTorch is too small to matter, so that
 # training can be worked out.
 QUIET = 40.0
+# The bias of second layers. Where all of a unit's inputs are off, its value must not be 0, at which ReLUs have different slopes.
+BELOW = -1e-6
 
 
 def encoder(weights: Weights, quiet: bool = False) -> list[Tensor]:
@@ -57,7 +59,7 @@ def _layers(
         into @ first,
         into @ first_bias,
         through @ from_first,
-        torch.zeros(widths[1]),
+        torch.full((widths[1],), BELOW),
         last @ from_second,
         last_bias.clone(),
     ]
