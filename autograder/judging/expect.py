@@ -24,7 +24,7 @@ def say(value: Any) -> str:
             return f"[{', '.join(_number(v) for v in value.flatten().tolist())}] (shape {tuple(value.shape)})"
         flat = value.double().flatten()
         return (
-            f"a {shape} {str(value.dtype).removeprefix('torch.')} tensor with values from {_number(flat.min().item())} "
+            f"a tensor of shape {shape} ({str(value.dtype).removeprefix('torch.')}), values from {_number(flat.min().item())} "
             f"to {_number(flat.max().item())}, mean {_number(flat.mean().item())}"
         )
     if isinstance(value, bool) or value is None:

@@ -121,7 +121,7 @@ class Observation(Mapping[str, Any]):
             raise Fault(expected=f"{what}: a number", seen="a number that is too large", hint=hint) from None
         if finite and not math.isfinite(value):
             raise Fault(expected=f"{what}: a finite number", seen=str(value), hint=hint)
-        return value
+        return value + 0.0  # 0 in place of -0
 
     def numbers(
         self,

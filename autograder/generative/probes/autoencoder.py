@@ -180,8 +180,11 @@ def sample_images(
     before = parameters(model)
     more = {"device": "cpu"} if pass_device else {}
     seed = torch.initial_seed()
-    first, second = (observed(function(model, num_samples, nz, **more)) for _ in range(2))
+    with torch.enable_grad():
+        first, second = (observed(function(model, num_samples, nz, **more)) for _ in range(2))
+        grad_kept = torch.is_grad_enabled()
     return {
+        "grad_kept": grad_kept,
         "first": first["value"],
         "second": second["value"],
         "graph": first["graph"] or second["graph"],

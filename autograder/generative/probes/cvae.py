@@ -226,8 +226,11 @@ def sample_conditional(weights: dict[str, Tensor], beta: float, labels: Tensor, 
     model = own.cvae(weights, beta)
     before, kept = parameters(model), snapshot(labels)
     seed = torch.initial_seed()
-    first, second = (observed(function(model, labels, nz)) for _ in range(2))
+    with torch.enable_grad():
+        first, second = (observed(function(model, labels, nz)) for _ in range(2))
+        grad_kept = torch.is_grad_enabled()
     return {
+        "grad_kept": grad_kept,
         "first": first["value"],
         "second": second["value"],
         "graph": first["graph"] or second["graph"],

@@ -127,12 +127,14 @@ def construct_elsewhere() -> dict[str, Any]:
 def initial_weights(repeats: int = 1) -> dict[str, Any]:
     """Weights of a new DCGAN's layers, and of the batch normalisations of `repeats` more, which have few values each."""
     make = need("gan", "DCGAN")
+    seed = torch.initial_seed()
     layers = describe(networks_of(make(device="cpu")))
+    seed_kept = torch.initial_seed() == seed
     more = []
     for _ in range(repeats):
         found = describe(networks_of(make(device="cpu")))
         more.append([layer for layer in found if layer["kind"] == "batch norm"])
-    return {"layers": layers, "more": more}
+    return {"layers": layers, "more": more, "seed_kept": seed_kept}
 
 
 def describe(networks: dict[str, nn.Module]) -> list[dict[str, Any]]:

@@ -97,6 +97,7 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
         network.train(mode)
     before = {name: state(network) for name, network in networks.items()}
     kept = torch.as_tensor(given).clone()
+    seed = torch.initial_seed()
     with counted(lambda: calls_on(tape)):
         returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
@@ -104,6 +105,7 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
         "returned": [plain(snapshot(value)) for value in pair],
         "graph": any(has_graph(value) for value in pair),
         "unchanged": same(kept, torch.as_tensor(given)),
+        "seed_kept": torch.initial_seed() == seed,
         **codes_on(tape, len(given)),
         "steps": sum(event["event"].endswith("step") for event in tape),
         "same": {

@@ -74,6 +74,7 @@ def watch(
         "squares": squares[0] if squares else None,
         "batches": [{"x": call["x"], "c": call["c"]} for call in graded],
         "training": all(modes) and bool(graded),
+        "training_first": bool(modes) and modes[0],
         "parameters": own.values(model) if own.parts() else weights(model),
         "rates": [] if steps.mixed else steps.rates[:MOST],
         "seed_kept": torch.initial_seed() == seed,
@@ -205,16 +206,16 @@ def watching_rates() -> Iterator[Steps]:
 def collision(
     function: Callable[..., Any], model: Any, images: Tensor, labels: Tensor, batch_size: int
 ) -> dict[str, Any]:
-    """Trains `model` for an epoch on a device other than the CPU, while the loader's batches are on the CPU.
+    """Trains `model` for two epochs on a device other than the CPU, while the loader's batches are on the CPU.
 
     Returns where tensors of two devices meet ("collision"), and the encoder's output for the first batch, on the CPU.
     """
     loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size)
     with watching(model.encoder) as calls, flattening(model):
-        on_cpu(lambda: function(model, loader, 1, 1e-3), calls)
+        on_cpu(lambda: function(model, loader, 2, 1e-3), calls)
     model.zero_grad()
     with flattening(model):
-        collision = mixing(lambda device: function(model.to(device), loader, 1, 1e-3, device=device))
+        collision = mixing(lambda device: function(model.to(device), loader, 2, 1e-3, device=device))
     return {"collision": collision, "worked": calls[0]["output"] if calls else None}
 
 

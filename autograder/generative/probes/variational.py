@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from copy import copy
 from typing import Any
 
 import torch
@@ -136,10 +137,20 @@ def backward_pass(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
         rec.square().sum().backward(retain_graph=True)
     rec_reaches_encoder = _reached(model.encoder, own)
     model.zero_grad()
+    q_reaches_encoder = True
+    with suppress(Exception):  # a loss that takes only what forward returns
+        alone = copy(outputs)
+        alone["rec"] = rec.detach()
+        kl_alone, _ = total_and_parts(model.loss(x, alone))
+        if has_graph(kl_alone):
+            kl_alone.backward(retain_graph=True)
+        q_reaches_encoder = _reached(model.encoder, own)
+    model.zero_grad()
     total, _ = total_and_parts(model.loss(x, outputs))
     total.backward()
     return {
         "drawings_reach_encoder": rec_reaches_encoder,
+        "q_reaches_encoder": q_reaches_encoder,
         "encoder_reached": _reached(model.encoder, own),
         "decoder_reached": _reached(model.decoder, own),
     }

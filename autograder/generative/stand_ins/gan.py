@@ -52,15 +52,16 @@ class SmallGenerator(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         rows, averages = codes.reshape(-1, CODE_SIZE), buffers(self, self.tape)
         images: Tensor = self.upsample_and_generate(self.fc(rows).reshape(-1, 4, 4, 4))
-        self.tape.append(
-            {
-                "event": "generator",
-                "noise": snapshot(rows),
-                "training": self.training,
-                "averages": averages,
-                "grad": torch.is_grad_enabled(),
-            }
-        )
+        event = {
+            "event": "generator",
+            "noise": snapshot(rows),
+            "training": self.training,
+            "averages": averages,
+            "grad": torch.is_grad_enabled(),
+            "backward": False,
+        }
+        self.tape.append(event)
+        note_backward(images, event, self.tape)
         return images
 
 
@@ -82,17 +83,18 @@ class SmallDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         averages = buffers(self, self.tape)
         logits: Tensor = self.fc(self.downsample(images).flatten(1))
-        self.tape.append(
-            {
-                "event": "discriminator",
-                "images": images.shape[0],
-                "attached": images.requires_grad,
-                "logits": snapshot(logits),
-                "training": self.training,
-                "averages": averages,
-                "grad": torch.is_grad_enabled(),
-            }
-        )
+        event = {
+            "event": "discriminator",
+            "images": images.shape[0],
+            "attached": images.requires_grad,
+            "logits": snapshot(logits),
+            "training": self.training,
+            "averages": averages,
+            "grad": torch.is_grad_enabled(),
+            "backward": False,
+        }
+        self.tape.append(event)
+        note_backward(logits, event, self.tape)
         return logits
 
 
@@ -118,6 +120,19 @@ class RecordingAdam(torch.optim.Adam):
         torch.optim.Adam.step(self)  # not that of a submission's class
         event["after"] = {name: weights(network) for name, network in self.networks.items()}
         return loss
+
+
+def note_backward(output: Tensor, event: dict[str, Any], tape: Tape) -> None:
+    """Notes it in the event when a backward pass goes through what a network returned, before any optimiser's next step."""
+
+    def note(_: Tensor) -> None:
+        steps = [n for n, later in enumerate(tape) if later["event"].endswith(" step")]
+        place = next((n for n, other in enumerate(tape) if other is event), len(tape))
+        event["backward"] = event["backward"] or not any(n > place for n in steps)
+
+    # What is differentiated inside torch.func.grad has no hooks.
+    if output.requires_grad and not torch._C._functorch.is_functorch_wrapped_tensor(output):
+        output.register_hook(note)
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

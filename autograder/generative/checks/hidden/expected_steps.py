@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ def simulate(
     kind: str = "Adam",
     only: str = "",
     decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    clip: float = math.inf,
 ) -> tuple[Parameters, list[dict[str, float]]]:
     """Trains a given model on the batches; returns its parameters and the losses at every step.
 
@@ -37,7 +40,7 @@ def simulate(
     clear: when gradients are cleared: at every "step" or "epoch", or "never".
     renew: "never", or a new optimiser at every "epoch" or "step".
     kind: "Adam", "AdamW", "SGD", or "none" for no step. only: the part that is trained ("encoder"); "" for all.
-    decay: Adam's weight_decay.
+    decay, betas: Adam's weight_decay and betas. clip: the largest norm that gradients may have.
     """
     trained = list((getattr(model, only) if only else model).parameters())
 
@@ -47,7 +50,7 @@ def simulate(
         # One pass over the parameters: a student's own model has a million of them.
         if kind == "AdamW":
             return torch.optim.AdamW(trained, lr=rate, fused=True)
-        return torch.optim.Adam(trained, lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.Adam(trained, lr=rate, betas=betas, weight_decay=decay, fused=True)
 
     optimizer, history = fresh(), []
     for number, (x, c) in enumerate(batches):
@@ -57,6 +60,8 @@ def simulate(
         if clear == "step" or (clear == "epoch" and number % per_epoch == 0):
             model.zero_grad()
         values["total"].backward()
+        if clip < math.inf:
+            torch.nn.utils.clip_grad_norm_(trained, clip)
         if kind != "none":
             optimizer.step()
         history.append({k: float(v.detach()) for k, v in values.items()})

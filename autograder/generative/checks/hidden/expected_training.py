@@ -14,7 +14,7 @@ from autograder.judging import Mistake, Observation, expect, expect_equal, fail
 
 from ...mistakes.hidden import training as mistakes
 from ...mistakes.public import training as known
-from ..public.judge_common import expect_no_seed
+from ..public.judge_common import expect_no_seed, expect_training_mode
 from ..public.models_autoencoder import Sizes
 from .expected_steps import Batch, Loss, Losses, Parameters, simulate
 
@@ -61,18 +61,23 @@ class Run:
 
     @property
     def iterations(self) -> int:
-        """The number of steps that are judged: one, or those of one epoch, where the loop ended there; else all."""
+        """The number of steps that are judged: one, those of one epoch or of all but one, where the loop ended there; else all."""
         taken = len(self.seen.parts("batches"))
-        return taken if taken in (1, self.per_epoch) else self.size.epochs * self.per_epoch
+        ends = (1, self.per_epoch, (self.size.epochs - 1) * self.per_epoch)
+        return taken if taken in ends else self.size.epochs * self.per_epoch
 
     def expect_all_epochs(self) -> None:
         """Ends the check where the loop took fewer steps than it should; for the end of a check, when all else is right."""
-        one_batch = self.iterations == 1
-        expect(
-            self.iterations == self.size.epochs * self.per_epoch,
+        if self.iterations == self.size.epochs * self.per_epoch:
+            return
+        seen, mistake = f"{self.size.epochs - 1} epochs", known.ONE_EPOCH_TOO_FEW
+        if self.iterations <= self.per_epoch:
+            one_batch = self.iterations == 1
+            seen, mistake = ("one batch", known.ONE_BATCH) if one_batch else ("one epoch", known.ONE_EPOCH)
+        fail(
             expected=f"{self.size.epochs} epochs of {self.per_epoch} batches",
-            seen="one batch" if one_batch else "one epoch",
-            mistake=replace(known.ONE_BATCH if one_batch else known.ONE_EPOCH, once=True),
+            seen=seen,
+            mistake=replace(mistake, once=True),
         )
 
     def batches(self) -> list[Batch]:
@@ -146,12 +151,7 @@ class Run:
 
     def expect_mode(self) -> None:
         """Raises a fault unless every step is in training mode, and the random generator is never reseeded."""
-        expect(
-            self.seen.flag("training"),
-            expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
-            seen="evaluation mode",
-            mistake=known.NOT_IN_TRAINING_MODE,
-        )
+        expect_training_mode(self.seen)
         expect_no_seed(self.seen.flag("seed_kept"), "training")
 
     def fitting(self) -> str | None:

@@ -158,6 +158,7 @@ def test_samples_are_decoded(submission: Submission, draw: Draw) -> None:
     seen, weights, _ = _sample(submission, draw, count)
     images = _images(seen, "first", count)
     sampling.codes(weights, images, None, "the samples")
+    common.expect_gradients_on(seen, "sample_images")
     expect(
         seen.flag("model_kept"),
         expected="a model that is left as it is",

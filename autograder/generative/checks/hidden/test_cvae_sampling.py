@@ -93,6 +93,7 @@ def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
         labels = draw.integers(0, count, n)
         seen, weights = _sample(submission, draw, labels, count)
         sampling.codes(weights, sampling.sampled(seen, "first", (n, 28, 28)), labels, "the samples")
+        common.expect_gradients_on(seen, "sample_conditional")
         expect(
             not seen.flag("graph"),
             expected="images without a graph",

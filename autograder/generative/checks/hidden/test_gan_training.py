@@ -109,8 +109,12 @@ def expect_returned_losses(step: Step) -> None:
     )
     if among(dis, right_dis) and among(gen, right_gen):
         return
+    # Of several that are right, those with this code's own losses and noise.
+    expected = (
+        min(right, key=lambda r: abs(r - value)) for value, right in ((dis, right_dis), (gen, right_gen))
+    )
     fail(
-        expected=f"dis_loss {right_dis[0]:.4f} and gen_loss {right_gen[0]:.4f}",
+        expected="dis_loss {:.4f} and gen_loss {:.4f}".format(*expected),
         seen=f"{dis:.4f} and {gen:.4f}",
         hint="Return the values of the two losses that you called backward() on, as floats.",
         mistake=mistake_in_returned(step, dis, gen, right_dis, right_gen),

@@ -213,3 +213,9 @@ def expect_gradient_flow(seen: Observation, whose: str) -> None:
             seen="parameters without a gradient, or parameters that are not the model's",
             hint="Build encoder and decoder in __init__, and detach nothing that flows through them.",
         )
+    expect(
+        seen.flag("q_reaches_encoder"),
+        expected=f'gradients of the KL term, through outputs["q"] of {whose}, in every parameter of the encoder',
+        seen="encoder parameters without a gradient",
+        mistake=posterior.Q_CUT_OFF,
+    )

@@ -11,6 +11,7 @@ from torch import Tensor
 from autograder.judging import Draw, Mistake, Observation, expect
 
 from ...mistakes.public import common as mistakes
+from ...mistakes.public import training
 from .models_autoencoder import are_rounded, codes_in, encoded
 
 
@@ -51,6 +52,30 @@ def expect_no_seed(seed_kept: bool, what: str) -> None:
         expected=f"{what}: the random generator is left as it is",
         seen="torch.manual_seed (or the like) was called inside",
         mistake=mistakes.GENERATOR_RESEEDED,
+    )
+
+
+def expect_training_mode(seen: Observation) -> None:
+    """Ends the check unless every step of a training loop was in training mode."""
+    expect(
+        seen.flag("training"),
+        expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
+        seen="evaluation mode" if seen.parts("batches") else "no step at all",
+        mistake=None
+        if not seen.parts("batches")
+        else training.TRAINING_MODE_LEFT
+        if seen.flag("training_first")
+        else training.NOT_IN_TRAINING_MODE,
+    )
+
+
+def expect_gradients_on(seen: Observation, what: str) -> None:
+    """Ends the check when a function has switched gradients off for all that follows."""
+    expect(
+        seen.flag("grad_kept"),
+        expected=f"{what}: gradients on again afterwards",
+        seen="torch.is_grad_enabled() is False after the call",
+        mistake=mistakes.GRADIENTS_OFF_FOR_GOOD,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from ...mistakes.public import training as mistakes
 from ...stand_ins import autoencoder as stand_in
 from ...stand_ins import layers, models
 from . import models_autoencoder as small
+from .judge_common import expect_training_mode
 from .judge_history import holds_both
 
 Parameters = Mapping[str, Tensor]
@@ -131,6 +132,14 @@ def expect_first_step(submission: Submission, draw: Draw, probe: str, labels: in
     labels: the number of classes of a conditional model; 0 for one without.
     """
     run, seen, _ = _train(submission, draw, probe, labels, epochs=1, rate=5e-3)
+    if not seen.parts("batches"):
+        _, again, _ = _train(submission, draw, probe, labels, epochs=2, rate=5e-3)
+        expect(
+            len(again.parts("batches")) != 1,
+            expected="one step in one epoch of one batch",
+            seen="no step",
+            mistake=mistakes.ONE_EPOCH_TOO_FEW,
+        )
     start, ways = run.start, _ways(run, seen)
     hint = "In every iteration: forward, loss, clear the gradients, backward, optimiser step."
     expect(
@@ -210,12 +219,17 @@ def expect_adams_steps(submission: Submission, draw: Draw, probe: str, labels: i
     size.
     """
     run, seen, rate = _train(submission, draw, probe, labels, epochs=STEPS, rate=draw.number(1e-5, 3e-5))
-    expect(
-        seen.flag("training"),
-        expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
-        seen="evaluation mode",
-        mistake=mistakes.NOT_IN_TRAINING_MODE,
-    )
+    expect_training_mode(seen)
+    taken = len(seen.parts("batches"))
+    if (
+        taken == STEPS - 1
+        and min(_moves(run, loss, seen, rate).distance(taken) for loss in run.losses) < NEAR
+    ):
+        fail(
+            expected=f"{STEPS} steps in {STEPS} epochs of one batch",
+            seen=f"{taken} steps",
+            mistake=replace(mistakes.ONE_EPOCH_TOO_FEW, once=True),
+        )
     found = min((_moves(run, loss, seen, rate) for loss in run.losses), key=lambda moves: moves.off)
     expect(
         found.off < NEAR,

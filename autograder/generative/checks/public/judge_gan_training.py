@@ -27,7 +27,7 @@ from .expected_gan import (
     near,
     weights,
 )
-from .judge_training_step import ask_phases, wrong_order
+from .judge_training_step import ask_phases, why_no_gradient, wrong_order
 from .models_gan import discriminator_state, generator_state
 
 
@@ -75,7 +75,8 @@ def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) 
         expected="at optimizerD's step, the discriminator's gradients are those of the loss of the real batch (label 1) plus "
         "the loss of the fake batch (label 0)",
         seen=difference(step, "discriminator", seen, values),
-        mistake=first_near(seen, others)
+        mistake=(why_no_gradient(step.call) if seen.norm() == 0 else None)
+        or first_near(seen, others)
         or first_near(seen, gradients_of(discriminator_mistakes(step)))
         or first_near(seen, gradients_of(losses_in_modes_seen(step, "discriminator")))
         or smoothed_labels(step, seen)
@@ -121,6 +122,8 @@ def why_without_gradient(step: Step) -> Mistake:
         return order
     if bool(step.left("generator").any()):
         return mistakes.STEP_BEFORE_BACKWARD
+    if (cleared := why_no_gradient(step.call, "generator")) is not None:
+        return cleared
     reused = any(event.flag("attached") for event in step.passes("generator", "discriminator"))
     if not step.passes("generator", "generator") and not reused:
         return mistakes.GENERATOR_NOT_USED

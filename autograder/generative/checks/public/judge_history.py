@@ -69,5 +69,7 @@ def wrong_lengths(seen: Observation, epochs: int, per_epoch: int) -> list[Candid
     found = [mistakes.HISTORY_ONE_ENTRY_PER_EPOCH.giving(epochs)] if epochs > 1 else []
     if steps == 1:
         return [*found, mistakes.ONE_BATCH.giving(1)]
+    if epochs > 2 and steps == (epochs - 1) * per_epoch:
+        return [*found, mistakes.ONE_EPOCH_TOO_FEW.giving(steps)]
     one_epoch = mistakes.ONE_EPOCH if steps == per_epoch else mistakes.HISTORY_LAST_EPOCH
     return [*found, one_epoch.giving(per_epoch)]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autograder.judging import Mistake, NoAnswer, Observation, Submission, expect, first_shown
 
+from ...mistakes.public.gan_losses import CLEARED_BEFORE_STEP
 from ...mistakes.public.gan_training import LABELS_LACK_AXIS, OPTIMISERS_EXCHANGED, WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE
 from .judge_backward import any_backward
@@ -173,8 +174,20 @@ def expect_gradient(call: Observation) -> None:
         "generator" in kinds[:end] and any_gradient(gradients),
         expected="fakes, and gradients of their loss at the optimiser's step",
         seen="none",
+        mistake=why_no_gradient(call),
         hint="Call backward() on the loss before the optimiser's step.",
     )
+
+
+def why_no_gradient(call: Observation, network: str = "discriminator") -> Mistake | None:
+    """The mistake where a backward pass came before a network's optimiser step, and left no gradients there."""
+    found = events(first_phase(call) if network == "discriminator" else call, network)
+    return CLEARED_BEFORE_STEP if any(event.flag("backward") for event in found) else None
+
+
+def first_phase(call: Observation) -> Observation:
+    """The events before the step that ends the first phase."""
+    return Observation({"events": call.list("events")[: end_of_first_phase(call)]})
 
 
 def any_gradient(gradients: object) -> bool:

@@ -102,7 +102,8 @@ def sizes(draw: Draw) -> Sizes:
         # Where the batch has the usual size, every batch has.
         images=full * batch + (0 if "batch" in draw.usual else rest),
         batch=batch,
-        # Not the number of batches: an entry per epoch is another mistake than one epoch's entries.
-        epochs=draw.choice([count for count in (2, 3, 4, 5) if count not in (full, full + 1)]),
+        # Not the number of batches: an entry per epoch is another mistake than one epoch's entries. And so many that all but one
+        # are several.
+        epochs=draw.choice([count for count in (3, 4, 5) if count not in (full, full + 1)]),
         rate=draw.choice([5e-4, 2e-3, 3e-3, 4e-3]),
     )

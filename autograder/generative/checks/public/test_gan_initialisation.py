@@ -26,6 +26,7 @@ from ...mistakes.public.gan import (
     looks_default,
 )
 from ...mistakes.public.gan_initialisation import STD
+from .judge_common import expect_no_seed
 from .judge_gan import initial_layers
 
 INIT = (
@@ -62,7 +63,8 @@ def span(bias: Tensor) -> str:
     asks=INIT,
 )
 def test_convolutions_start_normal_early(submission: Submission) -> None:
-    observed = submission.ask("gan.initial_weights").parts("layers")
+    seen = submission.ask("gan.initial_weights")
+    observed = seen.parts("layers")
     layers = layers_of(observed, "convolution")
     expect(len(layers) >= 6, expected="six convolutions in both networks together", seen=str(len(layers)))
     untouched = first_shown(UNTOUCHED_NETWORKS, initial_layers(observed))
@@ -74,6 +76,7 @@ def test_convolutions_start_normal_early(submission: Submission) -> None:
         if mistake is not None:
             fail(expected=f"{name_of(layer)}: weights from N(0, 0.02)", seen=moments(weight), mistake=mistake)
         expect_standard_normal(weight / STD, what=f"{name_of(layer)}: the weights divided by 0.02")
+    expect_no_seed(seen.flag("seed_kept"), "making a DCGAN")
 
 
 @check(

@@ -7,6 +7,7 @@ import torch
 from autograder.judging import Draw, Submission, candidates, check, expect, expect_close
 
 from ...mistakes.public import gan_reconstruct as mistakes
+from .judge_common import expect_no_seed
 from .judge_gan import loss_number
 from .judge_reconstruct import (
     SHARED,
@@ -102,4 +103,6 @@ def test_search_is_as_asked(submission: Submission, shared_draw: Draw) -> None:
     "and no gradient is left on them.",
 )
 def test_networks_are_left_alone(submission: Submission, shared_draw: Draw) -> None:
-    expect_untouched(ask_search(submission, shared_draw, SHARED))
+    found = ask_search(submission, shared_draw, SHARED)
+    expect_untouched(found)
+    expect_no_seed(found.seen.flag("seed_kept"), "reconstruct")

@@ -119,7 +119,11 @@ def test_the_flag_chooses_the_discriminator_early(submission: Submission, shared
         expected="DCGAN(spectral_norm=True): the convolutions normalised as in SpectralNormDiscriminator",
         seen="largest singular values of " + singular_values(asked["true"].weights()),
         hint="Look at how __init__ uses the flag, and whether the weight initialisation undoes the normalisation.",
-        mistake=mistakes.FLAG_IGNORED if not any(normed["true"]) and not classes.flag("true") else None,
+        mistake=None
+        if any(normed["true"]) or classes.flag("true")
+        else mistakes.FLAG_INVERTED
+        if classes.flag("false")
+        else mistakes.FLAG_IGNORED,
     )
     expect(
         all(asked["false"].weights().follow()),

@@ -31,9 +31,11 @@ from .judge_training_step import (
     events,
     expect_gradient,
     expect_trained,
+    first_phase,
     has_moved,
     order_of_steps,
     passes,
+    why_no_gradient,
     wrong_order,
 )
 from .models_gan import State, discriminator_state, generator_state
@@ -108,6 +110,7 @@ def expect_moved_by_optimiser(call: Observation, network: str, state: State) -> 
         not still,
         expected=f"every parameter of the {network} moved",
         seen=f"{len(still)} of {len(names)} did not move: {', '.join(still[:4])}",
+        mistake=why_no_gradient(call, network) if len(still) == len(names) else None,
         hint="A parameter without a gradient does not move: its loss must be computed from it, before the step, without a detach() "
         "or no_grad() between.",
     )
@@ -170,11 +173,6 @@ def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
     )
     expect_gradient(call)
     expect_trained(call, generator, discriminator, real)
-
-
-def first_phase(call: Observation) -> Observation:
-    """The events before the step that ends the first phase."""
-    return Observation({"events": call.list("events")[: end_of_first_phase(call)]})
 
 
 @check(

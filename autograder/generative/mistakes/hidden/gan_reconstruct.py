@@ -70,6 +70,7 @@ def bound(codes: Tensor | None) -> float | None:
     """The magnitude that codes are clamped to: the largest one, where more than two codes have it; else None."""
     if codes is None or codes.numel() == 0:
         return None
+    codes = codes.unique(dim=0)  # rows that are equal have their largest value in common
     largest = codes.abs().max()
     return largest.item() if largest > 0.1 and int((codes.abs() == largest).sum()) > 2 else None
 

@@ -80,6 +80,20 @@ WEIGHT_DECAY = Mistake(
     questions=LOOPS,
     once=True,
 )
+BETAS_OF_GAN = Mistake(
+    "training-betas-of-the-gan",
+    "Adam has the betas of the DCGAN, (0.5, 0.999), in place of its defaults.",
+    hint="Leave the betas out: the question asks for Adam's defaults.",
+    questions=LOOPS,
+    once=True,
+)
+GRADIENTS_CLIPPED = Mistake(
+    "training-gradients-clipped",
+    "The gradients are clipped to a norm of 1 before the step.",
+    hint="Leave the gradients as they are: clipping makes another optimiser of Adam.",
+    questions=LOOPS,
+    once=True,
+)
 NO_STEP = Mistake(
     "training-no-step",
     "No step is taken, or the gradients are cleared between backward and step.",
@@ -95,6 +109,8 @@ WRONG_LOOPS: tuple[tuple[Mistake, Mapping[str, Any]], ...] = (
     (ADAM_EVERY_BATCH, {"renew": "step"}),
     (SGD, {"kind": "SGD"}),
     (ADAMW, {"kind": "AdamW"}),
+    (BETAS_OF_GAN, {"betas": (0.5, 0.999)}),
+    (GRADIENTS_CLIPPED, {"clip": 1.0}),
     *((WEIGHT_DECAY, {"decay": decay}) for decay in (1e-2, 1e-3, 5e-4, 1e-4, 1e-5)),
     (NO_STEP, {"kind": "none"}),
     (DECODER_ALONE, {"only": "decoder"}),

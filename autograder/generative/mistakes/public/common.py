@@ -103,7 +103,7 @@ GENERATOR_RESEEDED = Mistake(
     "generator-reseeded",
     "The random generator is reseeded inside the function.",
     hint="Set seeds in the notebook, not in the functions: a seed inside makes every call draw the same values.",
-    questions=("1-1", "1-2", "1-3", "1-4", "1-5", "1-8", "1-9"),
+    questions=("1-1", "1-2", "1-3", "1-4", "1-5", "1-8", "1-9", "2-1a", "2-4"),
 )
 NOISE_SHARED_BY_BATCH = Mistake(
     "noise-shared-by-batch",
@@ -127,6 +127,12 @@ NOISE_SHARED_BY_DIMENSIONS = Mistake(
 )
 
 # Graphs.
+GRADIENTS_OFF_FOR_GOOD = Mistake(
+    "gradients-off-for-good",
+    "Gradients stay switched off after the call, so nothing can be trained afterwards.",
+    hint="Use `with torch.no_grad():` or the decorator @torch.no_grad(), which end with the function.",
+    questions=SAMPLING,
+)
 IMAGES_ROUNDED = Mistake(
     "samples-rounded",
     "The images are rounded to black and white.",

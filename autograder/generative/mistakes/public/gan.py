@@ -58,6 +58,12 @@ def untouched_networks(layers: Sequence[InitialLayer]) -> set[str]:
     return {layer.network for layer in layers} - {layer.network for layer in layers if not layer.untouched}
 
 
+def only_network_missed(layers: Sequence[InitialLayer]) -> bool:
+    """Whether one network has default weights everywhere, and the other nowhere."""
+    missed = untouched_networks(layers)
+    return len(missed) == 1 and not any(layer.untouched for layer in layers if layer.network not in missed)
+
+
 INIT_NOT_APPLIED = Mistake(
     "init-not-applied",
     "The weight initialisation is never applied, or is applied to the wrong object: all layers still have PyTorch's default "
@@ -71,14 +77,14 @@ INIT_ON_ONE_NETWORK = Mistake(
     "Only one of the two networks is initialised: all layers of the other one still have PyTorch's default weights.",
     hint="Initialise the generator and the discriminator.",
     questions=("2-1a",),
-    shows=lambda layers: len(untouched_networks(layers)) == 1,
+    shows=only_network_missed,
 )
 # Recognised by the convolutions and batch normalisations of both networks.
 UNTOUCHED_NETWORKS = (INIT_NOT_APPLIED, INIT_ON_ONE_NETWORK)
 CONVOLUTIONS_MISSED = Mistake(
     "init-convolutions-missed",
     "Some convolutions of the generator or the discriminator are not initialised: they still have PyTorch's default weights.",
-    hint="Think of both networks, and of Conv2d as well as ConvTranspose2d.",
+    hint="Think of both networks, and of Conv2d as well as ConvTranspose2d. A return or break in the loop would end it early.",
     questions=("2-1a",),
     shows=looks_default,
 )
@@ -126,7 +132,14 @@ SIGMOID_MISSING = Mistake(
     # At logits of 0: PyTorch clamps the logarithm of a probability of 0 at -100.
     gives=lambda case: 100 * case.labels.mean().item(),
 )
-MISTAKES_AT_ZERO = (LOSS_SUMMED, SIGMOID_MISSING)
+CLASSES_LOSS = Mistake(
+    "classification-loss-of-classes",
+    "The loss is always 0, as torch's cross_entropy is here: for it a single logit is the only class, which is then certain.",
+    hint="Use the binary cross-entropy with logits.",
+    questions=("2-1a",),
+    gives=lambda case: 0.0,
+)
+MISTAKES_AT_ZERO = (LOSS_SUMMED, SIGMOID_MISSING, CLASSES_LOSS)
 
 # The loss at these logits with label 0 shows how a loss fails at large logits.
 LARGE_LOGITS = (40.0, 60.0, 100.0)

@@ -92,7 +92,21 @@ BATCH_NORMS_AROUND_ZERO = Mistake(
     "The batch normalisations' weights are drawn with mean 0, like the convolutions'.",
     hint="Draw them from N(1, 0.02).",
     questions=("2-1a",),
-    shows=lambda weight: abs(weight.mean().item()) < 0.1,
+    shows=lambda weight: abs(weight.mean().item()) < 0.1 and 0.5 < weight.std().item() / STD < 2,
+)
+BATCH_NORMS_SWAPPED = Mistake(
+    "init-batch-norms-swapped",
+    "Mean and standard deviation of the batch normalisations' weights are swapped.",
+    hint="The mean is 1 and the standard deviation 0.02.",
+    questions=("2-1a",),
+    shows=lambda weight: abs(weight.mean().item()) < 0.2 and abs(weight.std().item() - 1) < 0.2,
+)
+BATCH_NORMS_CONSTANT = Mistake(
+    "init-batch-norms-constant",
+    "All weights of a batch normalisation are set to the same number; they should be drawn at random.",
+    hint="Draw them from N(1, 0.02).",
+    questions=("2-1a",),
+    shows=lambda weight: bool(weight.max() == weight.min()) and not bool((weight == 1).all()),
 )
 BATCH_NORMS_OTHER_SPREAD = Mistake(
     "init-batch-norms-other-spread",
@@ -101,13 +115,19 @@ BATCH_NORMS_OTHER_SPREAD = Mistake(
     questions=("2-1a",),
     shows=lambda weight: abs(weight.mean().item() - 1) < 0.02 and abs(weight.std().item() / STD - 1) > 0.3,
 )
-BATCH_NORM_MISTAKES = (BATCH_NORMS_MISSED, BATCH_NORMS_AROUND_ZERO, VARIANCE_FOR_DEVIATION)
+BATCH_NORM_MISTAKES = (
+    BATCH_NORMS_MISSED,
+    BATCH_NORMS_AROUND_ZERO,
+    BATCH_NORMS_SWAPPED,
+    BATCH_NORMS_CONSTANT,
+    VARIANCE_FOR_DEVIATION,
+)
 BATCH_NORM_BIASES_DRAWN = Mistake(
     "init-batch-norm-biases-drawn",
     "The biases of the batch normalisations are drawn too.",
     hint="Set them to 0.",
     questions=("2-1a",),
-    shows=lambda bias: bool(bias.std() > 0),
+    shows=lambda bias: bool(bias.max() > bias.min()),
 )
 BATCH_NORM_BIASES_ONE = Mistake(
     "init-batch-norm-biases-one",
@@ -116,7 +136,14 @@ BATCH_NORM_BIASES_ONE = Mistake(
     questions=("2-1a",),
     shows=lambda bias: bool((bias == 1).all()),
 )
-BATCH_NORM_BIAS_MISTAKES = (BATCH_NORM_BIASES_DRAWN, BATCH_NORM_BIASES_ONE)
+BATCH_NORM_BIASES_CONSTANT = Mistake(
+    "init-batch-norm-biases-constant",
+    "The biases of the batch normalisations are set to a number other than 0.",
+    hint="Set them to 0.",
+    questions=("2-1a",),
+    shows=lambda bias: bool(bias.max() == bias.min()),
+)
+BATCH_NORM_BIAS_MISTAKES = (BATCH_NORM_BIASES_DRAWN, BATCH_NORM_BIASES_ONE, BATCH_NORM_BIASES_CONSTANT)
 
 LINEAR_LAYERS_TOO = Mistake(
     "init-linear-layers",

@@ -324,8 +324,14 @@ OLD_DISCRIMINATOR = Mistake(
 )
 GENERATOR_WITHOUT_GRADIENT = Mistake(
     "step-generator-without-gradient",
-    "The generator gets no gradient: its fakes are detached, or made under no_grad(), in its own phase.",
-    hint="Detach the fakes in the discriminator's phase only.",
+    "The generator gets no gradient: in its own phase its fakes are detached, made under no_grad(), or its parameters are frozen.",
+    hint="Detach the fakes in the discriminator's phase only, and let the generator's parameters require gradients again.",
+    questions=("2-1b",),
+)
+CLEARED_BEFORE_STEP = Mistake(
+    "step-cleared-before-step",
+    "The gradients are cleared between backward() and the optimiser's step(), so there is nothing left to learn from.",
+    hint="The order is zero_grad(), backward(), step().",
     questions=("2-1b",),
 )
 STEP_BEFORE_BACKWARD = Mistake(

@@ -62,6 +62,16 @@ OTHER_OPTIMISERS = (
         adam(betas=(0.9, 0.999)),
     ),
     _optimiser(
+        "adam-second-beta",
+        "Adam's second beta is 0.99; the question asks for 0.999.",
+        adam(betas=(0.5, 0.99)),
+    ),
+    _optimiser(
+        "adam-betas-swapped",
+        "Adam's two betas are in the wrong order.",
+        adam(betas=(0.999, 0.5)),
+    ),
+    _optimiser(
         "adam-rate-of-reconstruct",
         "The learning rate is the one for reconstruct and actmax.",
         adam(1e-2),

@@ -156,6 +156,13 @@ FLAG_IGNORED = Mistake(
     hint="Let the flag choose between SpectralNormDiscriminator and Discriminator.",
     questions=("2-3",),
 )
+FLAG_INVERTED = Mistake(
+    "spectral-norm-flag-inverted",
+    "The flag spectral_norm is inverted: DCGAN() makes the discriminator with spectral normalisation, DCGAN(spectral_norm=True) "
+    "the plain one.",
+    hint="Use SpectralNormDiscriminator when spectral_norm is true, Discriminator otherwise.",
+    questions=("2-3",),
+)
 ALWAYS_NORMED = Mistake(
     "spectral-norm-always",
     "DCGAN makes the discriminator with spectral normalisation, whatever the flag spectral_norm says.",

@@ -18,6 +18,12 @@ SLICED_ALONG_BATCH = Mistake(
     hint="Split the last axis: q[..., :nz] and q[..., nz:], or chunk with dim=-1.",
     questions=LATENT,
 )
+Q_CUT_OFF = Mistake(
+    "q-cut-off-from-encoder",
+    'outputs["q"] is detached from the encoder, so the KL term trains nothing.',
+    hint="Return q as the encoder computes it, with its graph.",
+    questions=LATENT,
+)
 Z_CUT_OFF = Mistake(
     "z-cut-off-from-encoder",
     "z is detached from the encoder, or from a part of it, before it is decoded.",

@@ -19,6 +19,12 @@ ONE_EPOCH = Mistake(
     hint="Go through the loader anew in every epoch; a `return` inside the loops would end them early.",
     questions=LOOPS,
 )
+ONE_EPOCH_TOO_FEW = Mistake(
+    "training-one-epoch-too-few",
+    "The loop goes through the loader once too few.",
+    hint="range(epochs) counts `epochs` times, from 0; range(1, epochs) leaves one out.",
+    questions=LOOPS,
+)
 ONE_BATCH = Mistake(
     "training-one-batch",
     "The loop ends after the first batch.",
@@ -64,6 +70,12 @@ NOT_IN_TRAINING_MODE = Mistake(
     "training-mode-not-set",
     "The model is not switched to training mode.",
     hint="Switch the model to training mode before the first step.",
+    questions=LOOPS,
+)
+TRAINING_MODE_LEFT = Mistake(
+    "training-mode-left",
+    "The first step is in training mode, later ones are not.",
+    hint="Where the loop evaluates the model in between, switch it back: call model.train() at the start of every epoch.",
     questions=LOOPS,
 )
 RATE_LEFT_OUT = Mistake(
