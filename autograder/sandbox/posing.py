@@ -35,6 +35,7 @@ ONLY_LIKE = ("aten::to.other", "aten::type_as", "aten::expand_as", "aten::view_a
 # Those of them whose result is on the device of that tensor.
 ON_ITS_DEVICE = ONLY_LIKE[:2]
 
+SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
 MAKERS = {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}
 
 # Parts of PyTorch's messages on a real GPU when devices are mixed, or a GPU tensor is used as an array.
@@ -192,6 +193,16 @@ class Makers(TorchFunctionMode):
             if args and isinstance(args[0], Tensor):
                 return args[0].to(device=device, dtype=kwargs.get("dtype"))
             return func(*args, **kwargs).to(DEVICE if device is None else device)
+        if func == SET_DATA and isinstance(args[0], Posing) != isinstance(args[1], Posing):
+            # A GPU allows it: the tensor then is where the new values are.
+            value = args[1].detach()
+            torch.utils.swap_tensors(
+                args[0],
+                torch.nn.Parameter(value, args[0].requires_grad)
+                if isinstance(args[0], torch.nn.Parameter)
+                else value.clone(),
+            )
+            return None
         if func is Tensor.new_tensor and isinstance(args[0], Posing):
             kwargs = dict(kwargs or {})
             device = kwargs.pop("device", DEVICE)

@@ -116,10 +116,12 @@ def construct_elsewhere() -> dict[str, Any]:
 
     def run(device: torch.device) -> None:
         model = need("gan", "DCGAN")(device=device)
-        tensors = {f"buffer {name}": b for name, b in model.named_buffers(recurse=False)}
+        buffers = model.named_buffers(recurse=False)
+        elsewhere.extend(f"buffer {name}" for name, b in buffers if b.device.type != device.type)
         for network, module in networks_of(model).items():
-            tensors |= {f"_{network}": next(iter(module.parameters()))}
-        elsewhere.extend(name for name, tensor in tensors.items() if tensor.device.type != device.type)
+            tensors = dict(module.named_parameters())
+            left = [f"_{network}.{name}" for name, p in tensors.items() if p.device.type != device.type]
+            elsewhere.extend(left if len(left) < len(tensors) else [f"_{network}"])
 
     return {"collision": mixing(run), "elsewhere": elsewhere}
 
