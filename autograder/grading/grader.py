@@ -18,7 +18,7 @@ from autograder.grading import bounds, helpers, once
 from autograder.grading.collecting import Check, read_check, run_pytest, scaled
 from autograder.grading.options import stretched
 from autograder.grading.sandboxed import SandboxedSubmission
-from autograder.judging.draw import Draw, seed_from
+from autograder.judging.draw import AXIS_OF_LENGTH_ONE, Draw, seed_from
 from autograder.judging.outcome import Fault, NoAnswer
 from autograder.model.assignment import Assignment
 from autograder.model.feedback import LONGEST, Feedback
@@ -271,13 +271,17 @@ class Grader:
         if verdict.status != "failed" or not way.misfit or way.fully_explained:
             return verdict
 
-        def works(sizes: Mapping[str, int]) -> bool:
-            return any(self._try(check, function, arguments, m, sizes).status == "passed" for m in modes)
+        def works(sizes: Mapping[str, int], shortest: int = 1) -> bool:
+            tries = (self._try(check, function, arguments, m, sizes, shortest) for m in modes)
+            return any(found.status == "passed" for found in tries)
 
         for sizes in once.usual_sizes(arguments, self._assignment.sizes):
             if works({size.kind: size.usual for size in sizes}):
                 if works({size.kind: size.other for size in sizes}):
-                    return verdict  # it fails because of something else
+                    if not works({}, shortest=2):
+                        return verdict  # it fails because of something else
+                    self._explained.add(check.id)
+                    return once.explained(verdict, "axes that are longer than 1", AXIS_OF_LENGTH_ONE)
                 mistake = once.size_mistake(self._assignment, sizes)
                 self._explained.add(check.id)
                 return once.at_usual_sizes(verdict, sizes, mistake)
@@ -296,12 +300,13 @@ class Grader:
         arguments: dict[str, Any],
         mode: str,
         usual: Mapping[str, int] | None = None,
+        shortest: int = 1,
     ) -> Verdict:
         seed = self._seed(check)
         self._sandboxed.start_check(seed, mode)
         for value in arguments.values():
             if isinstance(value, Draw):
-                value.restart(usual)
+                value.restart(usual, shortest)
         self._way = _Attempt()
         began = time.process_time()
         try:

@@ -57,7 +57,11 @@ def size_mistake(assignment: Assignment, sizes: Sequence[UsualSize]) -> Mistake:
 
 def at_usual_sizes(verdict: Verdict, sizes: Sequence[UsualSize], mistake: Mistake) -> Verdict:
     """The verdict of a check that failed, and passes at the usual sizes."""
-    works = " and ".join(size.words for size in sizes)
+    return explained(verdict, " and ".join(size.words for size in sizes), mistake)
+
+
+def explained(verdict: Verdict, works: str, mistake: Mistake) -> Verdict:
+    """The verdict of a check that failed, and passes at other sizes. works: which, in words."""
     found = replace(
         verdict.feedback,
         seen=f"{verdict.feedback.seen}\n  It works with {works}."[:LONGEST],

@@ -15,7 +15,14 @@ from autograder.judging.catalogue import Mistake
 USUAL_SIZES_ONLY = Mistake(
     "sizes-fixed",
     "The code works with the usual sizes only.",
-    hint="Take sizes from the arguments, and count on no axis being longer than 1, as squeeze() does.",
+    hint="Take sizes from the arguments.",
+    once=True,
+)
+# Code that works at all sizes but this.
+AXIS_OF_LENGTH_ONE = Mistake(
+    "axis-of-length-one",
+    "The code fails where an axis has the length 1, such as a batch of one.",
+    hint="Count on no axis being longer than 1: squeeze() drops every axis of length 1, squeeze(dim) only the one that you mean.",
     once=True,
 )
 
@@ -31,23 +38,24 @@ def seed_from(*parts: str) -> int:
 class Draw:
     """A repeatable source of inputs. `restart` begins the same sequence again.
 
-    usual: by kind, the size that `size` returns in place of a drawn one (see `restart`).
+    usual: by kind, the size that `size` returns in place of a drawn one (see `restart`). shortest: no size is smaller.
     kinds: the kinds of sizes that were drawn.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.usual: Mapping[str, int] = {}
+        self.shortest = 1
         self.kinds: set[str] = set()
         self._generator = torch.Generator()
         self.restart()
 
-    def restart(self, usual: Mapping[str, int] | None = None) -> None:
-        """Begins again; with `usual`, sizes of these kinds are the usual ones.
+    def restart(self, usual: Mapping[str, int] | None = None, shortest: int = 1) -> None:
+        """Begins again; with `usual`, sizes of these kinds are the usual ones; no size is smaller than `shortest`.
 
         So code that works at no other size is judged at these, and pays for the size once (see grading.grader).
         """
-        self.usual = usual or {}
+        self.usual, self.shortest = usual or {}, shortest
         self._generator.manual_seed(self.seed)
 
     def size(self, kind: str, low: int, high: int, unlike: int | None = None) -> int:
@@ -61,7 +69,7 @@ class Draw:
     def or_usual(self, kind: str, size: int) -> int:
         """The size of this kind, or the usual one in its place."""
         self.kinds.add(kind)
-        return self.usual.get(kind, size)
+        return self.usual.get(kind, max(size, self.shortest))
 
     def normal(self, *shape: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """float32 values ~ N(mean, std^2)."""

@@ -41,7 +41,7 @@ def say(value: Any) -> str:
 def _number(value: float | int | bool) -> str:
     if isinstance(value, (bool, int)):
         return str(value)
-    return f"{value:.6g}"
+    return f"{value + 0.0:.6g}"  # 0 in place of -0
 
 
 def fail(

@@ -154,6 +154,8 @@ def load(folder: Path) -> Assignment:
         sizes = tuple(UsualSize(**row) for row in table.get("size", ()))
     except TypeError as error:
         raise ValueError(f"{path}: [[size]] has kind, usual, other, words and mistake ({error})") from None
+    if same := [size.kind for size in sizes if size.other == size.usual]:
+        raise ValueError(f"{path}: [[size]] {same[0]}: give `other` a size that is not the usual one")
     package = ".".join((ENGINE.name, *folder.relative_to(ENGINE).parts)) if inside else folder.name
     return Assignment(
         folder=folder,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from copy import deepcopy
-from functools import partial
+from contextlib import contextmanager
+from functools import partial, wraps
+from itertools import count
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -146,54 +148,49 @@ def watching(module: nn.Module) -> Iterator[Calls]:
 
 
 Run = Callable[[nn.Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+_marks = count()
 
 
 @contextmanager
 def around(module: nn.Module, run: Run) -> Iterator[None]:
     """While the block runs, every call of `module` or `module.forward` goes through run(module, call, args, kwargs).
 
-    A hook would not see code that calls `module.forward(...)`. Calls within a call are part of it. Copies of the module are
-    treated as it is; what is pickled is the plain module.
+    A hook would not see code that calls `module.forward(...)`. Calls within a call are part of it. The module stays of its class,
+    whose methods are exchanged for the length of the block; a mark tells it from others of the class, and goes with its copies.
     """
     kind: Any = type(module)
-    plain = module.forward
+    mark = f"_around_{next(_marks)}"
     running: list[object] = []  # the call at hand
 
-    def once(
-        called: nn.Module, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if running:
-            return call(*args, **kwargs)
-        running.append(call)
-        try:
-            return run(called, call, args, kwargs)
-        finally:
-            running.clear()
+    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if running or mark not in vars(self):
+                return method(self, *args, **kwargs)
+            running.append(method)
+            try:
+                return run(self, partial(method, self), args, kwargs)
+            finally:
+                running.clear()
 
-    class Watched(kind):
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            return once(self, partial(kind.__call__, self), args, kwargs)
+        return call
 
-        def forward(self, *args: Any, **kwargs: Any) -> Any:
-            return once(self, plain if self is module else partial(kind.forward, self), args, kwargs)
-
-        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-            twin = memo[id(self)] = kind.__new__(kind)
-            twin.__setstate__(deepcopy(self.__dict__, memo))
-            object.__setattr__(twin, "__class__", Watched)
-            return twin
-
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            return object.__new__, (kind,), self.__dict__
-
-    for name in ("__name__", "__qualname__", "__module__"):
-        setattr(Watched, name, getattr(kind, name))
+    # What is no function there is a property, say, or belongs to a compiled module: that is not watched.
+    found = {name: inspect.getattr_static(kind, name, None) for name in ("__call__", "forward")}
+    functions = {name: method for name, method in found.items() if isinstance(method, FunctionType)}
+    own = {name: method for name, method in functions.items() if name in vars(kind)}
+    for name, method in functions.items():
+        setattr(kind, name, watched(method))
+    vars(module)[mark] = True
     try:
-        with suppress(TypeError):  # a compiled module, which cannot be watched
-            object.__setattr__(module, "__class__", Watched)
         yield
     finally:
-        object.__setattr__(module, "__class__", kind)
+        vars(module).pop(mark, None)
+        for name in functions:
+            if name in own:
+                setattr(kind, name, own[name])
+            else:
+                delattr(kind, name)
 
 
 def has_graph(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -80,14 +81,15 @@ def prepared(
     model = small_model(device)
     tape, networks = equip(model, generator, device=device)
     tape.brief = True
-
-    def loss(reconstruction: Tensor, x: Tensor) -> Tensor:
-        tape.own_loss = True
-        return stand_in_reconstruction_loss(reconstruction, x)
-
     if "gan" in standing_in:
-        put(model, _reconstruction_loss=loss)
+        put(model, _reconstruction_loss=partial(noted_loss, tape))
     return model, tape, networks
+
+
+def noted_loss(tape: Tape, reconstruction: Tensor, x: Tensor) -> Tensor:
+    """The stand-in of `_reconstruction_loss`; notes that it was called."""
+    tape.own_loss = True
+    return stand_in_reconstruction_loss(reconstruction, x)
 
 
 def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[bool]) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def filled(
     """
     network = make(which)
     with torch.no_grad():
-        # What happens at the first pass alone is no normalisation. It leaves no other trace.
+        # What happens at the first pass alone is no normalisation. Buffers are as before it.
         kept = {name: buffer.clone() for name, buffer in network.named_buffers()}
         network(images)
         for name, buffer in network.named_buffers():

@@ -74,7 +74,7 @@ def watch(
         "squares": squares[0] if squares else None,
         "batches": [{"x": call["x"], "c": call["c"]} for call in graded],
         "training": all(modes) and bool(graded),
-        "training_first": bool(modes) and modes[0],
+        "training_first": bool(graded) and all(c["training"] for c in (*codes[:1], *decoded[:1])),
         "parameters": own.values(model) if own.parts() else weights(model),
         "rates": [] if steps.mixed else steps.rates[:MOST],
         "seed_kept": torch.initial_seed() == seed,

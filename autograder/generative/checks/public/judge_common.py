@@ -60,7 +60,7 @@ def expect_training_mode(seen: Observation) -> None:
     expect(
         seen.flag("training"),
         expected="encoder and decoder in training mode at every step (the model is passed in evaluation mode)",
-        seen="evaluation mode" if seen.parts("batches") else "no step at all",
+        seen="evaluation mode" if seen.parts("batches") else "no call of the model",
         mistake=None
         if not seen.parts("batches")
         else training.TRAINING_MODE_LEFT
@@ -73,7 +73,7 @@ def expect_gradients_on(seen: Observation, what: str) -> None:
     """Ends the check when a function has switched gradients off for all that follows."""
     expect(
         seen.flag("grad_kept"),
-        expected=f"{what}: gradients on again afterwards",
+        expected=f"{what}: gradients still enabled after the call",
         seen="torch.is_grad_enabled() is False after the call",
         mistake=mistakes.GRADIENTS_OFF_FOR_GOOD,
     )

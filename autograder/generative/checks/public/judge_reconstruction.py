@@ -56,6 +56,8 @@ def expect_reconstruction(
         mistakes=known,
         hint="The mean is the first half of the encoder's output."
         if decoded_by(weights, c)(first)
-        else "These are no images of the decoder: change nothing in them but their shape.",
+        else "Return the decoder's output for these means"
+        + (" and labels" if c is not None else "")
+        + " as it is; only its shape changes.",
     )
     expect(seen.flag("x_kept"), expected="an unchanged input", seen="x was changed")

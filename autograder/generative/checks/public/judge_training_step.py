@@ -171,8 +171,13 @@ def expect_gradient(call: Observation) -> None:
     found = call.parts("events")[end] if end < len(kinds) else Observation({})
     gradients = found.get(f"{found.text('event').removesuffix(' step')} gradients")
     expect(
-        "generator" in kinds[:end] and any_gradient(gradients),
-        expected="fakes, and gradients of their loss at the optimiser's step",
+        "generator" in kinds[:end],
+        expected="fakes, made by self._generator, before the first optimiser's step",
+        seen="none",
+    )
+    expect(
+        any_gradient(gradients),
+        expected="gradients of the loss at the optimiser's step",
         seen="none",
         mistake=why_no_gradient(call),
         hint="Call backward() on the loss before the optimiser's step.",
@@ -180,8 +185,13 @@ def expect_gradient(call: Observation) -> None:
 
 
 def why_no_gradient(call: Observation, network: str = "discriminator") -> Mistake | None:
-    """The mistake where a backward pass came before a network's optimiser step, and left no gradients there."""
-    found = events(first_phase(call) if network == "discriminator" else call, network)
+    """The mistake where a backward pass came before a network's optimiser step, and left no gradients there.
+
+    Each network's own phase counts: fakes that are not detached in the other's have one too.
+    """
+    end = end_of_first_phase(call)
+    phase = call.list("events")[:end] if network == "discriminator" else call.list("events")[end + 1 :]
+    found = events(Observation({"events": phase}), network)
     return CLEARED_BEFORE_STEP if any(event.flag("backward") for event in found) else None
 
 

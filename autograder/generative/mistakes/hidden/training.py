@@ -90,7 +90,7 @@ BETAS_OF_GAN = Mistake(
 GRADIENTS_CLIPPED = Mistake(
     "training-gradients-clipped",
     "The gradients are clipped to a norm of 1 before the step.",
-    hint="Leave the gradients as they are: clipping makes another optimiser of Adam.",
+    hint="Leave the gradients as they are: the question does not ask for clipping.",
     questions=LOOPS,
     once=True,
 )

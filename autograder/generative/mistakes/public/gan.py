@@ -132,14 +132,7 @@ SIGMOID_MISSING = Mistake(
     # At logits of 0: PyTorch clamps the logarithm of a probability of 0 at -100.
     gives=lambda case: 100 * case.labels.mean().item(),
 )
-CLASSES_LOSS = Mistake(
-    "classification-loss-of-classes",
-    "The loss is always 0, as torch's cross_entropy is here: for it a single logit is the only class, which is then certain.",
-    hint="Use the binary cross-entropy with logits.",
-    questions=("2-1a",),
-    gives=lambda case: 0.0,
-)
-MISTAKES_AT_ZERO = (LOSS_SUMMED, SIGMOID_MISSING, CLASSES_LOSS)
+MISTAKES_AT_ZERO = (LOSS_SUMMED, SIGMOID_MISSING)
 
 # The loss at these logits with label 0 shows how a loss fails at large logits.
 LARGE_LOGITS = (40.0, 60.0, 100.0)

@@ -63,6 +63,13 @@ LOSS_MISTAKES = (
         questions=("2-1a",),
         gives=lambda case: case.right / math.log(2),
     ),
+    Mistake(
+        "classification-loss-of-classes",
+        "The loss is always 0: cross_entropy treats the single logit as the only class.",
+        hint="Use the binary cross-entropy with logits.",
+        questions=("2-1a",),
+        gives=lambda case: 0.0,
+    ),
 )
 LOSS_WITHOUT_GRAPH = Mistake(
     "gan-loss-without-graph",

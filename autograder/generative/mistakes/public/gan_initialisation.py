@@ -96,10 +96,13 @@ BATCH_NORMS_AROUND_ZERO = Mistake(
 )
 BATCH_NORMS_SWAPPED = Mistake(
     "init-batch-norms-swapped",
-    "Mean and standard deviation of the batch normalisations' weights are swapped.",
+    "The batch normalisations' weights have a standard deviation of 1: mean and standard deviation are swapped, or left out.",
     hint="The mean is 1 and the standard deviation 0.02.",
     questions=("2-1a",),
-    shows=lambda weight: abs(weight.mean().item()) < 0.2 and abs(weight.std().item() - 1) < 0.2,
+    # Within four standard errors.
+    shows=lambda weight: (
+        max(abs(weight.mean().item()), abs(weight.std().item() - 1)) < 4 / math.sqrt(len(weight))
+    ),
 )
 BATCH_NORMS_CONSTANT = Mistake(
     "init-batch-norms-constant",

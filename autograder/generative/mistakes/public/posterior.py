@@ -20,7 +20,7 @@ SLICED_ALONG_BATCH = Mistake(
 )
 Q_CUT_OFF = Mistake(
     "q-cut-off-from-encoder",
-    'outputs["q"] is detached from the encoder, so the KL term trains nothing.',
+    'outputs["q"] is detached from the encoder, or from a part of it, so the KL term does not train it.',
     hint="Return q as the encoder computes it, with its graph.",
     questions=LATENT,
 )

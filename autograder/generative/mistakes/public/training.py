@@ -21,7 +21,7 @@ ONE_EPOCH = Mistake(
 )
 ONE_EPOCH_TOO_FEW = Mistake(
     "training-one-epoch-too-few",
-    "The loop goes through the loader once too few.",
+    "The loop runs one epoch too few.",
     hint="range(epochs) counts `epochs` times, from 0; range(1, epochs) leaves one out.",
     questions=LOOPS,
 )
