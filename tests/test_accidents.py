@@ -43,6 +43,13 @@ def run(*words: object, cwd: Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
+def test_constants_that_are_not_chosen_yet_are_not_written_yet(mine: Path) -> None:
+    done = run("check", ROOT / "assignment", "-q", "1-6", "-q", "1-7", cwd=mine, COLUMNS="200")
+    assert "not written yet (1-6: choose BETA)" in done.stdout
+    assert "not written yet (1-7: choose INTERPOLATIONS)" in done.stdout
+    assert "NotImplementedError" not in done.stdout
+
+
 def test_a_misspelt_method_odd_letters_and_a_file_like_a_package(mine: Path) -> None:
     """In a terminal with an old encoding, in a folder that holds a random.py; the modules are in the working directory."""
     path = mine / "autoencoder.py"
