@@ -45,8 +45,8 @@ def run(*words: object, cwd: Path, **variables: str) -> subprocess.CompletedProc
 
 def test_constants_that_are_not_chosen_yet_are_not_written_yet(mine: Path) -> None:
     done = run("check", ROOT / "assignment", "-q", "1-6", "-q", "1-7", cwd=mine, COLUMNS="200")
-    assert "not written yet (1-6: choose BETA)" in done.stdout
-    assert "not written yet (1-7: choose INTERPOLATIONS)" in done.stdout
+    assert "Not written yet. In vae.py: choose BETA." in done.stdout
+    assert "Not written yet. In vae.py: choose INTERPOLATIONS." in done.stdout
     assert "NotImplementedError" not in done.stdout
 
 
