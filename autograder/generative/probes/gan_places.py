@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -88,8 +89,10 @@ def optimiser_in_place(model: Any, old: Any, new: torch.optim.Adam) -> Any:
     """A DCGAN's optimiser, turned into another one, as `network_in_place` does: of the submission's class, if it has one."""
     kind = type(old)
     if isinstance(old, torch.optim.Optimizer):
-        for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
-            vars(new)[hooks] = vars(old).get(hooks, vars(new)[hooks])
+        # Its hooks are part of its steps, so what is recorded comes after those before the step, and before those after it.
+        before, after = (f"_optimizer_step_{when}_hooks" for when in ("pre", "post"))
+        vars(new)[before] = OrderedDict({**vars(old).get(before, {}), **vars(new)[before]})
+        vars(new)[after] = OrderedDict({**vars(new)[after], **vars(old).get(after, {})})
     if isinstance(old, torch.optim.Optimizer) and kind.__module__.partition(".")[0] != "torch":
         names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
         with suppress(TypeError):

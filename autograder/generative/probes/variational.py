@@ -142,9 +142,14 @@ def backward_pass(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
         alone = copy(outputs)
         alone["rec"] = rec.detach()
         kl_alone, _ = total_and_parts(model.loss(x, alone))
-        if has_graph(kl_alone):
+        if has_graph(
+            kl_alone
+        ):  # else the loss has no KL term, which is another check's matter, or q has no graph
             kl_alone.backward(retain_graph=True)
-        q_reaches_encoder = _reached(model.encoder, own)
+            q_reaches_encoder = _reached(model.encoder, own)
+        else:
+            q = outputs["q"]
+            q_reaches_encoder = any(map(has_graph, q if is_pair(q) else [q]))
     model.zero_grad()
     total, _ = total_and_parts(model.loss(x, outputs))
     total.backward()

@@ -99,27 +99,44 @@ class SmallDiscriminator(nn.Module):
 
 
 class RecordingAdam(torch.optim.Adam):
-    """Adam that records every step on the tape: both networks' weights and gradients just before it."""
+    """Adam that records every step on the tape: both networks' weights and gradients just before it, and the weights after it.
+
+    By hooks, so that a method `step` that code has kept is recorded too.
+    """
 
     def __init__(self, name: str, own: nn.Module, networks: dict[str, nn.Module], tape: Tape) -> None:
         super().__init__(own.parameters(), lr=2e-3, betas=(0.5, 0.999))
         self.name = name
         self.networks = networks
         self.tape = tape
+        self.register_step_pre_hook(note_step)
+        self.register_step_post_hook(note_end_of_step)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        event: dict[str, Any] = {"event": self.name}
-        for name, network in self.networks.items():
-            event[name] = weights(network)
-            event[f"{name} gradients"] = gradients(network)
-        self.tape.append(event)
-        torch.optim.Adam.step(self)  # not that of a submission's class
-        event["after"] = {name: weights(network) for name, network in self.networks.items()}
+        torch.optim.Adam.step(self)  # not that of a submission's class; it calls the hooks
         return loss
+
+    step.hooked = True  # type: ignore[attr-defined]
+
+
+# The optimiser that steps, not the one that the hooks were registered on: another may have taken its place.
+
+
+def note_step(optimizer: Any, *_: Any) -> None:
+    event: dict[str, Any] = {"event": optimizer.name}
+    for name, network in optimizer.networks.items():
+        event[name] = weights(network)
+        event[f"{name} gradients"] = gradients(network)
+    optimizer.tape.append(event)
+
+
+def note_end_of_step(optimizer: Any, *_: Any) -> None:
+    event = next(event for event in reversed(optimizer.tape) if event["event"] == optimizer.name)
+    event["after"] = {name: weights(network) for name, network in optimizer.networks.items()}
 
 
 def note_backward(output: Tensor, event: dict[str, Any], tape: Tape) -> None:

@@ -143,7 +143,7 @@ def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
         first = seen.tensor(
             "first",
             (n, 28, 28),
-            what=f"sample_conditional with {n} labels",
+            what=f"sample_conditional with labels of shape ({n},)",
             mistakes=calls.misshapen((n, 28, 28)),
         )
         second = seen.tensor("second", (n, 28, 28), what="the second call")
@@ -171,7 +171,7 @@ def test_labels_are_used_in_order(submission: Submission, draw: Draw) -> None:
     weights["decoder_weight"] = weights["decoder_weight"] * 1e-4
     labels = draw.integers(0, count, n)
     seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
-    first = seen.tensor("first", what=f"sample_conditional with {n} labels")
+    first = seen.tensor("first", what=f"sample_conditional with labels of shape ({n},)")
     # The shape is the other check's matter.
     expect_equal(first.numel(), n * 784, what=f"pixels of {n} images of 28 x 28")
     expect_close(
