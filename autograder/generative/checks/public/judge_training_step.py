@@ -189,6 +189,8 @@ def why_no_gradient(call: Observation, network: str = "discriminator") -> Mistak
 
     Each network's own phase counts: fakes that are not detached in the other's have one too.
     """
+    if order_of_steps(call)[:2] not in (["discriminator"], ["discriminator", "generator"]):
+        return None  # another mistake
     end = end_of_first_phase(call)
     phase = call.list("events")[:end] if network == "discriminator" else call.list("events")[end + 1 :]
     found = events(Observation({"events": phase}), network)
