@@ -75,7 +75,7 @@ NOT_IN_TRAINING_MODE = Mistake(
 TRAINING_MODE_LEFT = Mistake(
     "training-mode-left",
     "The first step is in training mode, later ones are not.",
-    hint="Where the loop evaluates the model in between, switch it back: call model.train() at the start of every epoch.",
+    hint="Where the loop evaluates the model in between, switch it back to training mode afterwards.",
     questions=LOOPS,
 )
 RATE_LEFT_OUT = Mistake(
