@@ -142,9 +142,8 @@ def backward_pass(model: Any, x: Tensor, *labels: Tensor) -> dict[str, Any]:
         alone = copy(outputs)
         alone["rec"] = rec.detach()
         kl_alone, _ = total_and_parts(model.loss(x, alone))
-        if has_graph(
-            kl_alone
-        ):  # else the loss has no KL term, which is another check's matter, or q has no graph
+        # Without a graph, either the loss has no KL term, which is another check's matter, or q is detached.
+        if has_graph(kl_alone):
             kl_alone.backward(retain_graph=True)
             q_reaches_encoder = _reached(model.encoder, own)
         else:

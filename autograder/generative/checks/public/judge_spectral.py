@@ -19,11 +19,8 @@ from ...probes.gan_spectral import chirp
 # The kernels of the given Discriminator's convolutions, and the weight of its last layer.
 KERNELS = ((32, 3, 4, 4), (64, 32, 4, 4), (128, 64, 4, 4))
 LAST = (1, 2048)
-LARGEST, SECOND, SMALLEST = (
-    3.0,
-    1.4,
-    0.3,
-)  # singular values of the kernels that are sent, before they are scaled
+# Singular values of the kernels that are sent, before they are scaled.
+LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3
 # By output channels. The second kernel's largest singular value is below 1, as in a new network: its norm must become larger.
 SCALES = {32: 1.0, 64: 0.25, 128: 1.0}
 # Passes in training mode: power iteration needs few; running averages come within 0.9^160 of those of the last pass.
