@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
 from autograder.generative.checks.public import judge_calls as calls
+from autograder.generative.mistakes.hidden import gan_reconstruct
 from autograder.generative.mistakes.public import common, labels
 from autograder.judging import Draw, Fault, Mistake, Observation, expect_unit_spread
 from autograder.judging.statistics import OTHER_SPREAD
@@ -89,3 +92,38 @@ def test_a_wrong_width_of_one_hot_vectors_is_named(width: int, mistake: str | No
     with pytest.raises(Fault) as caught:
         calls.expect_onehot(torch.eye(width)[idx], idx, 8)
     assert caught.value.mistake == mistake
+
+
+class UnknownSearch:
+    """A search that no known mistake explains; every comparison takes a while."""
+
+    first: torch.Tensor | None = None
+    last: torch.Tensor | None = None
+    calls = 500
+    steps: int | None = None
+
+    def __init__(self) -> None:
+        self.compared = 0
+
+    def fits(self, *_: object, **__: object) -> bool:
+        until = time.process_time() + 0.02
+        while time.process_time() < until:
+            pass
+        self.compared += 1
+        return False
+
+    fits_rate = hardly_moved = fits
+
+    def samples_changed(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.03, 3), (60.0, 99)])
+def test_an_unknown_search_is_compared_with_known_mistakes_for_a_while(
+    seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gan_reconstruct, "SECONDS", seconds)
+    case = UnknownSearch()
+    assert gan_reconstruct.mistake_of(case) is None
+    assert 1 <= case.compared <= most
+    assert (case.compared > 9) == (seconds > 1)

@@ -102,6 +102,12 @@ def label_effects(nz: int, num_labels: int, x: Tensor, z: Tensor, c: Tensor, oth
     }
 
 
+def unconditional(nz: int) -> dict[str, Any]:
+    """CVAE(nz, 1.0, False, 0), made and nothing else."""
+    need("cvae", "CVAE")(nz, 1.0, False, 0)
+    return {"made": True}
+
+
 def refused(nz: int, counts: list[int]) -> dict[str, Any]:
     """CVAE(nz, conditional=True, num_labels=n) for each n, after a valid one: the types of the exceptions."""
     cls = need("cvae", "CVAE")

@@ -103,19 +103,34 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
     with counted(lambda: calls_on(tape)):
         returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    codes = codes_on(tape, len(given))
+    left = {name: state(network) for name, network in networks.items()}
+    gradients = {name: largest_gradient(network) for name, network in networks.items()}
+    steps = sum(event["event"].endswith("step") for event in tape)
     return {
         "returned": [plain(snapshot(value)) for value in pair],
         "graph": any(has_graph(value) for value in pair),
         "unchanged": same(kept, torch.as_tensor(given)),
         "seed_kept": torch.initial_seed() == seed,
-        **codes_on(tape, len(given)),
-        "steps": sum(event["event"].endswith("step") for event in tape),
+        **codes,
+        "steps": steps,
         "same": {
-            name: {part: same(was, state(network)[part]) for part, was in before[name].items()}
-            for name, network in networks.items()
+            name: {part: same(was, left[name][part]) for part, was in before[name].items()}
+            for name in networks
         },
-        "gradients": {name: largest_gradient(network) for name, network in networks.items()},
+        "gradients": gradients,
+        "first_again": first_codes(lambda: model.reconstruct(given), tape),
     }
+
+
+def first_codes(search: Callable[[], Any], tape: Tape) -> Any:
+    """The codes with which a search calls the generator first, where it is ended; None where it does not get there."""
+    tape.clear()
+    tape.ends = True
+    with suppress(BaseException):
+        search()
+    tape.ends = False
+    return next((event["noise"] for event in tape if event["event"] == "generator"), None)
 
 
 def codes_on(tape: Tape, count: int) -> dict[str, Any]:

@@ -6,13 +6,15 @@ are named.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from autograder.sandbox.kit import need, snapshot
+from autograder.sandbox.kit import need, same, snapshot
+from autograder.sandbox.posing import mixing
 
 from .gan import CONVOLUTIONS, attribute
 
@@ -108,12 +110,15 @@ def filled(
     weights: the values of the parameters that have their shapes. vectors: those of all parameters with one axis, by
     length. wave: for the values of all others, see `chirp`. forwards: passes in training mode before those
     that are observed, one in training mode and one in evaluation mode.
+
+    random: whether the logits differ from call to call. random_weights: whether the weights do, by a random factor. moved: of each
+    convolution, whether its weight is another one, not only another multiple, since the parameters changed.
     """
     network = make(which)
     with torch.no_grad():
         # What happens at the first pass alone is no normalisation. Buffers are as before it.
         kept = {name: buffer.clone() for name, buffer in network.named_buffers()}
-        network(images)
+        begun, _ = operations(network, images)
         for name, buffer in network.named_buffers():
             if name in kept and buffer.shape == kept[name].shape:
                 buffer.copy_(kept[name])
@@ -125,10 +130,40 @@ def filled(
     for mode in ("training", "evaluation"):
         found, logits = operations(network.train(mode == "training"), images)
         seen[mode] = {"operations": found, "logits": snapshot(logits)}
-    with torch.no_grad():
-        first, second = network.train()(images), network(images)
+    passes = [operations(network.train(), images) for _ in range(4)]
+    *_, (_, logits), (_, again) = passes
+    random_weights = are_estimated_anew([used_weights(found) for found, _ in passes])
     # Power iteration changes the last digits from call to call.
-    return {**seen, "random": bool((first - second).norm() > 0.01 * second.norm())}
+    return {
+        **seen,
+        "random": not random_weights and bool((logits - again).norm() > 0.01 * again.norm()),
+        "random_weights": random_weights,
+        "moved": [
+            a.shape != b.shape or not same_direction(a, b)
+            for a, b in zip(used_weights(begun), used_weights(seen["training"]["operations"]), strict=False)
+        ],
+    }
+
+
+def used_weights(found: list[dict[str, Any]]) -> list[Tensor]:
+    """The weights that the convolutions of a pass used."""
+    return [entry["weight"] * entry["scale"] for entry in found if entry["kind"] == "convolution"]
+
+
+def same_direction(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors of one shape are the same but for a factor."""
+    return bool(torch.cosine_similarity(a.flatten(), b.flatten(), dim=0).abs() > 0.999)
+
+
+def are_estimated_anew(passes: list[list[Tensor]]) -> bool:
+    """Whether the weights of several passes are the same but for factors that go up and down, as random ones do."""
+    for weights in zip(*passes, strict=False):
+        if any(w.shape != weights[0].shape or not same_direction(w, weights[0]) for w in weights):
+            return False
+    norms = torch.tensor([[float(w.norm()) for w in weights] for weights in passes])
+    steps = norms.diff(dim=0) / norms[:-1]
+    up, down = (steps > 0.01).any(dim=0), (steps < -0.01).any(dim=0)
+    return bool((up & down).any())
 
 
 def chirp(shape: torch.Size, angle: float, offset: float, scale: float) -> Tensor:
@@ -155,6 +190,48 @@ def classes() -> dict[str, Any]:
     """Whether the discriminator of a DCGAN with the flag, and of one without it, is a SpectralNormDiscriminator."""
     normed = need("gan", "SpectralNormDiscriminator")
     return {which: isinstance(make(which), normed) for which in ("true", "false")}
+
+
+def flag_alone() -> dict[str, Any]:
+    """A DCGAN with the flag spectral_norm ("true") beside one without it ("false").
+
+    parts: the names of the generator's parameters and buffers. spreads: the standard deviations of its convolutions' weights.
+    parameters: how many the discriminator has. moved: how many of them a step of optimizerD moves; None where it takes no step.
+    left: how many stay on the CPU where the DCGAN is made on another device.
+    """
+    cls = need("gan", "DCGAN")
+    found: dict[str, dict[str, Any]] = {"parts": {}, "spreads": {}, "parameters": {}, "moved": {}, "left": {}}
+    for which in ("true", "false"):
+        model = cls(spectral_norm=which == "true", device="cpu")
+        generator = attribute(model, "_generator", "DCGAN()")
+        found["parts"][which] = [n for n, _ in (*generator.named_parameters(), *generator.named_buffers())]
+        found["spreads"][which] = [float(p.std()) for p in generator.parameters() if p.dim() == 4]
+        trained = [p for p in attribute(model, "_discriminator", "DCGAN()").parameters() if p.requires_grad]
+        before = [snapshot(p) for p in trained]
+        for p in trained:
+            p.grad = torch.ones_like(p)
+        step = getattr(getattr(model, "optimizerD", None), "step", None)
+        if callable(step):
+            step()
+        moved = sum(not same(was, p) for was, p in zip(before, trained, strict=True))
+        found["parameters"][which] = len(trained)
+        found["moved"][which] = moved if callable(step) else None
+        found["left"][which] = left_on_cpu(which == "true")
+    return found
+
+
+def left_on_cpu(spectral_norm: bool) -> int:
+    """How many parameters of the discriminator stay on the CPU when a DCGAN is made on another device; 0 where that fails."""
+    left: list[nn.Parameter] = []
+
+    def run(device: torch.device) -> None:
+        model = need("gan", "DCGAN")(spectral_norm=spectral_norm, device=device)
+        made = attribute(model, "_discriminator", "DCGAN()").parameters()
+        left.extend(p for p in made if p.device.type != device.type)
+
+    with suppress(Exception):
+        mixing(run)
+    return len(left)
 
 
 def initial_kernels(which: str) -> dict[str, Any]:

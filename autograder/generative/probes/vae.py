@@ -16,8 +16,10 @@ def construct(nz: int, beta: float, x: Tensor, z: Tensor) -> dict[str, Any]:
     """VAE(nz, beta): its attributes, and the outputs of its own two parts."""
     cls = need("vae", "VAE")
     model = cls(nz, beta)
+    kept = attribute(model, "beta", "VAE(nz, beta)")
     return {
-        "beta": snapshot(attribute(model, "beta", "VAE(nz, beta)")),
+        "beta": snapshot(kept),
+        "beta_trained": isinstance(kept, Tensor) and kept.requires_grad,
         "beta_unasked": snapshot(attribute(cls(nz), "beta", "VAE(nz)")),
         "code": variational.encoded(model, x),
         "image": variational.decoded(model, z),

@@ -19,15 +19,26 @@ from autograder.sandbox.kit import snapshot
 CODE_SIZE = 64
 
 
+class Ended(BaseException):
+    """Ends a call; no exception of a kind that code catches."""
+
+
 class Tape(list[dict[str, Any]]):
     """The events of one call, in order. A copy of a network records on the same tape as the network itself.
 
     brief: whether the running averages are left out, as for the hundreds of passes of a search.
     own_loss: whether the stand-in of `_reconstruction_loss` was called.
+    ends: whether the next event ends the call.
     """
 
     brief = False
     own_loss = False
+    ends = False
+
+    def append(self, event: dict[str, Any]) -> None:
+        super().append(event)
+        if self.ends:
+            raise Ended
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tape:
         return self

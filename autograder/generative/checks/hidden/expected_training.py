@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autograder.judging import Mistake, Observation, expect, expect_equal, fail
+from autograder.judging import Draw, Mistake, Observation, expect, expect_equal, fail
 
 from ...mistakes.hidden import training as mistakes
 from ...mistakes.public import training as known
 from ..public.judge_common import expect_no_seed, expect_training_mode
-from ..public.models_autoencoder import Sizes
+from ..public.models_autoencoder import Sizes, long_epoch
 from .expected_steps import Batch, Loss, Losses, Parameters, simulate
 
 # Share of the parameters that may differ: where a gradient is nearly 0, Adam follows its rounding. Right loops
@@ -61,27 +62,41 @@ class Run:
 
     @property
     def iterations(self) -> int:
-        """The number of steps that are judged: one, those of one epoch or of all but one, where the loop ended there; else all."""
+        """The number of steps that are judged.
+
+        One, those of one epoch or of all but one, or those without the last batches, where the loop took so many; else all.
+        """
         taken = len(self.seen.parts("batches"))
-        ends = (1, self.per_epoch, (self.size.epochs - 1) * self.per_epoch)
+        ends = (1, self.per_epoch, (self.size.epochs - 1) * self.per_epoch, self.without_last_batches)
         return taken if taken in ends else self.size.epochs * self.per_epoch
+
+    @property
+    def without_last_batches(self) -> int:
+        """The number of steps of a loop that leaves out the last batch of every epoch."""
+        return self.size.epochs * (self.per_epoch - 1)
 
     def expect_all_epochs(self) -> None:
         """Ends the check where the loop took fewer steps than it should; for the end of a check, when all else is right."""
         if self.iterations == self.size.epochs * self.per_epoch:
             return
+        mistake: Mistake | None
         seen, mistake = f"{self.size.epochs - 1} epochs", known.ONE_EPOCH_TOO_FEW
-        if self.iterations <= self.per_epoch:
+        if self.iterations == self.without_last_batches:
+            seen = f"{self.per_epoch - 1} batches in each epoch"
+            full = all(len(x) == self.size.batch for x, _ in self.batches())  # the last one is smaller
+            mistake = known.LAST_BATCH_LEFT_OUT if full else None
+        elif self.iterations <= self.per_epoch:
             one_batch = self.iterations == 1
             seen, mistake = ("one batch", known.ONE_BATCH) if one_batch else ("one epoch", known.ONE_EPOCH)
         fail(
             expected=f"{self.size.epochs} epochs of {self.per_epoch} batches",
             seen=seen,
-            mistake=replace(mistake, once=True),
+            mistake=replace(mistake, once=True) if mistake else None,
+            hint="Take one optimiser step for every batch of every epoch.",
         )
 
     def batches(self) -> list[Batch]:
-        """The batches that the model was given; raises a fault unless they are the loader's, epoch by epoch."""
+        """The batches that the model was given; raises a fault unless they are as many as the loader's, with their labels."""
         if "batches" in self.known:
             return list(self.known["batches"])
         given = self.seen.parts("batches")
@@ -93,6 +108,31 @@ class Run:
             mistakes=[mistakes.ONE_STEP_PER_EPOCH.giving(self.size.epochs)],
         )
         found = [self._batch(b, i) for i, b in enumerate(given)]
+        if self.needs_labels:
+            found = [(x, self._labels_of(x, c, number)) for number, (x, c) in enumerate(found)]
+        self.known["batches"] = found
+        return found
+
+    def expect_whole_epoch(self) -> None:
+        """Raises a fault unless the loop goes through a long epoch to its end."""
+        taken = len(self.seen.parts("batches"))
+        expect(
+            taken == self.per_epoch,
+            expected=f"{self.per_epoch} steps in an epoch of {self.per_epoch} batches",
+            seen=f"{taken} steps",
+            hint="Take a step on every batch that the loader yields.",
+            mistake=mistakes.ENDS_EARLY if 0 < taken < self.per_epoch else None,
+        )
+
+    def expect_images(self) -> None:
+        """Raises a fault unless the batches hold the loader's images, each once in an epoch, in a new order in every epoch.
+
+        The steps and the losses are judged on whatever images the model was given.
+        """
+        found = self.batches()
+        if self.iterations == self.without_last_batches:
+            return
+        orders = []
         for first in range(0, self.iterations, self.per_epoch):
             in_epoch = found[first : first + self.per_epoch]
             rows = torch.cat([self._rows(x) for x, _ in in_epoch])
@@ -103,16 +143,22 @@ class Run:
                 torch.equal(rows.sort().values, images),
                 expected=f"every image of the loader once in epoch {first // self.per_epoch + 1}",
                 seen="other images, or some of them changed",
+                mistake=mistakes.IMAGES_ROUNDED if self._are_rounded(in_epoch) else None,
                 hint="Use each batch of the loader as it is; flatten it, and change nothing else.",
             )
-        if self.needs_labels:
-            self._expect_labels(found)
-        self.known["batches"] = found
-        return found
+            orders.append(rows)
+        expect_no_seed(self.seen.flag("seed_kept"), "training")
+        expect(
+            not any(torch.equal(*pair) for pair in pairwise(orders)),
+            expected="batches that the loader shuffles anew in every epoch",
+            seen="the same batches in the same order as in the epoch before",
+            mistake=mistakes.BATCHES_KEPT,
+        )
 
     def _batch(self, batch: Observation, number: int) -> Batch:
         x = batch.tensor("x", what=f"the images that the model was given at iteration {number}")
         if self.own and x.dim() > 1 and x.numel() == len(x) * 784:
+            self._expect_pixels(x, number)
             flat = x.double().reshape(len(x), 1, 784)
             return flat, self.labels[self._rows(flat)]
         expect(
@@ -121,8 +167,26 @@ class Run:
             seen=f"shape {tuple(x.shape)}",
             hint="x.reshape(len(x), 1, 784), or view(-1, 1, 784).",
         )
+        self._expect_pixels(x, number)
         c = batch.get("c")
         return x.double().reshape(len(x), 1, 784), c if isinstance(c, Tensor) else None
+
+    def _expect_pixels(self, x: Tensor, number: int) -> None:
+        """Raises a fault unless these are images, one batch at most: the steps are computed with them."""
+        expect(
+            1 <= len(x) <= self.size.batch and bool(((x >= 0) & (x <= 1)).all()),
+            expected=f"up to {self.size.batch} images with values in [0, 1], as the loader yields them, at iteration {number}",
+            seen=f"{len(x)} images with values from {float(x.min()):.3g} to {float(x.max()):.3g}"
+            if x.numel()
+            else "no images",
+            hint="Use each batch of the loader as it is; flatten it, and change nothing else.",
+        )
+
+    def _are_rounded(self, batches: Sequence[Batch]) -> bool:
+        """Whether the batches hold the loader's images, rounded to 0 and 1."""
+        seen = torch.cat([x.flatten(1) for x, _ in batches])
+        distance = torch.cdist(seen, self.images.double().flatten(1).round(), p=1)
+        return bool((distance.min(1).values < 1e-3).all())
 
     def _rows(self, x: Tensor) -> Tensor:
         """The number of the image that each row of x is; -1 where it is none of them."""
@@ -130,24 +194,27 @@ class Run:
         nearest = distance.min(1)
         return torch.where(nearest.values < 1e-3, nearest.indices, -1)
 
-    def _expect_labels(self, batches: Sequence[Batch]) -> None:
-        for number, (x, c) in enumerate(batches):
-            if c is None:
-                fail(
-                    expected="a conditional model called with the images and their labels",
-                    seen=f"no labels at iteration {number}",
-                    mistake=mistakes.LABELS_NOT_PASSED,
-                )
-            own, passed = self.labels[self._rows(x)], c.flatten().long()
-            expect(
-                torch.equal(passed, own),
-                expected=f"each image's own label at iteration {number}",
-                seen=f"labels {passed.tolist()[:8]}",
-                hint="Pass the labels of the batch as the loader gives them.",
-                mistake=mistakes.LABELS_SHUFFLED
-                if torch.equal(passed.sort().values, own.sort().values)
-                else None,
+    def _labels_of(self, x: Tensor, c: Tensor | None, number: int) -> Tensor:
+        """The labels (N,) that were passed; raises a fault unless they are the images' own. Those of other images are not known."""
+        if c is None:
+            fail(
+                expected="a conditional model called with the images and their labels",
+                seen=f"no labels at iteration {number}",
+                mistake=mistakes.LABELS_NOT_PASSED,
             )
+        rows, passed = self._rows(x), c.flatten().long()
+        own, known = self.labels[rows], rows >= 0
+        right = len(passed) == len(rows) and bool(torch.isin(passed, self.labels).all())
+        expect(
+            right and torch.equal(passed[known], own[known]),
+            expected=f"each image's own label at iteration {number}",
+            seen=f"labels {passed.tolist()[:8]}",
+            hint="Pass the labels of the batch as the loader gives them.",
+            mistake=mistakes.LABELS_SHUFFLED
+            if torch.equal(passed.sort().values, own.sort().values)
+            else None,
+        )
+        return passed
 
     def expect_mode(self) -> None:
         """Raises a fault unless every step is in training mode, and the random generator is never reseeded."""
@@ -158,7 +225,8 @@ class Run:
         """The name of the loss under which a right loop gives the observed parameters; None when there is none."""
         if "fitting" not in self.known:
             right = (n for n in self.losses if self._fits(self._simulated(n)[0]))
-            self.known["fitting"] = next(right, self._nearest() if self.own else None)
+            still = not self.own and self._fits(self._start)
+            self.known["fitting"] = None if still else next(right, self._nearest() if self.own else None)
         return self.known["fitting"]
 
     def _nearest(self) -> str | None:
@@ -216,7 +284,8 @@ class Run:
         if _near(seen, right) or (others is not None and _near(others, right)):
             return
         lengths = [len(x) for x, _ in self.batches()]
-        wrong = mistakes.wrong_histories(name, history, lengths, self.per_epoch)
+        beta = getattr(self.make(), "beta", 1.0)
+        wrong = mistakes.wrong_histories(name, history, lengths, self.per_epoch, beta)
         fits = [candidate for candidate in wrong if _near(seen, candidate.value)]
         fail(
             expected=f"{what}: {', '.join(f'{v:.5f}' for v in right[:4])}, ...",
@@ -312,7 +381,7 @@ class Run:
         seen = self.seen.part("parameters").tensor(
             name, list(value.shape), what=f"the parameter {name} after training"
         )
-        off = (seen.double() - value).abs() > most * self.size.rate
+        off = ~((seen.double() - value).abs() <= most * self.size.rate)
         if self.own:  # some of its units never matter, so what they are says nothing
             moved = (value - self._start[name]).abs() > STEP_OFF * self.size.rate
             off = off[moved]
@@ -337,6 +406,15 @@ class Run:
         if not self.own and self._fits(self._start):
             return "the parameters have not changed"
         return f"{share:.0%} of the parameters have other values"
+
+
+def expect_long_epoch(draw: Draw, train: Callable[[Sizes], Run]) -> None:
+    """Raises a fault unless a loop goes through a long epoch to its end; `train` makes a run of the sizes that it is given.
+
+    Not at the sizes of the handout, whose batches are large.
+    """
+    if "batch" not in draw.usual:
+        train(long_epoch(draw)).expect_whole_epoch()
 
 
 def uses_own_parts(seen: Observation) -> bool:

@@ -83,12 +83,17 @@ def expect_total(seen: Observation, case: LossCase) -> None:
     total = seen.tensor("total", (), what="the total").double()
     if not torch.isclose(total, rec_loss + case.beta * case.kl, rtol=1e-3):
         terms = known.Terms(rec_loss, kl_loss, case.beta)
+        totals = (
+            candidates(known.TOTALS, terms)
+            if case.beta
+            else [mistakes.BETA_ZERO_REPLACED.giving(rec_loss + kl_loss)]
+        )
         expect_close(
             total,
             rec_loss + case.beta * kl_loss,
             rtol=1e-3,
             what=f"the total with beta = {case.beta:.3f}: rec_loss + beta * kl_loss",
-            mistakes=candidates(known.TOTALS, terms) if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
+            mistakes=totals if torch.isclose(kl_loss, case.kl, rtol=1e-3) else (),
         )
     expect_tensors(seen)
 

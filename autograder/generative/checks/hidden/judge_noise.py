@@ -31,7 +31,7 @@ def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
     """(z - mu) / exp(log_sigma) is N(0, 1), where sigma is small and where it is large."""
     nz = draw.size("latent", 10, 20)
     for shape in [(draw.size("batch", 240, 300), 1, nz), (draw.size("batch", 240, 300), nz)]:
-        mu, log_sigma = draw.normal(*shape, mean=0.5, std=2.0), draw.uniform(*shape, low=-1.5, high=1.0)
+        mu, log_sigma = draw.normal(*shape, mean=0.5, std=2.0), draw.uniform(*shape, low=-1.5, high=3.0)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
         common.expect_no_seed(seen.flag("seed_kept"), "reparameterize")
         z = seen.tensor("z", shape, what="z")

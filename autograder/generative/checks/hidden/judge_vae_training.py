@@ -16,10 +16,16 @@ from . import expected_training as training
 
 
 def train(
-    submission: Submission, draw: Draw, probe: str, model: type[models.VAE], beta: float, labels: int = 0
+    submission: Submission,
+    draw: Draw,
+    probe: str,
+    model: type[models.VAE],
+    beta: float,
+    labels: int = 0,
+    size: small.Sizes | None = None,
 ) -> training.Run:
-    """A run of odd sizes on a new `model`; it is conditional where there are `labels`."""
-    size = small.sizes(draw)
+    """A run on a new `model`, of odd sizes where none are given; it is conditional where there are `labels`."""
+    size = size or small.sizes(draw)
     weights = small.weights(draw, size.nz, labels=labels)
     images, classes = draw.uniform(size.images, 1, 28, 28), draw.integers(0, labels or 10, size.images)
     seen = submission.ask(

@@ -29,8 +29,8 @@ SAMPLE = (
 )
 
 
-def _train(submission: Submission, draw: Draw) -> training.Run:
-    size = small.sizes(draw)
+def _train(submission: Submission, draw: Draw, size: small.Sizes | None = None) -> training.Run:
+    size = size or small.sizes(draw)
     weights = small.weights(draw, size.nz, outputs=size.nz)
     images, labels = draw.uniform(size.images, 1, 28, 28), draw.integers(0, 10, size.images)
     seen = submission.ask(
@@ -91,9 +91,10 @@ def test_training_steps(submission: Submission, draw: Draw) -> None:
 )
 def test_training_batches(submission: Submission, draw: Draw) -> None:
     run = _train(submission, draw)
-    run.batches()
+    run.expect_images()
     run.expect_mode()
     run.expect_all_epochs()
+    training.expect_long_epoch(draw, lambda size: _train(submission, draw, size))
 
 
 @check(
@@ -143,7 +144,7 @@ def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
     count = draw.integer(20, 40)
     seen, weights, _ = _sample(submission, draw, count)
     images = _images(seen, "first", count)
-    sampling.expect_own_draws(sampling.codes(weights, images, None, "the samples"), "the codes")
+    sampling.expect_own_draws(sampling.codes_in_any_form(weights, images, None, "the samples"), "the codes")
 
 
 @check(

@@ -29,6 +29,7 @@ from ..public.judge_reconstruction import Decode, Posteriors, expect_reconstruct
 from . import expected_vae as expected
 from . import judge_forward as forward
 from . import judge_loss as losses
+from .expected_training import expect_long_epoch
 from .judge_vae_training import expect_histories, train
 
 CVAE = (
@@ -179,7 +180,12 @@ def test_training(submission: Submission, draw: Draw) -> None:
     for labels in (draw.size("classes", 3, 10), 0):
         run = train(submission, draw, "cvae.train_cvae", models.CVAE, draw.number(0.5, 2.0), labels)
         run.expect_steps("train_cvae")
+        run.expect_images()
         run.expect_mode()
         expect_histories(run)
         run.expect_all_epochs()
+    labels = draw.size("classes", 3, 10)
+    expect_long_epoch(
+        draw, lambda size: train(submission, draw, "cvae.train_cvae", models.CVAE, 1.0, labels, size)
+    )
     devices.test_cvae_training_on_another_device(submission, draw)

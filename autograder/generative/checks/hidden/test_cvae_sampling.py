@@ -27,7 +27,7 @@ def _sample(
 
 def _codes(seen: Observation, key: str, weights: dict[str, Tensor], labels: Tensor) -> Tensor:
     images = sampling.sampled(seen, key, (len(labels), 28, 28))
-    return sampling.codes_with_any_labels(weights, images, labels, "the samples")
+    return sampling.codes_in_any_form(weights, images, labels, "the samples")
 
 
 @check(

@@ -16,6 +16,7 @@ from ..public.judge_reconstruct import (
     ask_fixed_search,
     ask_search,
     expect_loss_of,
+    expect_new_codes,
     expect_searched,
     expect_untouched,
     makes_another_number,
@@ -101,6 +102,7 @@ def test_images_are_where_the_search_leads(submission: Submission, shared_draw: 
     )
     right = next(reached)
     if is_near(images, right) or is_near(images, next(reached)):
+        expect_new_codes(found)
         return
     case = ComparedSearch(found, images, found.losses[0])
     mistake = mistakes.mistake_of(case)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from autograder.judging import Draw, Submission, check, close, expect, first_shown
+from autograder.judging import Draw, Submission, check, close, expect
 
 from ...mistakes.hidden import gan_spectral as mistakes
-from ...mistakes.public.gan_spectral import WEIGHTS_ARE_BUFFERS
 from ..public import test_gan_spectral as public
 from ..public.judge_spectral import ask_filled, singular_values
 
@@ -57,7 +56,7 @@ def test_evaluation_mode_is_normed_too(submission: Submission, shared_draw: Draw
         seen="their parameters, unchanged"
         if all(found.weights().follow())
         else singular_values(found.weights()),
-        mistake=first_shown([WEIGHTS_ARE_BUFFERS], found.weights().follow()),
+        mistake=public.why_not_normalised(found),
         hint="Normalise the convolutions' weights in every forward pass.",
     )
     expect(
@@ -66,7 +65,7 @@ def test_evaluation_mode_is_normed_too(submission: Submission, shared_draw: Draw
         expected="the convolutions' weights in evaluation mode as normalised as in training mode",
         seen=f"largest singular values of {singular_values(found.weights('evaluation'))} in evaluation mode and of "
         f"{singular_values(found.weights())} in training mode",
-        mistake=mistakes.NOT_IN_EVALUATION_MODE,
+        mistake=public.why_not_normalised(found) or mistakes.NOT_IN_EVALUATION_MODE,
     )
 
 
@@ -78,10 +77,11 @@ def test_evaluation_mode_is_normed_too(submission: Submission, shared_draw: Draw
     rubric="Initialisation under spectral normalisation, without points",
 )
 def test_initialisation_reaches_normed_layers(submission: Submission, shared_draw: Draw) -> None:
-    with_norm, plain = (kernel_spreads(submission, which) for which in ("true", "false"))
+    (with_norm, norms), (plain, _) = (initial_spreads(submission, which) for which in ("true", "false"))
     reached = are_right_spreads(with_norm)
-    # The mistake is about layers with spectral normalisation, so it is named only where there are such layers.
-    missed = not reached and are_right_spreads(plain)
+    # The mistake is about layers with spectral normalisation, so it is named only where there are such layers, and the others
+    # are initialised.
+    missed = not reached and are_right_spreads(plain) and all(spread > 0 for spread in norms)
     missed = missed and all(ask_filled(submission, shared_draw, "true").weights().normalised())
     expect(
         reached,
@@ -94,12 +94,18 @@ def test_initialisation_reaches_normed_layers(submission: Submission, shared_dra
     )
 
 
-def kernel_spreads(submission: Submission, which: str) -> list[float]:
-    """The standard deviations of a new discriminator's convolution parameters."""
-    kernels = submission.ask("gan_spectral.initial_kernels", which=which).list("kernels")
-    return [
-        k.std().item() for k in kernels if isinstance(k, Tensor) and k.is_floating_point() and k.numel() > 1
-    ]
+def initial_spreads(submission: Submission, which: str) -> tuple[list[float], list[float]]:
+    """The standard deviations of a new discriminator's convolution parameters, and of its batch normalisations' weights."""
+    seen = submission.ask("gan_spectral.initial_kernels", which=which)
+    kernels, norms = (
+        [
+            t.std().item()
+            for t in seen.list(part)
+            if isinstance(t, Tensor) and t.is_floating_point() and t.numel() > 1
+        ]
+        for part in ("kernels", "norms")
+    )
+    return kernels, norms
 
 
 def are_right_spreads(spreads: list[float]) -> bool:

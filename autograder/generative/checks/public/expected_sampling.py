@@ -19,7 +19,7 @@ from autograder.judging import (
 )
 
 from ...mistakes.public.common import NOISE_MIRRORED, NOISE_SHARED_BY_BATCH, NOISE_SHARED_BY_DIMENSIONS
-from ...mistakes.public.sampling import NOTHING_DRAWN, sampling_mistake
+from ...mistakes.public.sampling import NOTHING_DRAWN, UNDONE, sampling_mistake
 from . import models_autoencoder as small
 from .judge_calls import misshapen
 
@@ -33,10 +33,18 @@ def sampled(seen: Observation, key: str, asked: tuple[int, ...]) -> Tensor:
     return seen.tensor(key, asked, what="the samples", mistakes=misshapen(asked))
 
 
-def codes_with_any_labels(weights: dict[str, Tensor], images: Tensor, labels: Tensor, what: str) -> Tensor:
-    """As `codes`, also of images that were decoded without labels or with reordered ones: that is another check's matter."""
-    for given in (labels, None, labels.flip(0), labels.sort().values):
+def codes_in_any_form(weights: dict[str, Tensor], images: Tensor, labels: Tensor | None, what: str) -> Tensor:
+    """As `codes`, also of images that were decoded without labels or with reordered ones, or that were changed afterwards.
+
+    That is another check's matter.
+    """
+    others = [] if labels is None else [None, labels.flip(0), labels.sort().values]
+    for given in (labels, *others):
         z = small.codes_in(weights, images, given)
+        if z is not None:
+            return z
+    for undo in UNDONE:
+        z = small.codes_in(weights, undo(images), labels)
         if z is not None:
             return z
     return codes(weights, images, labels, what)
@@ -52,7 +60,7 @@ def codes(weights: dict[str, Tensor], images: Tensor, c: Tensor | None, what: st
         + (" and their labels" if c is not None else ""),
         seen="images that the decoder returns for no code",
         hint="Return the decoder's output as it is; only its shape changes.",
-        mistake=sampling_mistake(images, c, lambda o: small.codes_in(weights, images, o) is not None),
+        mistake=sampling_mistake(images, c, lambda x, o: small.codes_in(weights, x, o) is not None),
     )
 
 

@@ -12,6 +12,7 @@ from autograder.judging import Draw, Mistake, Observation, expect
 
 from ...mistakes.public import common as mistakes
 from ...mistakes.public import training
+from ...mistakes.public.sampling import IMAGES_CHANGED, UNDONE
 from .models_autoencoder import are_rounded, codes_in, encoded
 
 
@@ -92,8 +93,15 @@ def expect_decoded(given: dict[str, Tensor], images: Tensor, labels: Tensor | No
         ),
         expected=f"{what}: what model.decoder returns for some codes",
         seen="images that the decoder returns for no code",
+        mistake=why_not_decoded(given, images, labels),
         hint="Return the decoder's output as it is; only its shape changes.",
     )
+
+
+def why_not_decoded(given: dict[str, Tensor], images: Tensor, labels: Tensor | None) -> Mistake | None:
+    """The mistake that turns images that the decoder made into these, if it is a known one."""
+    undone = (codes_in(given, undo(images), labels) for undo in UNDONE)
+    return IMAGES_CHANGED if any(codes is not None for codes in undone) else None
 
 
 def expect_other_images(first: Tensor, second: Tensor) -> None:

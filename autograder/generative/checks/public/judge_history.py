@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from autograder.judging import Candidate, Mistake, Observation, fail
 
 from ...mistakes.public import training as mistakes
@@ -71,5 +73,13 @@ def wrong_lengths(seen: Observation, epochs: int, per_epoch: int) -> list[Candid
         return [*found, mistakes.ONE_BATCH.giving(1)]
     if epochs > 2 and steps == (epochs - 1) * per_epoch:
         return [*found, mistakes.ONE_EPOCH_TOO_FEW.giving(steps)]
+    if per_epoch > 1 and steps == epochs * (per_epoch - 1) and _all_as_long(seen):
+        return [*found, mistakes.LAST_BATCH_LEFT_OUT.giving(steps)]
     one_epoch = mistakes.ONE_EPOCH if steps == per_epoch else mistakes.HISTORY_LAST_EPOCH
     return [*found, one_epoch.giving(per_epoch)]
+
+
+def _all_as_long(seen: Observation) -> bool:
+    """Whether all batches have the same length: the last one of an epoch, which is smaller, is not among them."""
+    batches = [batch.get("x") for batch in seen.parts("batches")]
+    return len({len(x) for x in batches if isinstance(x, Tensor) and x.dim()}) == 1

@@ -290,6 +290,20 @@ def expect_search_as_asked(found: Search, asked: int) -> None:
         seen="samples that were changed in place",
         mistake=mistakes.SAMPLES_CHANGED,
     )
+    expect_new_codes(found)
+
+
+def expect_new_codes(found: Search) -> None:
+    """Raises Fault when the first call of the generator gets codes of zero in a first search, and others in a second one."""
+    first, again = (found.seen.get(key) for key in ("first", "first_again"))
+    if not isinstance(first, Tensor) or not isinstance(again, Tensor) or bool(first.any()):
+        return
+    expect(
+        not bool(again.any()),
+        expected="codes that start at zero at every call",
+        seen=f"codes up to {float(again.abs().max()):.3g} at the start of a second call",
+        mistake=mistakes.CODES_KEPT,
+    )
 
 
 def expect_called(codes: object) -> None:

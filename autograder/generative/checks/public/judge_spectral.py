@@ -47,10 +47,14 @@ class Sent:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights that the convolutions used in one pass, each with its kernel's shape."""
+    """The weights that the convolutions used in one pass, each with its kernel's shape.
+
+    moved: of each, whether it is another one, not only another multiple, than before the parameters changed.
+    """
 
     used: list[Tensor]
     sent: Sent
+    moved: list[bool]
 
     @property
     def matrices(self) -> list[Tensor]:
@@ -69,6 +73,9 @@ class Weights:
     def are_scaled_by_rows(self) -> bool:
         return all(is_scaled_by_rows(weight, self.sent.behind(weight)) for weight in self.used)
 
+    def are_scaled_by_kernels(self) -> bool:
+        return all(is_scaled_by_kernels(weight, self.sent.behind(weight)) for weight in self.used)
+
     def unchanged(self) -> list[bool]:
         """Whether the largest singular value of each is that of what its parameter was given: it is not normalised."""
         used = map(largest_singular_value, self.matrices)
@@ -77,7 +84,7 @@ class Weights:
 
     def first(self) -> Weights:
         """The first convolution's alone."""
-        return Weights(self.used[:1], self.sent)
+        return Weights(self.used[:1], self.sent, self.moved[:1])
 
     def normalised(self) -> list[bool]:
         pairs = zip(self.matrices, self.follow(), strict=True)
@@ -95,7 +102,9 @@ class Filled:
         """The weights of the convolutions; raises a fault where there are fewer than three."""
         found = [o for o in self.seen.part(mode).parts("operations") if o.text("kind") == "convolution"]
         expect(len(found) >= 3, expected="three convolutions in a forward pass", seen=str(len(found)))
-        return Weights([used_weight(o) for o in found], self.sent)
+        return Weights(
+            [used_weight(o) for o in found], self.sent, [value is True for value in self.seen.list("moved")]
+        )
 
     def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
         """Whether its logits are those of Discriminator with these weights.
@@ -222,6 +231,16 @@ def is_scaled_by_rows(weight: Tensor, kernel: Tensor) -> bool:
     return bool(factors.max() > 1.01 * factors.min())
 
 
+def is_scaled_by_kernels(weight: Tensor, kernel: Tensor) -> bool:
+    """Whether the 4 x 4 kernels of a weight are those that it was given, each times another number."""
+    if weight.shape != kernel.shape or is_scaled(weight, kernel):
+        return False
+    pairs = (weight.flatten(2).double(), kernel.flatten(2).double())
+    factors = pairs[0].norm(dim=2) / pairs[1].norm(dim=2)
+    by_input = bool((factors.amax(0) < 1.01 * factors.amin(0)).all())  # one factor for each input channel
+    return not by_input and bool((torch.cosine_similarity(*pairs, dim=2).abs() > 0.999).all())
+
+
 def largest_singular_value(matrix: Tensor) -> float:
     return torch.linalg.matrix_norm(matrix, ord=2).item()
 
@@ -240,5 +259,6 @@ def is_overnormed(weights: Weights) -> bool:
 def singular_values(weights: Weights) -> str:
     """The largest singular value of each weight's matrix, and which weights no parameter changes, for a message."""
     values = ", ".join(f"{largest_singular_value(matrix):.3f}" for matrix in weights.matrices)
-    still = [str(number) for number, follows in enumerate(weights.follow(), 1) if not follows]
+    pairs = enumerate(zip(weights.follow(), weights.moved, strict=False), 1)
+    still = [str(number) for number, (follows, moved) in pairs if not follows and not moved]
     return values + (f"; no parameter changes the weight of convolution {', '.join(still)}" if still else "")

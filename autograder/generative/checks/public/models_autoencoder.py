@@ -93,6 +93,12 @@ class Sizes:
         return self.epochs * math.ceil(self.images / self.batch)
 
 
+def long_epoch(draw: Draw) -> Sizes:
+    """Sizes of a run whose only epoch has more batches than a loop takes that was cut short to try it out."""
+    nz = draw.size("latent", 3, 6)
+    return Sizes(nz=nz, images=2 * draw.integer(101, 110), batch=2, epochs=1, rate=1e-3)
+
+
 def sizes(draw: Draw) -> Sizes:
     """Sizes of a training run, drawn for each check."""
     batch = draw.size("batch", 4, 8)

@@ -259,6 +259,7 @@ def test_samples_are_images(submission: Submission, draw: Draw) -> None:
             float(first.min()) >= 0 and float(first.max()) <= 1,
             expected="values in [0, 1], as the decoder returns them",
             seen=f"values from {float(first.min()):.3g} to {float(first.max()):.3g}",
+            mistake=common.why_not_decoded(weights, first, None),
         )
         common.expect_other_images(first, second)
         expect(

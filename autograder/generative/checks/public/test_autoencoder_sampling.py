@@ -28,7 +28,9 @@ def test_codes_are_normal_early(submission: Submission, draw: Draw) -> None:
         "autoencoder.sample_images", weights=weights, num_samples=count, nz=nz, pass_device=True
     )
     first, second = (
-        sampling.codes(weights, sampling.sampled(seen, k, (count, 1, 28, 28)), None, "the samples")
+        sampling.codes_in_any_form(
+            weights, sampling.sampled(seen, k, (count, 1, 28, 28)), None, "the samples"
+        )
         for k in ("first", "second")
     )
     sampling.expect_prior_draws(first, second, "the codes")

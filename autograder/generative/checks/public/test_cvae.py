@@ -10,7 +10,12 @@ from autograder.judging import Draw, Submission, check, expect, expect_close, ex
 
 from ...mistakes.public import cvae as mistakes
 from ...mistakes.public.common import SAMPLES_KEEP_GRAPH
-from ...mistakes.public.labels import NEEDS_LABELS, NEVER_RUN
+from ...mistakes.public.labels import (
+    NEEDS_LABELS,
+    NEVER_RUN,
+    RECONSTRUCT_NEEDS_LABELS,
+    REFUSED_UNCONDITIONAL,
+)
 from ...mistakes.public.sampling import LABELS_NOT_PASSED, LABELS_REORDERED
 from ...mistakes.public.vae import Q_OVERWRITTEN
 from . import judge_calls as calls
@@ -54,6 +59,7 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
         inputs: dict[str, Any] = {"nz": nz, "x": x, "c": labels, "num_labels": 0 if labels is None else count}
         if labels is None:
             # The conditional model has just worked.
+            calls.ask_naming(submission, "cvae.unconditional", REFUSED_UNCONDITIONAL, nz=nz)
             seen = calls.ask_naming(submission, "cvae.whole", NEEDS_LABELS, **inputs)
         else:
             seen = submission.ask("cvae.whole", **inputs)
@@ -71,7 +77,8 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
             hint="forward decodes a sample of q(z|x, c), not its mean.",
         )
         calls.expect_gradient_flow(seen, how)
-        seen = calls.ask_naming(submission, "cvae.own_reconstruct", NEVER_RUN, **inputs)
+        crash = NEVER_RUN if labels is not None else RECONSTRUCT_NEEDS_LABELS
+        seen = calls.ask_naming(submission, "cvae.own_reconstruct", crash, **inputs)
         judge.expect_deterministic(seen, n)
         judge.expect_no_graph(seen, f"reconstruct of {how}")
     _expect_labels_to_matter(submission, draw, nz, count)

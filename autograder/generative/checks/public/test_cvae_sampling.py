@@ -23,7 +23,7 @@ def test_codes_are_normal_early(submission: Submission, draw: Draw) -> None:
     weights = small.weights(draw, nz, labels=count)
     seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
     first, second = (
-        sampling.codes_with_any_labels(
+        sampling.codes_in_any_form(
             weights, sampling.sampled(seen, k, (len(labels), 28, 28)), labels, "the samples"
         )
         for k in ("first", "second")

@@ -182,18 +182,23 @@ def test_classification_loss_has_known_values(submission: Submission, draw: Draw
         mistakes=[wrong.giving(at_some)] if wrong else (),
     )
     size = draw.number(30, 60)
-    sure = torch.full((6, 1), size)
-    right = ask_loss(submission, sure, torch.ones(6, 1))
-    sure_and_wrong = ask_loss(submission, sure, torch.zeros(6, 1))
-    at_right = right.number("loss", what="the loss when the discriminator is sure and right", finite=False)
-    at_wrong = sure_and_wrong.number(
-        "loss", what="the loss when the discriminator is sure and wrong", finite=False
-    )
-    finite = math.isfinite(at_right) and math.isfinite(at_wrong)
-    expect(
-        finite and 0 <= at_right < 1e-3 and abs(at_wrong / size - 1) < 0.01,
-        expected=f"close to 0 at logits of {size:.1f} and labels 1, and {size:.1f}, as large as the logits, at labels 0",
-        seen=f"{at_right:.4g} and {at_wrong:.4g}",
-        hint=mistakes.USE_LOGITS,
-        mistake=mistake_in_loss(submission, draw) or mistake_at_large_logits(submission),
-    )
+    for logit, label in ((size, 1.0), (-size, 0.0)):
+        sure = torch.full((6, 1), logit)
+        right = ask_loss(submission, sure, torch.full((6, 1), label))
+        sure_and_wrong = ask_loss(submission, sure, torch.full((6, 1), 1 - label))
+        at_right = right.number(
+            "loss", what="the loss when the discriminator is sure and right", finite=False
+        )
+        at_wrong = sure_and_wrong.number(
+            "loss", what="the loss when the discriminator is sure and wrong", finite=False
+        )
+        finite = math.isfinite(at_right) and math.isfinite(at_wrong)
+        expect(
+            finite and 0 <= at_right < 1e-3 and abs(at_wrong / size - 1) < 0.01,
+            expected=f"close to 0 at logits of {logit:.1f} and labels {label:.0f}; {size:.1f}, the size of the logits, at labels "
+            f"{1 - label:.0f}",
+            seen=f"{at_right:.4g} and {at_wrong:.4g}",
+            hint=mistakes.USE_LOGITS,
+            mistake=mistake_in_loss(submission, draw)
+            or (mistake_at_large_logits(submission) if logit > 0 else None),
+        )

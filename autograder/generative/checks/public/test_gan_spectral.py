@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from autograder.judging import Draw, Observation, Submission, check, expect, first_shown
+from autograder.judging import Draw, Mistake, NoAnswer, Observation, Submission, check, expect, first_shown
 
 from ...mistakes.public import gan_spectral as mistakes
-from .judge_spectral import ask_filled, is_normalised, is_overnormed, singular_values
+from .judge_spectral import Filled, ask_filled, is_normalised, is_overnormed, singular_values
 
 MODES = ("training", "evaluation")
 ASKS = (
@@ -14,7 +14,8 @@ ASKS = (
 )
 
 FLAG = (
-    "DCGAN(spectral_norm=True) makes its _discriminator a SpectralNormDiscriminator; DCGAN() a Discriminator."
+    "DCGAN(spectral_norm=True) makes its _discriminator a SpectralNormDiscriminator; DCGAN() a Discriminator. Everything else "
+    "stays the same."
 )
 
 
@@ -46,7 +47,8 @@ def test_normed_discriminator_has_the_same_layers(submission: Submission, shared
             seen="other logits; the layers: " + ", ".join(description(o) for o in ours),
             hint="Only the convolutions' weights change; keep every other layer.",
             mistake=first_shown(mistakes.LAYERS, ours, plain)
-            or first_shown(mistakes.OUTPUTS, found.are_probabilities(), found.seen.flag("random")),
+            or first_shown(mistakes.OUTPUTS, found.are_probabilities(), found.seen.flag("random"))
+            or (mistakes.ESTIMATED_ANEW if found.seen.flag("random_weights") else None),
         )
 
 
@@ -60,6 +62,15 @@ def description(operation: Observation) -> str:
     return "convolution " + " ".join(f"{name} {operation.get(name)}" for name in numbers)
 
 
+def why_not_normalised(found: Filled) -> Mistake | None:
+    """The mistake that shows in how the weights of all convolutions come about; None where none does."""
+    if found.seen.flag("random_weights"):
+        return mistakes.ESTIMATED_ANEW
+    if found.weights().are_scaled_by_kernels():
+        return mistakes.BY_KERNELS
+    return first_shown([mistakes.WEIGHTS_ARE_BUFFERS], found.weights().follow(), found.weights().moved)
+
+
 @check(
     "2-3",
     points=0.5,
@@ -68,12 +79,13 @@ def description(operation: Observation) -> str:
     "has the largest singular value 1.",
 )
 def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) -> None:
-    used = ask_filled(submission, shared_draw, "class").weights()
+    found = ask_filled(submission, shared_draw, "class")
+    used = found.weights()
     expect(
         used.normalised()[0],
         expected="a largest singular value of 1 in the first convolution, also after training changed its parameters",
         seen=singular_values(used.first()),
-        mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow()),
+        mistake=why_not_normalised(found),
         hint="Normalise each layer of self.downsample that is a convolution, at every forward pass.",
     )
 
@@ -85,13 +97,14 @@ def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) 
     asks=ASKS,
 )
 def test_all_convolutions_are_normed_early(submission: Submission, shared_draw: Draw) -> None:
-    used = ask_filled(submission, shared_draw, "class").weights()
+    found = ask_filled(submission, shared_draw, "class")
+    used = found.weights()
     by_input = [is_normalised(matrix) for matrix in used.by_input]
     expect(
         all(used.normalised()),
         expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
         seen=singular_values(used),
-        mistake=first_shown([mistakes.WEIGHTS_ARE_BUFFERS], used.follow())
+        mistake=why_not_normalised(found)
         or (mistakes.BY_ROWS if used.are_scaled_by_rows() else None)
         or (mistakes.OTHER_NORM if is_overnormed(used) and not all(by_input) else None)
         or first_shown(mistakes.NORMALISATION, used.normalised(), by_input, used.unchanged()),
@@ -136,4 +149,55 @@ def test_the_flag_chooses_the_discriminator_early(submission: Submission, shared
         seen="largest singular values of 1, whatever the parameters",
         mistake=mistakes.ALWAYS_NORMED if normed["false"] == normed["true"] else None,
         hint="Let the flag choose between SpectralNormDiscriminator and Discriminator.",
+    )
+    try:
+        seen = submission.ask("gan_spectral.flag_alone")
+    except NoAnswer as none:
+        if none.status not in ("failed", "missing"):
+            raise
+    else:  # a constructor that raises is another check's matter
+        expect_all_else_the_same(seen)
+
+
+def expect_all_else_the_same(seen: Observation) -> None:
+    """Raises a fault unless the flag leaves the generator as it is, and optimizerD trains the discriminator that it chooses."""
+    parts, spreads = (
+        {which: seen.part(what).list(which) for which in ("true", "false")} for what in ("parts", "spreads")
+    )
+    expect(
+        len(parts["true"]) == len(parts["false"]),
+        expected=f"DCGAN(spectral_norm=True): a generator with {len(parts['false'])} parameters and buffers, as without the flag",
+        seen=f"{len(parts['true'])}",
+        mistake=mistakes.GENERATOR_NORMED if len(parts["true"]) > len(parts["false"]) else None,
+        hint="The flag is about the discriminator alone.",
+    )
+    pairs = [
+        (a, b)
+        for a, b in zip(spreads["true"], spreads["false"], strict=False)
+        if isinstance(a, float) and isinstance(b, float)
+    ]
+    expect(
+        # PyTorch's own initialisation of the last layer is four times as wide.
+        all(abs(a - b) <= 0.5 * b for a, b in pairs),
+        expected="DCGAN(spectral_norm=True): a generator whose convolutions begin as without the flag",
+        seen="standard deviations of " + ", ".join(f"{a:.4f}" for a, _ in pairs),
+        mistake=mistakes.NOT_INITIALISED_WITH_FLAG,
+    )
+    left = seen.part("left")
+    expect(
+        left.get("false") != 0
+        or left.get("true") == 0,  # one that is left without the flag too is 2-1a's matter
+        expected="DCGAN(spectral_norm=True, device=...): the discriminator on that device",
+        seen=f"{left.get('true')} parameters on the CPU",
+        mistake=mistakes.NOT_MOVED,
+    )
+    moved, count = seen.part("moved"), seen.part("parameters")
+    if moved.get("false") != count.get("false"):  # an optimiser that is wrong without the flag, too
+        return
+    expect(
+        moved.get("true") == count.get("true"),
+        expected="DCGAN(spectral_norm=True): an optimizerD that moves every parameter of the discriminator",
+        seen=f"{moved.get('true')} of {count.get('true')} parameters moved",
+        mistake=mistakes.OPTIMISER_OF_ANOTHER if moved.get("true") == 0 else None,
+        hint="Make optimizerD last, over the parameters of self._discriminator.",
     )

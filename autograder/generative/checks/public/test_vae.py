@@ -47,6 +47,12 @@ def test_parts(submission: Submission, draw: Draw) -> None:
         )
         expect_close(torch.tensor(seen.number("beta")), beta, what=f"VAE({nz}, {beta:.3f}).beta")
         expect_close(torch.tensor(seen.number("beta_unasked")), 1.0, what=f"VAE({nz}).beta, the default")
+        expect(
+            not seen.flag("beta_trained"),
+            expected="beta: a constant",
+            seen="a parameter with gradients",
+            mistake=mistakes.BETA_TRAINED,
+        )
         judge.expect_posterior_shape(
             seen.tensor("code", what="the encoder's output"),
             n,

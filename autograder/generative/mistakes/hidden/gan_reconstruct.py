@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ from ..public.gan_reconstruct import (
     SAMPLES_CHANGED,
     STEPS_NOT_500,
 )
+
+SECONDS = 5.0  # of computing, to find out which mistake leads to some images
 
 Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
 
@@ -61,6 +64,18 @@ def adam(rate: float = 1e-2, **settings: Any) -> Optimiser:
 
 def adam_w(codes: list[Tensor]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(codes, lr=1e-2)
+
+
+class ForgetfulAdam(torch.optim.Adam):
+    """An Adam that begins anew in every step."""
+
+    def step(self, closure: Any = None) -> Any:
+        self.state.clear()
+        return super().step(closure)
+
+
+def adam_every_step(codes: list[Tensor]) -> torch.optim.Optimizer:
+    return ForgetfulAdam(codes, lr=1e-2)
 
 
 DECAYS: tuple[Optimiser, ...] = (*(adam(weight_decay=w) for w in (1e-2, 1e-3, 1e-4, 1e-5)), adam_w)
@@ -118,6 +133,13 @@ WEIGHT_DECAY = Mistake(
     questions=("2-4",),
     shows=lambda case: any(case.fits(make) for make in DECAYS),
 )
+ADAM_EVERY_STEP = Mistake(
+    "search-adam-every-step",
+    "A new Adam is made in every step, so its averages are lost.",
+    hint="Make the optimiser once, before the loop.",
+    questions=("2-4",),
+    shows=lambda case: case.fits(adam_every_step),
+)
 GRADIENTS_NOT_CLEARED = Mistake(
     "search-gradients-not-cleared",
     "The codes' gradients are not cleared between the steps.",
@@ -125,17 +147,16 @@ GRADIENTS_NOT_CLEARED = Mistake(
     questions=("2-4",),
     shows=lambda case: case.fits(cleared=False),
 )
-# In the order in which they are tried: first those with an unmistakable sign, last those that need another search.
+# In the order in which they are tried: those with an unmistakable sign, and those that need another search.
+SIGNS = (SAMPLES_CHANGED, RANDOM_START, FIRST_IMAGE_ONLY)
 SEARCH = (
-    SAMPLES_CHANGED,
-    RANDOM_START,
-    FIRST_IMAGE_ONLY,
     GRADIENT_DESCENT,
     CODES_NEVER_MOVE,
     STEPS_NOT_500,
     CODES_CLAMPED,
     RATE_OF_TRAINING,
     RATE_LEFT_OUT,
+    ADAM_EVERY_STEP,
     BETAS_OF_TRAINING,
     WEIGHT_DECAY,
     GRADIENTS_NOT_CLEARED,
@@ -143,10 +164,21 @@ SEARCH = (
 
 
 def mistake_of(case: SearchCase) -> Mistake | None:
-    """The mistake that leads to the images of a search, if a known one does."""
-    if (found := first_shown(SEARCH, case)) is not None:
+    """The mistake that leads to the images of a search, if a known one does and is found in time.
+
+    An unknown one is compared with all that are known, which would use up the time of the check.
+    """
+    until = time.process_time() + SECONDS
+    if (found := first_shown(SIGNS, case)) is not None:
         return found
-    return IN_TRAINING_MODE if case.fits(training=True) else None
+    if case.fits(training=True):  # first, because this one costs points once
+        return IN_TRAINING_MODE
+    for mistake in SEARCH:
+        if first_shown([mistake], case) is not None:
+            return mistake
+        if time.process_time() > until:
+            break
+    return None
 
 
 def measured(case: SearchCase, mistake: Mistake | None) -> str:

@@ -31,6 +31,24 @@ ONE_STEP_PER_EPOCH = Mistake(
     hint="Take the step inside the loop over the batches.",
     questions=LOOPS,
 )
+ENDS_EARLY = Mistake(
+    "training-ends-early",
+    "Batches of a long epoch are left out: the loop ends early, for instance.",
+    hint="Look for a break or a return that was left from trying the loop out.",
+    questions=LOOPS,
+)
+IMAGES_ROUNDED = Mistake(
+    "training-images-rounded",
+    "The images are rounded to 0 and 1 before the model sees them.",
+    hint="Train on the grey values: the cross-entropy takes them as they are.",
+    questions=LOOPS,
+)
+BATCHES_KEPT = Mistake(
+    "training-batches-kept",
+    "The batches of the first epoch are kept and used again, so they are never shuffled anew.",
+    hint="Go through the loader itself in every epoch: list(loader) and itertools.cycle(loader) keep its batches.",
+    questions=LOOPS,
+)
 LABELS_NOT_PASSED = Mistake(
     "training-labels-not-passed",
     "The labels are not passed: the CVAE is trained as if it were the plain VAE.",
@@ -151,11 +169,18 @@ HISTORY_RUNNING_MEANS = Mistake(
     questions=LOOPS,
     once=True,
 )
+HISTORY_KL_WEIGHTED = Mistake(
+    "history-kl-loss-times-beta",
+    "beta * kl_loss is recorded in place of kl_loss.",
+    hint="Record kl_loss as model.loss returns it; beta belongs in the total only.",
+    questions=TERMS,
+    once=True,
+)
 WRONG_ENTRIES = (HISTORY_SUMMED_OVER_BATCH, HISTORY_SUMMED_OVER_PIXELS)
 
 
 def wrong_histories(
-    name: str, losses: Sequence[Mapping[str, float]], lengths: Sequence[int], per_epoch: int
+    name: str, losses: Sequence[Mapping[str, float]], lengths: Sequence[int], per_epoch: int, beta: float
 ) -> list[Candidate]:
     """Known wrong entries for the losses called `name`. losses: those at each step; lengths: of the batches."""
     right = [entry[name] for entry in losses]
@@ -167,7 +192,8 @@ def wrong_histories(
         if other != name
     ]
     means = [HISTORY_RUNNING_MEANS.giving(_running_means(right, every)) for every in (len(right), per_epoch)]
-    return [*candidates(WRONG_ENTRIES, right, lengths), *means, *others]
+    weighed = [HISTORY_KL_WEIGHTED.giving([beta * loss for loss in right])] if name == "kl_loss" else []
+    return [*candidates(WRONG_ENTRIES, right, lengths), *means, *weighed, *others]
 
 
 def _running_means(values: Sequence[float], every: int) -> list[float]:

@@ -41,7 +41,15 @@ NO_NOISE_IN_EVALUATION = Mistake(
     questions=VAES,
     once=True,
 )
-SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS)
+SIGMA_LIMITED = Mistake(
+    "sigma-limited",
+    "log_sigma is clamped to 2 at most before it is exponentiated.",
+    hint="Take sigma = exp(log_sigma) as it is.",
+    questions=VAES,
+    gives=lambda log_sigma: log_sigma.clamp(max=2).exp(),
+    once=True,
+)
+SCALES = (*public.SCALES, SIGMA_INVERTED, SIGMA_FROM_SOFTPLUS, SIGMA_LIMITED)
 
 # forward: `gives` is the code that is decoded, for the posterior of the images
 
@@ -73,6 +81,15 @@ def decoded_codes(
         HALVES_SWAPPED.giving(reparameterized(posterior.log_sigma, posterior.mu)),
     ]
 
+
+# The total
+
+BETA_ZERO_REPLACED = Mistake(
+    "total-beta-zero-replaced",
+    "A beta of 0 is replaced by 1.",
+    hint="0 counts as false, so `beta or 1.0` is 1.0 where beta is 0. Leave the default to the signature.",
+    questions=VAES,
+)
 
 # rec_loss
 

@@ -139,7 +139,8 @@ LARGE_LOGITS = (40.0, 60.0, 100.0)
 
 
 def _capped(loss: Mapping[float, float]) -> bool:
-    return 0 < loss[40.0] == loss[60.0] == loss[100.0] < 40
+    # A smaller number is no limit: ln 2, for instance, is the loss of a logit that is not used.
+    return 1 < loss[40.0] == loss[60.0] == loss[100.0] < 40
 
 
 SIGMOID_ROUNDED = Mistake(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 
 from autograder.judging import Mistake
@@ -62,6 +63,22 @@ LOSS_MISTAKES = (
         hint="Use the natural logarithm.",
         questions=("2-1a",),
         gives=lambda case: case.right / math.log(2),
+    ),
+    Mistake(
+        "classification-loss-of-labels-plus-minus-one",
+        "The loss is that of labels 1 and -1; here they are 1 and 0.",
+        hint=USE_LOGITS,
+        questions=("2-1a",),
+        gives=lambda case: F.softplus(-case.labels * case.logits).mean(),
+    ),
+    Mistake(
+        "classification-loss-without-absolute-value",
+        "The stable formula lacks its absolute value: the exponential is that of -|logit|.",
+        hint=USE_LOGITS,
+        questions=("2-1a",),
+        gives=lambda case: (
+            case.logits.clamp(min=0) - case.logits * case.labels + torch.log1p(torch.exp(-case.logits))
+        ).mean(),
     ),
     Mistake(
         "classification-loss-of-classes",

@@ -141,6 +141,13 @@ SAMPLES_CHANGED = Mistake(
     questions=("2-4",),
     shows=lambda case: case.samples_changed(),
 )
+CODES_KEPT = Mistake(
+    "search-codes-kept",
+    "The codes of an earlier call are used again: the search starts where that one ended.",
+    hint="Make new codes of zeros in every call, in a local variable.",
+    questions=("2-4",),
+    once=True,
+)
 RANDOM_START = Mistake(
     "search-starts-at-random",
     "The codes start at random values.",

@@ -68,7 +68,19 @@ WEIGHTS_ARE_BUFFERS = Mistake(
     "change them.",
     hint="Keep the weights as parameters, and normalise them in every forward pass.",
     questions=("2-3",),
-    shows=lambda follow: not any(follow),
+    shows=lambda follow, moved: not any(follow) and not any(moved),
+)
+ESTIMATED_ANEW = Mistake(
+    "spectral-norm-estimated-anew",
+    "The largest singular value is estimated anew from a random vector in every pass, with too few iterations.",
+    hint="Keep the vector from one pass to the next, as spectral_norm of PyTorch does.",
+    questions=("2-3",),
+)
+BY_KERNELS = Mistake(
+    "spectral-norm-by-kernels",
+    "Each 4 x 4 kernel is normalised by itself, instead of the weight as one matrix.",
+    hint="See the weight as one matrix with a row for each output channel: weight.flatten(1).",
+    questions=("2-3",),
 )
 
 SIGMOID_ADDED = Mistake(
@@ -161,6 +173,30 @@ FLAG_INVERTED = Mistake(
     "The flag spectral_norm is inverted: DCGAN() makes the discriminator with spectral normalisation, DCGAN(spectral_norm=True) "
     "the plain one.",
     hint="Use SpectralNormDiscriminator when spectral_norm is true, Discriminator otherwise.",
+    questions=("2-3",),
+)
+GENERATOR_NORMED = Mistake(
+    "spectral-norm-of-generator-too",
+    "With the flag, the generator has more parameters and buffers: it gets spectral normalisation too.",
+    hint="Only the discriminator gets it.",
+    questions=("2-3",),
+)
+NOT_INITIALISED_WITH_FLAG = Mistake(
+    "spectral-norm-flag-skips-initialisation",
+    "The generator is initialised differently when spectral_norm is true.",
+    hint="Call _weight_initialization whatever the flag says.",
+    questions=("2-3",),
+)
+NOT_MOVED = Mistake(
+    "spectral-norm-not-moved",
+    "The discriminator with spectral normalisation is not moved to the device.",
+    hint="`a if flag else b.to(device)` moves b alone: put parentheses around the choice.",
+    questions=("2-3",),
+)
+OPTIMISER_OF_ANOTHER = Mistake(
+    "spectral-norm-after-the-optimiser",
+    "optimizerD does not train the discriminator with spectral normalisation: it was made before, over another one.",
+    hint="Make optimizerD after the discriminator, over its parameters.",
     questions=("2-3",),
 )
 ALWAYS_NORMED = Mistake(

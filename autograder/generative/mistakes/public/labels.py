@@ -54,6 +54,18 @@ NEEDS_LABELS = Mistake(
     hint="Use c, and enlarge the layers for it, only when conditional is true.",
     questions=CONDITIONAL,
 )
+REFUSED_UNCONDITIONAL = Mistake(
+    "unconditional-refused",
+    "Making an unconditional CVAE crashes; the conditional one works.",
+    hint="num_labels is needed only when conditional is true.",
+    questions=CONDITIONAL,
+)
+RECONSTRUCT_NEEDS_LABELS = Mistake(
+    "unconditional-reconstruct-needs-labels",
+    "reconstruct crashes without labels where the model is unconditional; forward works.",
+    hint="Ask for labels only when conditional is true.",
+    questions=CONDITIONAL,
+)
 LABELS_ADDED_UNASKED = Mistake(
     "unconditional-has-label-inputs",
     "The layers have inputs for labels even where conditional is False.",

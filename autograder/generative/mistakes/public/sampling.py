@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -19,6 +20,20 @@ NOTHING_DRAWN = Mistake(
     hint="Draw it with torch.randn.",
     questions=SAMPLING,
     once=True,
+)
+IMAGES_CHANGED = Mistake(
+    "samples-changed-after-decoding",
+    "The decoder's images are changed before they are returned: scaled, inverted or transposed.",
+    hint="Return the decoder's output as it is, in [0, 1]; only its shape changes.",
+    questions=SAMPLING,
+)
+# What turns images that were changed so into the decoder's own: those of 0 to 255, (x + 1) / 2, 2 x - 1, 1 - x, transposed ones.
+UNDONE: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda images: images / 255,
+    lambda images: 2 * images - 1,
+    lambda images: (images + 1) / 2,
+    lambda images: 1 - images,
+    lambda images: images.transpose(-1, -2),
 )
 LABELS_NOT_PASSED = Mistake(
     "labels-not-passed-to-decoder",
@@ -39,13 +54,17 @@ LABELS_REORDERED = Mistake(
 
 
 def sampling_mistake(
-    images: Tensor, labels: Tensor | None, decoded_with: Callable[[Tensor | None], bool]
+    images: Tensor, labels: Tensor | None, decoded_with: Callable[[Tensor, Tensor | None], bool]
 ) -> Mistake | None:
     """The mistake that explains sampled images that the decoder does not make from the right labels.
 
-    decoded_with: whether the decoder makes the images of some codes, with the labels given (None: without).
+    decoded_with: whether the decoder makes some images of some codes, with the labels given (None: without).
     """
     rounded = first_shown([IMAGES_ROUNDED], images)
-    if rounded or labels is None:
+    if rounded:
         return rounded
-    return first_shown([LABELS_NOT_PASSED, LABELS_REORDERED], decoded_with, labels)
+    if any(decoded_with(undo(images), labels) for undo in UNDONE):
+        return IMAGES_CHANGED
+    if labels is None:
+        return None
+    return first_shown([LABELS_NOT_PASSED, LABELS_REORDERED], partial(decoded_with, images), labels)

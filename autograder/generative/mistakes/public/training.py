@@ -25,6 +25,12 @@ ONE_EPOCH_TOO_FEW = Mistake(
     hint="range(epochs) counts `epochs` times, from 0; range(1, epochs) leaves one out.",
     questions=LOOPS,
 )
+LAST_BATCH_LEFT_OUT = Mistake(
+    "training-last-batch-left-out",
+    "The last batch of every epoch is left out.",
+    hint="Take a step on every batch that the loader yields: it leaves out incomplete ones itself.",
+    questions=LOOPS,
+)
 ONE_BATCH = Mistake(
     "training-one-batch",
     "The loop ends after the first batch.",

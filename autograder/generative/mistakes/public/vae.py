@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from autograder.judging import Candidate, Mistake, candidates
+from autograder.judging import Candidate, Mistake, candidates, first_shown
 from autograder.judging.statistics import UNIFORM, UNIFORM_CENTRED
 
 VAES = ("1-4", "1-8")
@@ -187,6 +187,13 @@ RECONSTRUCT_KEEPS_GRAPH = Mistake(
     questions=VAES,
 )
 
+BETA_TRAINED = Mistake(
+    "beta-trained",
+    "beta is a parameter, so the optimiser lowers it with the loss.",
+    hint="Store the number itself: self.beta is the argument, not an nn.Parameter.",
+    questions=("1-4",),
+)
+
 # BETA and INTERPOLATIONS
 
 BETA_IS_TUPLE = Mistake(
@@ -214,6 +221,18 @@ NOT_TWO_PAIRS = Mistake(
     "interpolations-not-two-pairs",
     "INTERPOLATIONS holds pairs, but not exactly two.",
     questions=("1-7",),
+)
+NESTED_ONCE_MORE = Mistake(
+    "interpolations-nested",
+    "The list of pairs stands inside another list.",
+    hint="Write [(a, b), (c, d)], without further brackets.",
+    questions=("1-7",),
+    shows=lambda found: (
+        len(found) == 1
+        and isinstance(found[0], list)
+        and bool(found[0])
+        and all(isinstance(pair, list) for pair in found[0])
+    ),
 )
 LABELS_ARE_FLOATS = Mistake(
     "interpolations-labels-are-floats",
@@ -247,5 +266,7 @@ SAME_PAIR_TWICE = Mistake(
 
 def wrong_count(found: Sequence[Any]) -> list[Candidate]:
     """The mistake of a wrong number of pairs, when pairs were found."""
+    if first_shown([NESTED_ONCE_MORE], found):
+        return [NESTED_ONCE_MORE.giving(len(found))]
     pairs = all(isinstance(pair, list) and len(pair) == 2 for pair in found)
     return [NOT_TWO_PAIRS.giving(len(found))] if pairs else []
