@@ -203,10 +203,10 @@ class Run:
                 mistake=mistakes.LABELS_NOT_PASSED,
             )
         rows, passed = self._rows(x), c.flatten().long()
-        own, known = self.labels[rows], rows >= 0
+        own, found = self.labels[rows], rows >= 0
         right = len(passed) == len(rows) and bool(torch.isin(passed, self.labels).all())
         expect(
-            right and torch.equal(passed[known], own[known]),
+            right and torch.equal(passed[found], own[found]),
             expected=f"each image's own label at iteration {number}",
             seen=f"labels {passed.tolist()[:8]}",
             hint="Pass the labels of the batch as the loader gives them.",
