@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from autograder.build import gradescope, leaks, release
+from autograder.generative.checks.hidden import judge_trained
 from autograder.generative.checks.hidden import test_gan_trained as threshold
 from autograder.generative.stand_ins.gan_trained import TrainedGenerator
 from autograder.generative.study import commands, shipped
@@ -28,7 +29,7 @@ def losses() -> dict[str, list[float]]:
 
 def mean(losses: dict[str, list[float]], name: str) -> float:
     """Of the images that the check uses."""
-    values: Sequence[float] = losses[name][: threshold.COUNT]
+    values: Sequence[float] = losses[name][: judge_trained.COUNT]
     return fmean(values)
 
 

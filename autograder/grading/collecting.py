@@ -20,7 +20,10 @@ from autograder.support import interrupts
 
 @dataclass(frozen=True)
 class Check:
-    """A collected check: the content of its mark, and the pytest item that runs it."""
+    """A collected check: the content of its mark, and the pytest item that runs it.
+
+    same_as: the id of the check whose verdict is also that of this one; "" if it is judged by itself.
+    """
 
     id: str
     question: str
@@ -29,6 +32,7 @@ class Check:
     points: float
     visibility: Visibility
     rubric: str
+    same_as: str
     item: pytest.Function
 
     def verdict(self, **found: Any) -> Verdict:
@@ -66,6 +70,7 @@ def read_check(item: pytest.Function, assignment: Assignment) -> Check:
         points=weight,
         visibility="hidden" if hidden else "public",
         rubric=content["rubric"],
+        same_as=content.get("same_as", ""),
         item=item,
     )
 

@@ -234,6 +234,9 @@ class Grader:
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         check = next(c for c in self._checks if c.item is pyfuncitem)
+        if check.same_as in self._verdicts:
+            self._verdicts[check.id] = self._same_verdict(check)
+            return True
         names = pyfuncitem._fixtureinfo.argnames
         arguments = {name: pyfuncitem.funcargs[name] for name in names}
         self._verdicts[check.id] = self._judge(check, pyfuncitem.obj, arguments)
@@ -286,6 +289,19 @@ class Grader:
                 self._explained.add(check.id)
                 return once.at_usual_sizes(verdict, sizes, mistake)
         return verdict
+
+    def _same_verdict(self, check: Check) -> Verdict:
+        """The verdict of the check that `same_as` names, with this one's points."""
+        found = self._verdicts[check.same_as]
+        if check.same_as in self._explained:
+            self._explained.add(check.id)
+        return check.verdict(
+            status=found.status,
+            score=tidy(check.points) if found.status == "passed" else 0,
+            feedback=found.feedback,
+            mistake=found.mistake,
+            grader_fault=found.grader_fault,
+        )
 
     def _judged(self, verdict: Verdict, way: _Attempt) -> Verdict:
         """The verdict; notes when its mistake explains it entirely."""

@@ -1,7 +1,7 @@
 """What check files import: the `check` mark, expectations that explain themselves, and tests of noise."""
 
 from autograder.judging.catalogue import Candidate, Mistake, candidates, first_shown
-from autograder.judging.check import check
+from autograder.judging.check import again, check
 from autograder.judging.draw import Draw, seed_from
 from autograder.judging.expect import close, expect, expect_close, expect_equal, fail, say
 from autograder.judging.observation import Observation, Unsupported
@@ -24,6 +24,7 @@ __all__ = [
     "Observation",
     "Submission",
     "Unsupported",
+    "again",
     "candidates",
     "check",
     "close",

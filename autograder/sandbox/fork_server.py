@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -279,6 +280,9 @@ def main() -> None:
         if trouble:
             send(control, {"unable": trouble})
             return
+    # Children leave what is loaded out of their garbage collections, which would copy all of its pages.
+    gc.collect()
+    gc.freeze()
     ForkServer(control, process_factory, wire, child).serve(details)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -36,6 +36,7 @@ ONLY_LIKE = ("aten::to.other", "aten::type_as", "aten::expand_as", "aten::view_a
 ON_ITS_DEVICE = ONLY_LIKE[:2]
 
 SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
+NO_TENSORS = {int, float, bool, str, type(None), torch.dtype}
 MAKERS = {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}
 
 # Parts of PyTorch's messages on a real GPU when devices are mixed, or a GPU tensor is used as an array.
@@ -93,12 +94,14 @@ class Posing(Tensor):
         return carry_out(func, args, kwargs or {})
 
 
-def tensors_in(values: Any) -> Iterator[Tensor]:
+def tensors_in(values: Any) -> list[Tensor]:
+    found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
-            yield value
+            found.append(value)
         elif isinstance(value, (list, tuple)):
-            yield from tensors_in(value)
+            found += tensors_in(value)
+    return found
 
 
 def unwrap(value: Any) -> Any:
@@ -117,7 +120,10 @@ def name_of(func: Any) -> str:
 
 def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Runs an operation on the values that posing tensors hold; the result poses too if it belongs on `DEVICE`."""
-    inputs = [*tensors_in(args), *tensors_in(kwargs.values())]
+    if not kwargs and (simple := _held_alone(args)):
+        posing, values = simple
+        return _placed(func(*values), posing, poses=True)
+    inputs = tensors_in((*args, *kwargs.values()) if kwargs else args)
     posing = [value for value in inputs if isinstance(value, Posing)]
     name = name_of(func)
     asked = kwargs.get("device") or next((value for value in args if isinstance(value, torch.device)), None)
@@ -140,6 +146,21 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return _placed(result, inputs, poses)
 
 
+def _held_alone(args: Any) -> tuple[list[Posing], list[Any]] | None:
+    """The posing tensors, and all arguments with what they hold, if there is no other tensor and no device, as in most calls."""
+    posing, values = [], []
+    for value in args:
+        kind = type(value)
+        if kind is Posing:
+            posing.append(value)
+            values.append(value.held)
+        elif kind in NO_TENSORS or (kind is list and all(type(part) in (int, bool) for part in value)):
+            values.append(value)
+        else:
+            return None
+    return (posing, values) if posing else None
+
+
 def _refuse_mixing(name: str, inputs: list[Tensor]) -> None:
     """Raises DevicesMixed where an operation on these tensors raises on a GPU."""
     if "copy" in name or name.startswith("aten::index") or name in ONLY_LIKE:
@@ -154,7 +175,7 @@ def _refuse_mixing(name: str, inputs: list[Tensor]) -> None:
         )
 
 
-def _placed(value: Any, inputs: list[Tensor], poses: bool) -> Any:
+def _placed(value: Any, inputs: Sequence[Tensor], poses: bool) -> Any:
     """An operation's result on the device where it belongs.
 
     An in-place operation returns the tensor that it was given; a move to another device makes a copy.

@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("-m", "--module", help="only this module's mutants")
     parser.add_argument("--jobs", type=int, default=default_jobs())
     parser.add_argument("--out", type=Path, default=Path("adequacy"))
+    parser.add_argument("--keep", type=Path, help="for the results: the next run goes on from there")
     options = parser.parse_args()
     made: dict[str, Mutant] = {}
     entries: list[corpus.Entry] = []
@@ -111,7 +112,7 @@ def main() -> None:
     survivors: list[str] = []
     holes: list[str] = []
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        graded = corpus.grade(entries, options.jobs)
+        graded = corpus.grade(entries, options.jobs, keep=options.keep)
         for entry, result in progress.track(graded, total=len(entries), description="Grading mutants"):
             if result.score < result.max_score:
                 continue

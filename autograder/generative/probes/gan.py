@@ -179,12 +179,21 @@ def kernel_of(layer: nn.Module) -> Any:
 
 
 def pattern(like: Tensor, angle: float, offset: float, scale: float) -> Tensor:
-    """A gradient that can be computed again anywhere: a sine over the entries, and exactly 0 at every seventh."""
-    index = torch.arange(like.numel(), dtype=torch.float64)
-    values = torch.sin(index * angle + offset) * scale
+    """A gradient that can be computed again anywhere: the first entries of `sine` in the shape of a parameter."""
+    return shaped(sine(like.numel(), angle, offset, scale), like)
+
+
+def sine(count: int, angle: float, offset: float, scale: float) -> Tensor:
+    """A sine over the entries, in float64, and exactly 0 at every seventh."""
+    values = torch.sin(torch.arange(count, dtype=torch.float64) * angle + offset) * scale
     values[3::7] = 0
+    return values
+
+
+def shaped(values: Tensor, like: Tensor) -> Tensor:
+    """The first values in the shape of `like`."""
     # With the parameter's own layout in memory, as autograd's gradients have it: a fused optimiser relies on that.
-    return torch.empty_like(like).copy_(values.reshape(like.shape))
+    return torch.empty_like(like).copy_(values[: like.numel()].reshape(like.shape))
 
 
 def optimiser_steps(optimiser: str, waves: list[list[float]]) -> dict[str, Any]:
@@ -195,9 +204,11 @@ def optimiser_steps(optimiser: str, waves: list[list[float]]) -> dict[str, Any]:
         (net, name, p) for net, module in networks_of(model).items() for name, p in module.named_parameters()
     ]
     before = [snapshot(p) for _, _, p in named]
-    for angle, offset, scale in waves:
+    longest = max((p.numel() for _, _, p in named), default=0)
+    for wave in waves:
+        values = sine(longest, *wave)
         for _, _, p in named:
-            p.grad = pattern(p.detach(), angle, offset, scale)
+            p.grad = shaped(values, p.detach())
         chosen.step()
     groups = getattr(chosen, "param_groups", [])
     return {

@@ -54,19 +54,25 @@ def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
             return run(samples.numpy().copy())
         except DevicesMixed:
             raise
-        except Exception:
+        except Exception as second:
+            note_calls(first, max(getattr(error, "generator_calls", 0) for error in (first, second)))
             raise first from None
 
 
 @contextmanager
 def counted(calls: Callable[[], int]) -> Iterator[None]:
-    """Notes on an exception how often the generator was called before it."""
+    """Has `note_calls` note it on an exception that comes meanwhile."""
     try:
         yield
     except Exception as error:
-        with suppress(AttributeError):
-            error.generator_calls = calls()  # type: ignore[attr-defined]
+        note_calls(error, calls())
         raise
+
+
+def note_calls(error: Exception, calls: int) -> None:
+    """Notes on an exception how often the generator was called before it."""
+    with suppress(AttributeError):
+        error.generator_calls = calls  # type: ignore[attr-defined]
 
 
 def calls_on(tape: Tape) -> int:
@@ -92,9 +98,11 @@ def noted_loss(tape: Tape, reconstruction: Tensor, x: Tensor) -> Tensor:
     return stand_in_reconstruction_loss(reconstruction, x)
 
 
-def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[bool]) -> dict[str, Any]:
+def one_search(
+    given: Any, generator: dict[str, Tensor] | None, training: list[bool], device: torch.device | None = None
+) -> dict[str, Any]:
     """One call of `reconstruct` on a new model: what it returned, which codes it used, and what it changed."""
-    model, tape, networks = prepared(generator)
+    model, tape, networks = prepared(generator, device)
     for network, mode in zip(networks.values(), training, strict=True):
         network.train(mode)
     before = {name: state(network) for name, network in networks.items()}
@@ -104,32 +112,32 @@ def one_search(given: Any, generator: dict[str, Tensor] | None, training: list[b
         returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
     codes = codes_on(tape, len(given))
-    left = {name: state(network) for name, network in networks.items()}
-    gradients = {name: largest_gradient(network) for name, network in networks.items()}
     steps = sum(event["event"].endswith("step") for event in tape)
     return {
         "returned": [plain(snapshot(value)) for value in pair],
+        "devices": [v.device.type for v in pair if isinstance(v, Tensor) and v.dim() == 4],
         "graph": any(has_graph(value) for value in pair),
         "unchanged": same(kept, torch.as_tensor(given)),
         "seed_kept": torch.initial_seed() == seed,
         **codes,
         "steps": steps,
-        "same": {
-            name: {part: same(was, left[name][part]) for part, was in before[name].items()}
-            for name in networks
-        },
-        "gradients": gradients,
+        **changes(before, networks),
         "first_again": first_codes(lambda: model.reconstruct(given), tape),
     }
 
 
-def first_codes(search: Callable[[], Any], tape: Tape) -> Any:
-    """The codes with which a search calls the generator first, where it is ended; None where it does not get there."""
+def begin(search: Callable[[], Any], tape: Tape, events: int) -> None:
+    """Lets a search run to its first events, and no further, whatever it does."""
     tape.clear()
-    tape.ends = True
+    tape.ends = events
     with suppress(BaseException):
         search()
-    tape.ends = False
+    tape.ends = 0
+
+
+def first_codes(search: Callable[[], Any], tape: Tape) -> Any:
+    """The codes with which a search calls the generator first; None where it does not get there."""
+    begin(search, tape, 1)
     return next((event["noise"] for event in tape if event["event"] == "generator"), None)
 
 
@@ -166,42 +174,53 @@ def state(network: nn.Module) -> dict[str, Any]:
     }
 
 
+def changes(before: dict[str, dict[str, Any]], networks: dict[str, nn.Module]) -> dict[str, Any]:
+    """What of the networks' states is the same as before, and the largest gradient left on each."""
+    left = {name: state(network) for name, network in networks.items()}
+    return {
+        "same": {
+            name: {part: same(was, left[name][part]) for part, was in before[name].items()}
+            for name in networks
+        },
+        "gradients": {name: largest_gradient(network) for name, network in networks.items()},
+    }
+
+
 def largest_gradient(network: nn.Module) -> float | None:
     """The largest magnitude in the gradients left on a network; None if there are no gradients."""
     left = [float(p.grad.abs().max()) for p in network.parameters() if p.grad is not None]
     return max(left, default=None)
 
 
-def elsewhere(samples: Tensor, generator: dict[str, Tensor]) -> dict[str, Any]:
-    """Calls `reconstruct` with the networks on a device other than the CPU.
+def elsewhere(samples: Tensor, generator: dict[str, Tensor], training: list[bool]) -> dict[str, Any]:
+    """As `reconstruct`, with the networks on a device other than the CPU.
 
     collision: the operation that mixed devices, if one did. devices: where the returned images are. If it raises there
     for another reason, what it does on the CPU is reported. raised: whether it raises there too; that is raised again
     only if it never called the generator: this probe is about devices.
     """
-    seen: dict[str, Any] = {"devices": [], "returned": [], "first": None, "last": None, "raised": False}
-
-    def search(given: Any, device: torch.device | None) -> None:
-        model, tape, _ = prepared(generator, device)
-        try:
-            with counted(lambda: calls_on(tape)):
-                found = model.reconstruct(given)
-        finally:
-            seen.update(codes_on(tape, len(samples)))
-        pair = list(found) if isinstance(found, (list, tuple)) else [found]
-        images = [v for v in pair if isinstance(v, Tensor) and v.dim() == 4]
-        seen.update(devices=[v.device.type for v in images], returned=[plain(snapshot(v)) for v in pair])
+    seen: dict[str, Any] = {"devices": [], "returned": [], "raised": False}
 
     def run(device: torch.device | None) -> None:
-        in_either_form(lambda given: search(given, device), samples)
+        seen.update(in_either_form(lambda given: one_search(given, generator, training, device), samples))
 
     collision = mixing(run)
-    if collision is None and not seen["returned"]:
-        seen["first"] = None
+    if seen["returned"]:
+        seen["unchanged"] = seen["unchanged"] and are_kept_on_cpu(samples)
+    elif collision is None:
         try:
             run(None)
-        except Exception:
-            if seen["first"] is None:
+        except Exception as error:
+            calls = getattr(error, "generator_calls", 0)
+            if not calls:
                 raise
-            seen["raised"] = True
+            seen.update(raised=True, calls=calls)
     return {"collision": collision, **seen}
+
+
+def are_kept_on_cpu(samples: Tensor) -> bool:
+    """Whether the first steps of a search on the CPU, where moving images to the device is no copy, leave them as they were."""
+    model, tape, _ = prepared(None)
+    given = samples.clone()
+    begin(lambda: model.reconstruct(given), tape, 3)
+    return same(samples, given)

@@ -109,7 +109,7 @@ def filled(
 
     weights: the values of the parameters that have their shapes. vectors: those of all parameters with one axis, by
     length. wave: for the values of all others, see `chirp`. forwards: passes in training mode before those
-    that are observed, one in training mode and one in evaluation mode.
+    that are observed, one in training mode and one in evaluation mode (see `settle`).
 
     random: whether the logits differ from call to call. random_weights: whether the weights do, by a random factor. moved: of each
     convolution, whether its weight is another one, not only another multiple, since the parameters changed.
@@ -123,9 +123,7 @@ def filled(
             if name in kept and buffer.shape == kept[name].shape:
                 buffer.copy_(kept[name])
     place(network, weights, vectors, wave)
-    with torch.no_grad():
-        for _ in range(forwards):
-            network(images)
+    settle(network, images, forwards)
     seen: dict[str, Any] = {}
     for mode in ("training", "evaluation"):
         found, logits = operations(network.train(mode == "training"), images)
@@ -143,6 +141,22 @@ def filled(
             for a, b in zip(used_weights(begun), used_weights(seen["training"]["operations"]), strict=False)
         ],
     }
+
+
+@torch.no_grad()
+def settle(network: nn.Module, images: Tensor, forwards: int) -> None:
+    """Has a network compute until power iteration has found the norms, and running averages are those of these images.
+
+    Running averages of layers that PyTorch does not have need four times as many passes: 0.9^160 is left of the old ones then.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 1.0
+    for _ in range(forwards if layers else 4 * forwards):
+        network(images)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def used_weights(found: list[dict[str, Any]]) -> list[Tensor]:

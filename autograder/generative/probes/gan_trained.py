@@ -15,11 +15,13 @@ from ..stand_ins.gan import stand_in_reconstruction_loss
 from ..stand_ins.gan_trained import TrainedGenerator
 from .gan import blank_model, plain, put
 from .gan_places import network_in_place
-from .gan_reconstruct import counted, in_either_form
+from .gan_reconstruct import changes, counted, in_either_form, state
 from .gan_training import equip
 
 
-def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict[str, Any]:
+def search(
+    samples: Tensor, weights: dict[str, Tensor], training: list[bool], copies: int = 1
+) -> dict[str, Any]:
     """Calls `reconstruct` on images (N, 3, 32, 32), on the grader's device; on the CPU where that fails elsewhere.
 
     copies: how often the images are repeated, for code that works with one number of images only. The repetitions are
@@ -27,6 +29,7 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
 
     images: the first result that has the shape of images, if there is one; of the repetitions only the first. codes: those
     from which the generator made these images, or the most similar ones; without images, the last codes. calls: of the generator.
+    training: whether the generator and the discriminator are in training mode before the call. The rest is as for `changes`.
     """
     count = len(samples)
 
@@ -43,18 +46,24 @@ def search(samples: Tensor, weights: dict[str, Tensor], copies: int = 1) -> dict
 
     def run_once(given: Any, device: torch.device, **parts: Any) -> dict[str, Any]:
         model = blank_model(device)
-        equip(model, device=device)
+        _, networks = equip(model, device=device)
         generator = TrainedGenerator(weights, distinct=count).to(device)
-        put(model, _generator=network_in_place(model, "_generator", generator), **parts)
+        placed = network_in_place(model, "_generator", generator)
+        put(model, _generator=placed, **parts)
+        networks["generator"] = placed
+        for network, mode in zip(networks.values(), training, strict=True):
+            network.train(mode)
+        before = {name: state(network) for name, network in networks.items()}
         with counted(lambda: generator.made.total):
             returned = model.reconstruct(given)
+        changed = changes(before, networks)
         results = returned if isinstance(returned, (list, tuple)) else [returned]
         found = [v for v in map(plain, map(kit.snapshot, results)) if _is_images(v)]
         if not found:
-            return {"images": None, "codes": generator.made.last(), "calls": generator.made.total}
+            return {"images": None, "codes": generator.made.last(), "calls": generator.made.total, **changed}
         images = found[0] if len(found[0]) != copies * count else found[0][:count]
         codes = generator.made.codes_of(images.float())
-        return {"images": images, "codes": codes, "calls": generator.made.total}
+        return {"images": images, "codes": codes, "calls": generator.made.total, **changed}
 
     repeated = samples.repeat(copies, 1, 1, 1)
     if kit.device != "cpu":

@@ -2,7 +2,7 @@
 
 They have the right shapes and a batch normalisation each, which shows whether a network is in training or evaluation
 mode and whether real and generated batches are kept apart; they answer no question. Each records what happens to it on a
-shared `Tape`.
+shared `Tape`, if it was given one.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ class Tape(list[dict[str, Any]]):
 
     brief: whether the running averages are left out, as for the hundreds of passes of a search.
     own_loss: whether the stand-in of `_reconstruction_loss` was called.
-    ends: whether the next event ends the call.
+    ends: the number of events after which the call is ended; 0 for never. steps: of optimisers, so far.
     """
 
     brief = False
     own_loss = False
-    ends = False
+    ends = 0
+    steps = 0
 
     def append(self, event: dict[str, Any]) -> None:
         super().append(event)
-        if self.ends:
+        self.steps += event["event"].endswith(" step")
+        if self.ends and len(self) >= self.ends:
             raise Ended
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tape:
@@ -49,30 +51,26 @@ class SmallGenerator(nn.Module):
 
     def __init__(self, tape: Tape | None = None) -> None:
         super().__init__()
-        self.tape = Tape() if tape is None else tape
-        self.fc = nn.Linear(CODE_SIZE, 64)
+        self.tape = tape
+        # Few weights, which travel with every step, and few layers: a search calls them 500 times.
+        self.fc = nn.Linear(CODE_SIZE, 48)
         self.upsample_and_generate = nn.Sequential(
-            nn.BatchNorm2d(4),
-            nn.Tanh(),
-            nn.Flatten(),
-            nn.Linear(64, 3072),
-            nn.Sigmoid(),
-            nn.Unflatten(1, (3, 32, 32)),
+            nn.BatchNorm2d(3), nn.Sigmoid(), nn.Upsample(scale_factor=8)
         )
 
     def forward(self, codes: Tensor) -> Tensor:
         rows, averages = codes.reshape(-1, CODE_SIZE), buffers(self, self.tape)
-        images: Tensor = self.upsample_and_generate(self.fc(rows).reshape(-1, 4, 4, 4))
-        event = {
-            "event": "generator",
-            "noise": snapshot(rows),
-            "training": self.training,
-            "averages": averages,
-            "grad": torch.is_grad_enabled(),
-            "backward": False,
-        }
-        self.tape.append(event)
-        note_backward(images, event, self.tape)
+        images: Tensor = self.upsample_and_generate(self.fc(rows).reshape(-1, 3, 4, 4))
+        if self.tape is not None:
+            event = {
+                "event": "generator",
+                "noise": snapshot(rows),
+                "training": self.training,
+                "averages": averages,
+                "grad": torch.is_grad_enabled(),
+                "backward": False,
+            }
+            record(self.tape, event, images)
         return images
 
 
@@ -81,7 +79,7 @@ class SmallDiscriminator(nn.Module):
 
     def __init__(self, tape: Tape | None = None) -> None:
         super().__init__()
-        self.tape = Tape() if tape is None else tape
+        self.tape = tape
         self.downsample = nn.Sequential(
             # A non-linear layer before the batch normalisation, which would otherwise undo any change of scale.
             nn.Conv2d(3, 5, kernel_size=8, stride=8),
@@ -94,18 +92,18 @@ class SmallDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         averages = buffers(self, self.tape)
         logits: Tensor = self.fc(self.downsample(images).flatten(1))
-        event = {
-            "event": "discriminator",
-            "images": images.shape[0],
-            "attached": images.requires_grad,
-            "logits": snapshot(logits),
-            "training": self.training,
-            "averages": averages,
-            "grad": torch.is_grad_enabled(),
-            "backward": False,
-        }
-        self.tape.append(event)
-        note_backward(logits, event, self.tape)
+        if self.tape is not None:
+            event = {
+                "event": "discriminator",
+                "images": images.shape[0],
+                "attached": images.requires_grad,
+                "logits": snapshot(logits),
+                "training": self.training,
+                "averages": averages,
+                "grad": torch.is_grad_enabled(),
+                "backward": False,
+            }
+            record(self.tape, event, logits)
         return logits
 
 
@@ -150,13 +148,13 @@ def note_end_of_step(optimizer: Any, *_: Any) -> None:
     event["after"] = {name: weights(network) for name, network in optimizer.networks.items()}
 
 
-def note_backward(output: Tensor, event: dict[str, Any], tape: Tape) -> None:
-    """Notes it in the event when a backward pass goes through what a network returned, before any optimiser's next step."""
+def record(tape: Tape, event: dict[str, Any], output: Tensor) -> None:
+    """Keeps a network's event; notes in it when a backward pass goes through what it returned, before any optimiser's next step."""
+    tape.append(event)
+    steps = tape.steps
 
     def note(_: Tensor) -> None:
-        steps = [n for n, later in enumerate(tape) if later["event"].endswith(" step")]
-        place = next((n for n, other in enumerate(tape) if other is event), len(tape))
-        event["backward"] = event["backward"] or not any(n > place for n in steps)
+        event["backward"] = event["backward"] or tape.steps == steps
 
     # What is differentiated inside torch.func.grad has no hooks.
     if output.requires_grad and not torch._C._functorch.is_functorch_wrapped_tensor(output):
@@ -168,9 +166,9 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: snapshot(p) for name, p in network.named_parameters()}
 
 
-def buffers(network: nn.Module, tape: Tape) -> dict[str, Tensor]:
-    """Copies of the running averages, by name, unless the tape is brief."""
-    return {} if tape.brief else {name: snapshot(b) for name, b in network.named_buffers()}
+def buffers(network: nn.Module, tape: Tape | None) -> dict[str, Tensor]:
+    """Copies of the running averages, by name, where a tape that is not brief keeps them."""
+    return {} if tape is None or tape.brief else {name: snapshot(b) for name, b in network.named_buffers()}
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor | None]:

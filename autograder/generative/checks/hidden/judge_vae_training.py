@@ -28,7 +28,7 @@ def train(
     size = size or small.sizes(draw)
     weights = small.weights(draw, size.nz, labels=labels)
     images, classes = draw.uniform(size.images, 1, 28, 28), draw.integers(0, labels or 10, size.images)
-    seen = submission.ask(
+    seen = submission.ask_once(
         probe,
         weights=weights,
         beta=beta,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from autograder.judging import Draw, Observation, Submission, check, expect
+from autograder.judging import Draw, Observation, Submission, again, check, expect
 
 from ...mistakes.public.training import HISTORY_KEEPS_GRAPHS
 from ...stand_ins import models
@@ -33,7 +33,7 @@ def _train(submission: Submission, draw: Draw, size: small.Sizes | None = None) 
     size = size or small.sizes(draw)
     weights = small.weights(draw, size.nz, outputs=size.nz)
     images, labels = draw.uniform(size.images, 1, 28, 28), draw.integers(0, 10, size.images)
-    seen = submission.ask(
+    seen = submission.ask_once(
         "autoencoder.train_autoencoder",
         weights=weights,
         images=images,
@@ -58,15 +58,9 @@ def _train(submission: Submission, draw: Draw, size: small.Sizes | None = None) 
     )
 
 
-@check(
-    "1-3",
-    points=0.5,
-    title="The codes are fresh draws from N(0, I)",
-    asks=SAMPLE,
-    rubric="The distribution of the codes",
+test_codes_are_normal = again(
+    public.test_codes_are_normal_early, points=0.5, rubric="The distribution of the codes"
 )
-def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
-    public.test_codes_are_normal_early(submission, draw)
 
 
 @check(
@@ -76,8 +70,8 @@ def test_codes_are_normal(submission: Submission, draw: Draw) -> None:
     asks=TRAIN,
     rubric="The parameters after training",
 )
-def test_training_steps(submission: Submission, draw: Draw) -> None:
-    run = _train(submission, draw)
+def test_training_steps(submission: Submission, shared_draw: Draw) -> None:
+    run = _train(submission, shared_draw)
     run.expect_steps("train_autoencoder")
     run.expect_all_epochs()
 
@@ -89,12 +83,12 @@ def test_training_steps(submission: Submission, draw: Draw) -> None:
     asks=TRAIN,
     rubric="The batches and the mode of training",
 )
-def test_training_batches(submission: Submission, draw: Draw) -> None:
-    run = _train(submission, draw)
+def test_training_batches(submission: Submission, shared_draw: Draw) -> None:
+    run = _train(submission, shared_draw)
     run.expect_images()
     run.expect_mode()
     run.expect_all_epochs()
-    training.expect_long_epoch(draw, lambda size: _train(submission, draw, size))
+    training.expect_long_epoch(shared_draw, lambda size: _train(submission, shared_draw, size))
 
 
 @check(
@@ -104,8 +98,8 @@ def test_training_batches(submission: Submission, draw: Draw) -> None:
     asks=TRAIN,
     rubric="The returned losses",
 )
-def test_training_history(submission: Submission, draw: Draw) -> None:
-    run = _train(submission, draw)
+def test_training_history(submission: Submission, shared_draw: Draw) -> None:
+    run = _train(submission, shared_draw)
     what = "the list of losses"
     lengths = wrong_lengths(run.seen, run.size.epochs, run.per_epoch)
     losses = expect_entries(run.seen, "history", run.iterations, what, lengths)

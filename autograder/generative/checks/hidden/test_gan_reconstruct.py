@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
-from autograder.judging import Draw, NoAnswer, Submission, candidates, check, expect, expect_close, fail
+from autograder.judging import (
+    Draw,
+    Fault,
+    NoAnswer,
+    Submission,
+    candidates,
+    check,
+    expect,
+    expect_close,
+    fail,
+)
 
 from ...mistakes.hidden import gan_reconstruct as mistakes
 from ...mistakes.public import gan_reconstruct as known
 from ..public.judge_gan import loss_number
 from ..public.judge_reconstruct import (
-    MODES,
     OTHER_MODES,
     SHARED,
+    Search,
+    ask_elsewhere,
     ask_fixed_search,
     ask_search,
     expect_loss_of,
     expect_new_codes,
+    expect_same,
     expect_searched,
     expect_untouched,
+    judge_search,
     makes_another_number,
+    number_of,
     search,
 )
 from ..public.models_gan import generator_from, generator_state, reachable_images
 from .expected_reconstruction import ComparedSearch, distance, is_near, mean_loss, reached_by_search
+from .judge_trained import ask_trained
 from .test_gan_loss import expect_graph
 
 ASKS = (
@@ -94,7 +110,12 @@ def test_reconstruction_loss_value(submission: Submission, draw: Draw) -> None:
     rubric="The search for the codes",
 )
 def test_images_are_where_the_search_leads(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, SHARED)
+    briefly = partial(expect_where_the_search_leads, named=False)
+    judge_search(submission, shared_draw, expect_where_the_search_leads, briefly)
+
+
+def expect_where_the_search_leads(found: Search, named: bool = True) -> None:
+    """Raises Fault unless the images are those that the judge's own search leads to. named: whether it names the mistake."""
     _, images = found.returned()
     # The loss that was called first; right code may compute the error itself, or call its own method only in the end.
     reached = (
@@ -105,7 +126,7 @@ def test_images_are_where_the_search_leads(submission: Submission, shared_draw: 
         expect_new_codes(found)
         return
     case = ComparedSearch(found, images, found.losses[0])
-    mistake = mistakes.mistake_of(case)
+    mistake = mistakes.mistake_of(case) if named else None
     fail(
         expected="the images that 500 Adam steps at learning rate 0.01 from the zero codes lead to, with the generator in "
         "evaluation mode",
@@ -124,7 +145,11 @@ def test_images_are_where_the_search_leads(submission: Submission, shared_draw: 
     rubric="What reconstruct returns",
 )
 def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, SHARED)
+    judge_search(submission, shared_draw, expect_loss_of_images)
+
+
+def expect_loss_of_images(found: Search) -> None:
+    """Raises Fault unless the loss is that of the images, no graph is attached, and the samples are as they were."""
     loss, images = found.returned()
     expect(
         not found.seen.flag("graph"),
@@ -165,22 +190,27 @@ def test_loss_belongs_to_the_images(submission: Submission, shared_draw: Draw) -
     rubric="The networks are untouched",
 )
 def test_modes_are_kept(submission: Submission, shared_draw: Draw) -> None:
-    for count, training in ((SHARED, MODES), (number_of(shared_draw), OTHER_MODES)):
+    judge_search(submission, shared_draw, expect_networks_kept)
+    # The search with the trained generator begins in the other modes.
+    try:
+        seen = ask_trained(submission, shared_draw).seen
+    except (Fault, NoAnswer):
         shared_draw.restart()
-        found = ask_search(submission, shared_draw, count, training)
-        expect_untouched(found)
-        steps = found.seen.number("steps")
-        expect(
-            steps == 0,
-            expected="no step of optimizerG or optimizerD",
-            seen=f"{steps:.0f} steps",
-            mistake=mistakes.TRAINING_OPTIMISER,
-        )
+        expect_networks_kept(ask_search(submission, shared_draw, SHARED, OTHER_MODES))
+        return
+    expect_same(seen)
 
 
-def number_of(draw: Draw) -> int:
-    """A number of images other than those of the other searches; the same for all checks with the same draw."""
-    return Draw(draw.seed).integer(7, 12)
+def expect_networks_kept(found: Search) -> None:
+    """Raises Fault unless both networks are as they were, and no other optimiser has taken a step."""
+    expect_untouched(found)
+    steps = found.seen.number("steps")
+    expect(
+        steps == 0,
+        expected="no step of optimizerG or optimizerD",
+        seen=f"{steps:.0f} steps",
+        mistake=mistakes.TRAINING_OPTIMISER,
+    )
 
 
 @check(
@@ -191,6 +221,11 @@ def number_of(draw: Draw) -> int:
     rubric="Other batch sizes",
 )
 def test_any_number_of_images(submission: Submission, shared_draw: Draw) -> None:
+    found = ask_elsewhere(submission, shared_draw)
+    if found is not None:
+        expect_searched(found)
+        return
+    shared_draw.restart()
     count = number_of(shared_draw)
     state = generator_state(shared_draw)
     samples = reachable_images(state, shared_draw, count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from autograder.judging import Draw, Submission, check, close, expect
+from autograder.judging import Draw, Submission, again, check, close, expect
 
 from ...mistakes.hidden import gan_spectral as mistakes
 from ..public import test_gan_spectral as public
@@ -16,26 +16,13 @@ ASKS = (
 )
 
 
-@check(
-    "2-3",
-    points=1.5,
-    title="All three convolutions have spectral normalisation",
-    asks=ASKS,
-    rubric="Spectral normalisation",
+test_all_convolutions_are_normed = again(
+    public.test_all_convolutions_are_normed_early, points=1.5, rubric="Spectral normalisation"
 )
-def test_all_convolutions_are_normed(submission: Submission, shared_draw: Draw) -> None:
-    public.test_all_convolutions_are_normed_early(submission, shared_draw)
 
-
-@check(
-    "2-3",
-    points=1,
-    title="DCGAN(spectral_norm=True) makes the discriminator with spectral normalisation, DCGAN() the plain one",
-    asks=public.FLAG,
-    rubric="The flag spectral_norm",
+test_the_flag_chooses_the_discriminator = again(
+    public.test_the_flag_chooses_the_discriminator_early, points=1, rubric="The flag spectral_norm"
 )
-def test_the_flag_chooses_the_discriminator(submission: Submission, shared_draw: Draw) -> None:
-    public.test_the_flag_chooses_the_discriminator_early(submission, shared_draw)
 
 
 @check(

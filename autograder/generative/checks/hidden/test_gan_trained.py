@@ -12,31 +12,22 @@ the first two images (`figures --only generator` prints those of all four):
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor
 
-from autograder.judging import Draw, Fault, NoAnswer, Observation, Submission, check, expect
+from autograder.judging import Draw, Observation, Submission, check, expect
 
 from ...mistakes.hidden.gan_threshold import HANDOUT, STOPS_AT_HANDOUTS_BAR
 from ...stand_ins.gan import CODE_SIZE
 from ...stand_ins.gan_trained import TrainedGenerator
-from ...trained import Trained, load_trained
-from ..public.judge_reconstruct import FIXED, expect_called
+from ...trained import Trained
+from ..public.judge_reconstruct import expect_called
+from .judge_trained import ask_trained, trained
 
 BAR = 0.06
 # The root of the mean squared difference between what a GPU and a CPU make of the same codes stays far below this, and
 # random images, grey and the given ones are at 0.1 and more.
 SAME = 0.02
-PROBE = "gan_trained.search"
-SECONDS = 30.0
-# Numbers of the file's images that the search comes near to, as they are or mirrored (0.036 to 0.045 each). Two of them are
-# drawn, each as it is or mirrored, so that no codes can be kept ready. More images take longer and separate no better.
-NEAR = (0, 1, 3)
-COUNT = 2
-
-trained = cache(load_trained)
 
 
 @check(
@@ -47,11 +38,9 @@ trained = cache(load_trained)
     "near to real ones.",
     rubric="The loss that a trained generator reaches",
 )
-def test_trained_generator_reaches_the_threshold(submission: Submission, draw: Draw) -> None:
+def test_trained_generator_reaches_the_threshold(submission: Submission, shared_draw: Draw) -> None:
     given = trained()
-    samples = given.images[list(NEAR)][draw.permutation(len(NEAR))[:COUNT]]
-    samples = torch.stack([image.flip(-1) if draw.integer(0, 2) else image for image in samples])
-    seen = ask_search(submission, given, samples)
+    seen, samples = ask_trained(submission, shared_draw)
     expect_called(seen.get("codes"))
     codes = seen.tensor(
         "codes", (len(samples), CODE_SIZE), what="the codes that the generator was called with"
@@ -75,31 +64,6 @@ def test_trained_generator_reaches_the_threshold(submission: Submission, draw: D
         seen=f"{loss:.4f}",
         hint="Take all 500 Adam steps at vis_learning_rate, from the zero codes.",
         mistake=STOPS_AT_HANDOUTS_BAR if is_at_handouts_bar(seen, loss) else None,
-    )
-
-
-def ask_search(submission: Submission, given: Trained, samples: Tensor) -> Observation:
-    """What the probe saw; with copies of the images where the code works with another number of them only.
-
-    Only the check of the number of images takes points for that.
-    """
-    first: NoAnswer | None = None
-    for number in (len(samples), *FIXED):
-        copies = number // len(samples)
-        try:
-            seen = submission.ask(
-                PROBE, seconds=SECONDS, samples=samples, weights=given.weights, copies=copies
-            )
-        except NoAnswer as reason:
-            first = first or reason
-            if reason.status != "failed":
-                break
-            continue
-        images = seen.get("images")
-        if not isinstance(images, Tensor) or images.shape[:1] == samples.shape[:1]:
-            return seen
-    raise first or Fault(
-        expected=f"{len(samples)} images, as many as were given", seen="another number of images"
     )
 
 

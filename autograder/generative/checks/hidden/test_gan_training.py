@@ -12,6 +12,7 @@ from autograder.judging import (
     Mistake,
     Observation,
     Submission,
+    again,
     check,
     expect,
     fail,
@@ -35,7 +36,6 @@ from ..public.judge_gan_training import (
     ask_in_a_row,
 )
 from ..public.judge_training_step import (
-    BATCH,
     PHASES,
     events,
     expect_gradient,
@@ -51,37 +51,17 @@ LOSSES = "training_step(real) -> (dis_loss, gen_loss), as floats: the sum of the
 MODE = "training_step trains both networks in training mode, and leaves them in it."
 
 
-@check(
-    "2-1b",
-    points=2.5,
-    title="The discriminator's gradient is that of the real batch's loss plus the fake batch's",
-    asks=STEP,
-    rubric="What the discriminator learns from",
+test_discriminator_gradient = again(
+    public.test_discriminator_gradient_early, points=2.5, rubric="What the discriminator learns from"
 )
-def test_discriminator_gradient(submission: Submission, draw: Draw) -> None:
-    public.test_discriminator_gradient_early(submission, draw)
 
-
-@check(
-    "2-1b",
-    points=2.5,
-    title="The generator's gradient is that of the non-saturating loss through the updated discriminator",
-    asks=STEP,
-    rubric="What the generator learns from",
+test_generator_gradient = again(
+    public.test_generator_gradient_early, points=2.5, rubric="What the generator learns from"
 )
-def test_generator_gradient(submission: Submission, draw: Draw) -> None:
-    public.test_generator_gradient_early(submission, draw)
 
-
-@check(
-    "2-1b",
-    points=1.5,
-    title="A second call of training_step is as right as the first",
-    asks=f"{STEP} Old gradients are cleared.",
-    rubric="Two training steps in a row",
+test_two_steps_in_a_row = again(
+    public.test_two_steps_in_a_row_early, points=1.5, rubric="Two training steps in a row"
 )
-def test_two_steps_in_a_row(submission: Submission, draw: Draw) -> None:
-    public.test_two_steps_in_a_row_early(submission, draw)
 
 
 @check(
@@ -91,8 +71,8 @@ def test_two_steps_in_a_row(submission: Submission, draw: Draw) -> None:
     asks=LOSSES,
     rubric="The returned losses",
 )
-def test_returned_losses(submission: Submission, draw: Draw) -> None:
-    for step in ask_in_a_row(submission, draw, [BATCH, BATCH]):
+def test_returned_losses(submission: Submission, shared_draw: Draw) -> None:
+    for step in ask_in_a_row(submission, shared_draw, 2):
         expect_returned_losses(step)
 
 
@@ -173,8 +153,8 @@ def among(value: float, values: Sequence[float]) -> bool:
     asks=MODE,
     rubric="Training mode",
 )
-def test_training_mode(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES)
+def test_training_mode(submission: Submission, shared_draw: Draw) -> None:
+    (step,) = ask_in_a_row(submission, shared_draw, 1, PHASES)
     for network in ("discriminator", "generator"):
         with_graph = [event for event in events(step.call, network) if event.flag("grad")]
         # What is only measured may be measured in any mode.

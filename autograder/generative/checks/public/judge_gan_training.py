@@ -27,21 +27,19 @@ from .expected_gan import (
     near,
     weights,
 )
-from .judge_training_step import ask_phases, why_no_gradient, wrong_order
-from .models_gan import discriminator_state, generator_state
+from .judge_training_step import ask_calls, why_no_gradient, wrong_order
 
 
-def ask_in_a_row(
-    submission: Submission, draw: Draw, sizes: Sequence[int], phases: Sequence[str] = ()
-) -> list[Step]:
-    """Calls of training_step in a row on the same small networks, one for each batch size.
+def ask_in_a_row(submission: Submission, draw: Draw, count: int, phases: Sequence[str] = ()) -> list[Step]:
+    """One call of training_step, or two in a row on the same small networks.
 
     phases: the halves of the step, one of which is enough where the whole step does not run.
     """
-    generator, discriminator = generator_state(draw), discriminator_state(draw)
-    batches = [draw.uniform(n, 3, 32, 32) ** draw.number(0.5, 2) for n in sizes]
-    calls = ask_phases(submission, batches, generator, discriminator, phases)
-    steps = [Step(call, real, generator, discriminator) for call, real in zip(calls, batches, strict=True)]
+    asked = ask_calls(submission, draw, count, phases)
+    steps = [
+        Step(call, real, asked.generator, asked.discriminator)
+        for call, real in zip(asked.calls, asked.batches, strict=True)
+    ]
     steps[0].expect_begun_as_given()
     for step, following in pairwise(steps):
         expect_continued(step, following)

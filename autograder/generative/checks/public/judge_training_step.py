@@ -7,20 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from autograder.judging import Mistake, NoAnswer, Observation, Submission, expect, first_shown
+from autograder.judging import Draw, Mistake, NoAnswer, Observation, Submission, expect, first_shown
 
 from ...mistakes.public.gan_losses import CLEARED_BEFORE_STEP
 from ...mistakes.public.gan_training import LABELS_LACK_AXIS, OPTIMISERS_EXCHANGED, WRONG_ORDERS
 from ...stand_ins.gan import CODE_SIZE
 from .judge_backward import any_backward
-from .models_gan import State, discriminator_from, generator_from
+from .models_gan import State, discriminator_from, discriminator_state, generator_from, generator_state
 
 T = TypeVar("T")
+PROBE = "gan_training.steps"
 
 # The handout's batch size: code that works at no other fails one check (`test_any_batch_size`), and that one alone.
 BATCH = 128
@@ -35,6 +36,36 @@ MISFITS = (
         r"[Tt]arget size \(torch\.Size\(\[(?P<labels>[\d, ]*)\]\)\).*input size \(torch\.Size\(\[(?P<logits>[\d, ]*)\]\)\)"
     ),
 )
+
+
+class Calls(NamedTuple):
+    """Calls of training_step in a row on the same small networks: the weights at first, the batches, what was observed."""
+
+    generator: State
+    discriminator: State
+    batches: list[Tensor]
+    calls: list[Observation]
+
+
+def ask_calls(
+    submission: Submission, draw: Draw, count: int, phases: Sequence[str] = (), strict: bool = False
+) -> Calls:
+    """One call or two, with batches of the handout's size; checks with the same draw examine the same two calls.
+
+    Where those do not run, `count` calls are made, in whatever way they run: see `ask_phases` and `ask_steps`.
+    """
+    generator, discriminator = generator_state(draw), discriminator_state(draw)
+    batches = [draw.uniform(BATCH, 3, 32, 32) ** draw.number(0.5, 2) for _ in range(2)]
+    try:
+        seen = submission.ask_once(PROBE, batches=batches, generator=generator, discriminator=discriminator)
+        calls = seen.parts("calls")
+    except NoAnswer as reason:
+        if reason.status not in ("failed", "missing"):
+            raise
+        given = (submission, batches[:count], generator, discriminator)
+        calls = ask_steps(*given, strict=True) if strict else ask_phases(*given, phases)
+    expect(len(calls) >= count, expected=f"{count} calls", seen=f"{len(calls)}")
+    return Calls(generator, discriminator, batches[:count], calls[:count])
 
 
 def ask_steps(
@@ -54,7 +85,7 @@ def ask_steps(
 
     def ask(**how: bool) -> list[Observation]:
         seen = submission.ask(
-            "gan_training.steps",
+            PROBE,
             batches=list(batches),
             generator=generator,
             discriminator=discriminator,

@@ -58,7 +58,8 @@ def codes_in(given: dict[str, Tensor], images: Tensor, c: Tensor | None = None) 
     # Least squares. Pixels near 0 or 1 are rounded coarsely before the logit, so each is weighted by its precision.
     slope = (pixels * (1 - pixels)).clamp(min=1e-6).square()
     matrix = given["decoder_weight"].double()
-    normal = (matrix.T * slope[:, None, :]) @ matrix
+    products = (matrix[:, :, None] * matrix[:, None, :]).flatten(1)
+    normal = (slope @ products).unflatten(1, (matrix.shape[1], -1))
     z = torch.linalg.solve(normal, (slope * logits) @ matrix)
     return z if torch.allclose(decoded(given, z, c), pixels, atol=2e-4) else None
 

@@ -15,15 +15,13 @@ State = dict[str, Tensor]
 def generator_state(draw: Draw) -> State:
     """Weights and running averages of a generator whose images depend strongly on its codes."""
     return {
-        "fc.weight": draw.normal(64, CODE_SIZE, std=0.06),
-        "fc.bias": draw.normal(64, std=0.2),
-        "upsample_and_generate.0.weight": draw.normal(4, mean=1, std=0.2),
-        "upsample_and_generate.0.bias": draw.normal(4, std=0.3),
-        "upsample_and_generate.0.running_mean": draw.normal(4, std=0.3),
-        "upsample_and_generate.0.running_var": draw.uniform(4, low=0.5, high=2),
+        "fc.weight": draw.normal(48, CODE_SIZE, std=0.06),
+        "fc.bias": draw.normal(48, std=0.2),
+        "upsample_and_generate.0.weight": draw.normal(3, mean=1, std=0.2),
+        "upsample_and_generate.0.bias": draw.normal(3, std=0.3),
+        "upsample_and_generate.0.running_mean": draw.normal(3, std=0.3),
+        "upsample_and_generate.0.running_var": draw.uniform(3, low=0.5, high=2),
         "upsample_and_generate.0.num_batches_tracked": torch.tensor(7),
-        "upsample_and_generate.3.weight": draw.normal(3072, 64, std=0.15),
-        "upsample_and_generate.3.bias": draw.normal(3072, std=0.3),
     }
 
 

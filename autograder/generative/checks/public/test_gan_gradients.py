@@ -7,7 +7,7 @@ from autograder.judging import Candidate, Draw, Submission, check
 from ...mistakes.public.gan_losses import GRADIENTS_NOT_CLEARED
 from .expected_gan import discriminator_gradients, generator_gradients
 from .judge_gan_training import ask_in_a_row, expect_discriminator_gradient, expect_generator_gradient
-from .judge_training_step import BATCH, PHASES
+from .judge_training_step import PHASES
 
 STEP = (
     "training_step(real): the discriminator learns from an all-real batch labelled 1 and an all-fake batch labelled 0, kept "
@@ -21,8 +21,8 @@ STEP = (
     title="The discriminator's gradient is that of the real batch's loss plus the fake batch's (for information)",
     asks=STEP,
 )
-def test_discriminator_gradient_early(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[:1])
+def test_discriminator_gradient_early(submission: Submission, shared_draw: Draw) -> None:
+    (step,) = ask_in_a_row(submission, shared_draw, 1, PHASES[:1])
     expect_discriminator_gradient(step)
 
 
@@ -32,8 +32,8 @@ def test_discriminator_gradient_early(submission: Submission, draw: Draw) -> Non
     title="The generator's gradient is that of the non-saturating loss through the updated discriminator (for information)",
     asks=STEP,
 )
-def test_generator_gradient_early(submission: Submission, draw: Draw) -> None:
-    (step,) = ask_in_a_row(submission, draw, [BATCH], PHASES[1:])
+def test_generator_gradient_early(submission: Submission, shared_draw: Draw) -> None:
+    (step,) = ask_in_a_row(submission, shared_draw, 1, PHASES[1:])
     expect_generator_gradient(step)
 
 
@@ -43,8 +43,8 @@ def test_generator_gradient_early(submission: Submission, draw: Draw) -> None:
     title="A second call of training_step is as right as the first (for information)",
     asks=f"{STEP} Old gradients are cleared.",
 )
-def test_two_steps_in_a_row_early(submission: Submission, draw: Draw) -> None:
-    first, second = ask_in_a_row(submission, draw, [BATCH, BATCH])
+def test_two_steps_in_a_row_early(submission: Submission, shared_draw: Draw) -> None:
+    first, second = ask_in_a_row(submission, shared_draw, 2)
     for network, judge, gradients in (
         ("discriminator", expect_discriminator_gradient, discriminator_gradients),
         ("generator", expect_generator_gradient, generator_gradients),

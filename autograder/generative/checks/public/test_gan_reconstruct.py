@@ -10,12 +10,12 @@ from ...mistakes.public import gan_reconstruct as mistakes
 from .judge_common import expect_no_seed
 from .judge_gan import loss_number
 from .judge_reconstruct import (
-    SHARED,
-    ask_search,
+    Search,
     expect_loss_of,
     expect_search_as_asked,
     expect_searched,
     expect_untouched,
+    judge_search,
     why_at_zero,
 )
 
@@ -59,7 +59,11 @@ def test_reconstruction_loss_has_known_values(submission: Submission, draw: Draw
     asks="reconstruct(samples) -> (loss, images): codes from zero, 500 Adam steps; a float and images (N, 3, 32, 32).",
 )
 def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, SHARED)
+    judge_search(submission, shared_draw, expect_nearer)
+
+
+def expect_nearer(found: Search) -> None:
+    """Raises Fault unless the images are nearer to the given ones than those of the zero codes, and the loss is theirs."""
     loss, images = found.returned()
     at_zero, reached = found.error(found.start()), found.error(images)
     expect(
@@ -92,7 +96,7 @@ def test_reconstruction_comes_nearer(submission: Submission, shared_draw: Draw) 
     asks="reconstruct: codes start at zero, the generator is in evaluation mode, exactly 500 Adam steps; no graph is kept.",
 )
 def test_search_is_as_asked(submission: Submission, shared_draw: Draw) -> None:
-    expect_search_as_asked(ask_search(submission, shared_draw, SHARED), SHARED)
+    judge_search(submission, shared_draw, expect_search_as_asked)
 
 
 @check(
@@ -103,6 +107,9 @@ def test_search_is_as_asked(submission: Submission, shared_draw: Draw) -> None:
     "and no gradient is left on them.",
 )
 def test_networks_are_left_alone(submission: Submission, shared_draw: Draw) -> None:
-    found = ask_search(submission, shared_draw, SHARED)
+    judge_search(submission, shared_draw, expect_left_alone)
+
+
+def expect_left_alone(found: Search) -> None:
     expect_untouched(found)
     expect_no_seed(found.seen.flag("seed_kept"), "reconstruct")

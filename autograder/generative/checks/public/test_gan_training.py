@@ -25,6 +25,7 @@ from ...stand_ins.gan import CODE_SIZE
 from .judge_training_step import (
     BATCH,
     PHASES,
+    ask_calls,
     ask_phases,
     ask_steps,
     end_of_first_phase,
@@ -61,10 +62,9 @@ def small_networks(draw: Draw) -> tuple[State, State]:
     title="One training step changes both networks, the discriminator first, each once",
     asks=STEPS,
 )
-def test_each_network_takes_one_step(submission: Submission, draw: Draw) -> None:
-    generator, discriminator = small_networks(draw)
-    real = draw.uniform(BATCH, 3, 32, 32)
-    (call,) = ask_steps(submission, [real], generator, discriminator, strict=True)
+def test_each_network_takes_one_step(submission: Submission, shared_draw: Draw) -> None:
+    asked = ask_calls(submission, shared_draw, 1, strict=True)
+    generator, discriminator, (real,), (call,) = asked
     order = order_of_steps(call)
     moved = [network for network in PHASES if network not in order and has_moved(call, network)]
     expect(
@@ -131,10 +131,9 @@ def expect_moved_by_optimiser(call: Observation, network: str, state: State) -> 
     title="The generator gets no gradient while the discriminator is trained",
     asks=DETACHED,
 )
-def test_fakes_are_detached(submission: Submission, draw: Draw) -> None:
-    generator, discriminator = small_networks(draw)
-    real = draw.uniform(BATCH, 3, 32, 32)
-    (call,) = ask_phases(submission, [real], generator, discriminator, PHASES[:1])
+def test_fakes_are_detached(submission: Submission, shared_draw: Draw) -> None:
+    asked = ask_calls(submission, shared_draw, 1, PHASES[:1])
+    generator, discriminator, (real,), (call,) = asked
     found = events(call, "discriminator step")
     order = order_of_steps(call)
     if order == [
@@ -235,10 +234,9 @@ def works(submission: Submission, batch: Tensor, generator: State, discriminator
     title="The noise is standard normal, and new at every call",
     asks=NOISE,
 )
-def test_noise_is_standard_normal_and_fresh(submission: Submission, draw: Draw) -> None:
-    generator, discriminator = small_networks(draw)
-    batches = [draw.uniform(BATCH, 3, 32, 32), draw.uniform(BATCH, 3, 32, 32)]
-    calls = ask_phases(submission, batches, generator, discriminator)
+def test_noise_is_standard_normal_and_fresh(submission: Submission, shared_draw: Draw) -> None:
+    asked = ask_calls(submission, shared_draw, 2, PHASES)
+    generator, discriminator, batches, calls = asked
     noises = [
         [event.tensor("noise", (None, CODE_SIZE)) for event in passes(call, "generator")] for call in calls
     ]

@@ -9,7 +9,16 @@ from autograder.judging import Draw, Fault, NoAnswer, Observation, Submission, c
 from ...mistakes.public import common as mistakes
 from . import judge_common as common
 from . import models_autoencoder as small
-from .judge_reconstruct import FIXED, Search, expect_searched, makes_another_number
+from .judge_reconstruct import (
+    ELSEWHERE,
+    FIXED,
+    MODES,
+    Search,
+    expect_searched,
+    makes_another_number,
+    number_of,
+    search,
+)
 from .judge_training_step import BATCH, expect_judged, first_answer
 from .models_gan import discriminator_state, generator_state, reachable_images
 
@@ -146,8 +155,8 @@ def test_training_step_on_another_device(submission: Submission, draw: Draw) -> 
     title="Reconstruction works on the generator's device",
     asks="reconstruct: codes and samples are on the generator's device, the images come back on the CPU.",
 )
-def test_reconstruct_on_another_device(submission: Submission, draw: Draw) -> None:
-    found = elsewhere(submission, draw, 2)
+def test_reconstruct_on_another_device(submission: Submission, shared_draw: Draw) -> None:
+    found = elsewhere(submission, shared_draw)
     seen = found.seen
     expect(
         seen.get("collision") is None,
@@ -169,22 +178,21 @@ def test_reconstruct_on_another_device(submission: Submission, draw: Draw) -> No
     expect_searched(found)
 
 
-def elsewhere(submission: Submission, draw: Draw, count: int) -> Search:
+def elsewhere(submission: Submission, draw: Draw) -> Search:
     """The search on another device; with another number of images where the code works with one number only."""
-    state = generator_state(draw)
+    state, count = generator_state(draw), number_of(draw)
     failed: NoAnswer | None = None
     begun: Search | None = None
     for n in (count, *FIXED):
         samples = reachable_images(state, draw, n)
         try:
-            seen = submission.ask("gan_reconstruct.elsewhere", samples=samples, generator=state)
+            found = search(submission, state, samples, MODES, ELSEWHERE)
         except NoAnswer as reason:
             failed = failed or reason
             if reason.status == "failed":
                 continue
             raise
-        found = Search(seen, state, samples)
-        if seen.flag(
+        if found.seen.flag(
             "raised"
         ):  # on the CPU as well, after the generator was called: that is no matter of devices
             begun = begun or found
