@@ -61,7 +61,7 @@ def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
 
 @contextmanager
 def counted(calls: Callable[[], int]) -> Iterator[None]:
-    """Has `note_calls` note it on an exception that comes meanwhile."""
+    """Notes on an exception that comes within how often the generator was called before it; calls: their number so far."""
     try:
         yield
     except Exception as error:

@@ -28,8 +28,12 @@ FORMULA = "z = mu + exp(log_sigma) * eps"
 
 
 def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
-    """(z - mu) / exp(log_sigma) is N(0, 1), where sigma is small and where it is large."""
-    nz = draw.size("latent", 10, 20)
+    """(z - mu) / exp(log_sigma) is N(0, 1), where sigma is small and where it is large.
+
+    A log_sigma that is clamped to 2 is too small for two ninths of the values: for nearly all of the quarter whose sigma is
+    largest, where the variance is a half then. Each quarter has at least 1,200 values, so that 0.72 would pass there.
+    """
+    nz = draw.size("latent", 20, 40)
     for shape in [(draw.size("batch", 240, 300), 1, nz), (draw.size("batch", 240, 300), nz)]:
         mu, log_sigma = draw.normal(*shape, mean=0.5, std=2.0), draw.uniform(*shape, low=-1.5, high=3.0)
         seen = submission.ask(probe, mu=mu, log_sigma=log_sigma, pull=torch.ones(shape))
@@ -40,12 +44,12 @@ def expect_right_spread(submission: Submission, draw: Draw, probe: str) -> None:
         eps = (z.double() - mu) / log_sigma.double().exp()
         if bool((eps.abs() > 1e-6).any()):
             expect_own_draws(eps.reshape(shape[0], -1), "the noise")
-        wide = log_sigma > log_sigma.median()
-        if not (is_standard_normal(eps[wide]) and is_standard_normal(eps[~wide])):
+        quarters = eps.flatten()[log_sigma.flatten().argsort()].chunk(4)
+        if not all(is_standard_normal(quarter) for quarter in quarters):
             expect_no_known_scale(z.double() - mu, log_sigma.double())
-            for part in (eps, eps[wide], eps[~wide]):
+            for part in (eps, *quarters):
                 expect_standard_normal(part, what="(z - mu) / exp(log_sigma)")
-        # The noise is independent of mu: the correlation's standard error is 1 / sqrt(n), n >= 2400.
+        # The noise is independent of mu: the correlation's standard error is 1 / sqrt(n), n >= 4800.
         correlation = torch.corrcoef(torch.stack([eps.flatten(), mu.double().flatten()]))[0, 1].abs().item()
         expect(
             correlation < 0.14,

@@ -23,7 +23,9 @@ LAST = (1, 2048)
 LARGEST, SECOND, SMALLEST = 3.0, 1.4, 0.3
 # By output channels. The second kernel's largest singular value is below 1, as in a new network: its norm must become larger.
 SCALES = {32: 1.0, 64: 0.25, 128: 1.0}
-FORWARDS = 40  # passes in training mode: a weight that is seen as another matrix has no such gap
+# Passes in training mode, a step of the power iteration each. A few would do for the kernels that are sent; seen as another
+# matrix, such as its transpose, a kernel has singular values that lie closer together.
+FORWARDS = 40
 MOST_CHANNELS, MOST_WEIGHTS = 512, 1 << 22  # of a convolution whose singular values are computed
 LOW, HIGH = 0.9, 1.15  # a largest singular value of 1, as far as power iteration gets there
 NEAR = 1e-3  # of the logits' size: rounding, and what power iteration leaves
