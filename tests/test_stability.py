@@ -15,33 +15,25 @@ WHEAT = next(e for e in corpus.read("wheat") if e.name == "beta-from-the-bound")
 CHAFF = next(e for e in corpus.read("chaff") if e.name == "beta-one")
 
 
-def wrong(*entries: corpus.Entry) -> list[tuple[str, int, list[str]]]:
-    """The wrong verdicts on question 1-6 under two secrets, in order."""
-    subjects = [stability.Subject(entry, ("1-6",), 2) for entry in entries]
-    return sorted((s.entry.name, i, texts) for s, i, texts in stability.measure(subjects, jobs=1))
-
-
-def test_a_wheat_keeps_its_marks_and_a_chaff_is_caught_under_every_secret() -> None:
-    assert wrong(WHEAT, CHAFF) == [
-        ("beta-from-the-bound", 0, []),
-        ("beta-from-the-bound", 1, []),
-        ("beta-one", 0, []),
-        ("beta-one", 1, []),
+def test_false_alarms_and_escapes_are_found_under_every_secret() -> None:
+    """Graded together, because each group of judges takes seconds to start."""
+    entries = [
+        WHEAT,
+        CHAFF,
+        replace(CHAFF, name="alarm", kind="wheat", questions=()),
+        replace(WHEAT, name="missed", kind="chaff", questions=("1-6",)),
+        replace(CHAFF, name="renamed", mistakes=("beta-too-small",)),
     ]
-
-
-def test_a_wheat_that_loses_points_is_a_false_alarm_with_its_feedback() -> None:
-    found = wrong(replace(CHAFF, kind="wheat", questions=()))
-    assert len(found) == 2
-    assert all("loses points on 1-6" in texts[0] and "BETA" in texts[-1] for _, _, texts in found)
-
-
-def test_a_chaff_that_is_not_caught_or_has_another_name_is_an_escape() -> None:
-    missed = replace(WHEAT, name="missed", kind="chaff", questions=("1-6",))
-    renamed = replace(CHAFF, name="renamed", mistakes=("beta-too-small",))
-    found = wrong(missed, renamed)
-    assert [texts for name, _, texts in found if name == "missed"] == [["is not caught on 1-6"]] * 2
-    assert all("is not recognised" in texts[0] for name, _, texts in found if name == "renamed")
+    subjects = [stability.Subject(entry, ("1-6",), 2) for entry in entries]
+    found: dict[str, list[list[str]]] = {entry.name: [] for entry in entries}
+    for subject, _, texts in stability.measure(subjects, jobs=1):
+        found[subject.entry.name].append(texts)
+    assert found[WHEAT.name] == found[CHAFF.name] == [[], []]
+    assert len(found["alarm"]) == len(found["renamed"]) == 2
+    for texts in found["alarm"]:
+        assert "loses points on 1-6" in texts[0] and "BETA" in texts[-1]
+    assert found["missed"] == [["is not caught on 1-6"]] * 2
+    assert all("is not recognised" in texts[0] for texts in found["renamed"])
 
 
 def test_a_run_goes_on_where_an_earlier_one_was_stopped(

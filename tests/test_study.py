@@ -190,6 +190,7 @@ def test_the_sweep_trains_measures_and_draws_each_beta(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "betas", lambda: [0.001, 0.03, 1.0])
+    monkeypatch.setattr(sweep, "LONGER", 5)  # for the classifier
     words = ["--offline", "--device", "cpu", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
     result = CliRunner().invoke(commands.sweep, [*words, "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
@@ -243,7 +244,8 @@ def test_the_batches_present_are_used(tmp_path: Path) -> None:
     assert (found.images[0, :, 0, 0] * 255).round().tolist() == [59, 62, 63]
 
 
-def test_figures_and_table_of_both_problems(tmp_path: Path) -> None:
+def test_figures_and_table_of_both_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "QUICK_PHOTOGRAPHS", (256, 8))  # two batches
     out = tmp_path / "figures"
     result = CliRunner().invoke(
         commands.figures, ["--offline", "--quick", "--device", "cpu", "--jobs", "1", "--out", str(out)]

@@ -65,7 +65,8 @@ def test_only_the_trained_generator_is_below_the_bar(losses: dict[str, list[floa
         assert mean(losses, baseline) < threshold.HANDOUT, baseline
 
 
-def test_the_command_makes_such_a_file(tmp_path: Path) -> None:
+def test_the_command_makes_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "QUICK_PHOTOGRAPHS", (256, 8))  # two batches
     options = ["--only", "generator", "--offline", "--quick", "--device", "cpu", "--out", str(tmp_path)]
     result = CliRunner().invoke(commands.figures, options)
     assert result.exit_code == 0, result.output
@@ -73,7 +74,7 @@ def test_the_command_makes_such_a_file(tmp_path: Path) -> None:
     made = load_trained(tmp_path / FILE.name)
     assert made.weights.keys() == load_trained().weights.keys()
     assert (made.images - load_trained().images).abs().max() <= 3 / 255
-    assert made.notes["training"] == "640 images, 2 epochs, seed 42"
+    assert made.notes["training"] == "256 images, 2 epochs, seed 42"
 
 
 def test_losses_are_shown_in_a_table(losses: dict[str, list[float]]) -> None:

@@ -21,6 +21,7 @@ from ...mistakes.hidden import gan_reconstruct as mistakes
 from ...mistakes.public import gan_reconstruct as known
 from ..public.judge_gan import loss_number
 from ..public.judge_reconstruct import (
+    MODES,
     OTHER_MODES,
     SHARED,
     Search,
@@ -110,8 +111,30 @@ def test_reconstruction_loss_value(submission: Submission, draw: Draw) -> None:
     rubric="The search for the codes",
 )
 def test_images_are_where_the_search_leads(submission: Submission, shared_draw: Draw) -> None:
-    briefly = partial(expect_where_the_search_leads, named=False)
-    judge_search(submission, shared_draw, expect_where_the_search_leads, briefly)
+    right: list[Search] = []
+
+    def judge(found: Search, named: bool = True) -> None:
+        expect_where_the_search_leads(found, named)
+        right.append(found)
+
+    judge_search(submission, shared_draw, judge, partial(judge, named=False))
+    expect_all_steps(submission, shared_draw, right[-1])
+
+
+def expect_all_steps(submission: Submission, draw: Draw, right: Search) -> None:
+    """Raises Fault when fewer steps than in a right search are taken for images that the zero codes all but reach.
+
+    Whether the loss of other images becomes small enough to end a search early depends on the images.
+    """
+    start = right.start()
+    samples = (start + draw.uniform(*start.shape, high=1e-3)).clamp(0, 1)
+    calls = search(submission, right.state, samples, MODES).calls
+    expect(
+        calls >= right.calls,
+        expected=f"as many steps for every batch of images: {right.calls} calls of the generator",
+        seen=f"{calls} calls for images close to those of the zero codes, whose loss is near 0 from the start",
+        mistake=known.STEPS_NOT_500,
+    )
 
 
 def expect_where_the_search_leads(found: Search, named: bool = True) -> None:

@@ -40,7 +40,8 @@ Parameters = Mapping[str, Tensor]
 # Share of the gradient, by size, that a step goes against: nearly all of it in a right loop, half of it by guessing.
 AGREEMENT = 0.95
 STEPS = 4  # on one batch, to see the size of a step
-NEAR = 0.012  # relative; gradients that pile up fall behind by 0.034
+NEAR = 0.012  # relative; gradients that pile up fall behind by 0.03
+PILED_UP_NEAR = 0.0025  # relative; where gradients pile up, moves are within 0.001 of that
 PARTS = ("encoder", "decoder")
 LARGE_BETA = 0.5
 LARGE_RATES = (0.3, 0.1)
@@ -360,7 +361,7 @@ class Moves:
         # Steps this large change the gradient, so they fall behind.
         if self.distance(STEPS * 1e-3 / self.rate) < 0.5:
             return mistakes.RATE_LEFT_OUT
-        return mistakes.NOT_CLEARED if self.distance(_piled_up(STEPS)) < NEAR else None
+        return mistakes.NOT_CLEARED if self.distance(_piled_up(STEPS)) < PILED_UP_NEAR else None
 
 
 def _piled_up(steps: int) -> float:

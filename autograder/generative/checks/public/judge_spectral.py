@@ -5,6 +5,7 @@ Every weight is drawn with a clear gap below its largest singular value, so that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -107,38 +108,39 @@ class Filled:
             [used_weight(o) for o in found], self.sent, [value is True for value in self.seen.list("moved")]
         )
 
-    def computes(self, mode: str, kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
-        """Whether its logits are those of Discriminator with these weights.
-
-        kernels: in training mode. used: in this mode.
-        """
-        seen = self.seen.part(mode).get("logits")
-        right = logits_of(self.sent, kernels, used, last, mode == "training")
-        return (
-            isinstance(seen, Tensor)
-            and seen.is_floating_point()
-            and seen.shape == right.shape
-            and bool((seen - right).norm() <= NEAR * right.norm())
-        )
-
-    def are_probabilities(self) -> bool:
-        """Whether all logits lie between 0 and 1."""
-        seen = self.seen.part("training").get("logits")
-        return isinstance(seen, Tensor) and seen.numel() > 0 and bool(((seen > 0) & (seen < 1)).all())
-
     def is_discriminator(self, mode: str) -> bool:
         """Whether it computes what Discriminator does with the weights sent, each normalised or not.
 
         Where they are normalised in another way, or made of parameters of other shapes, the weights that the convolutions
         used count: other checks judge these.
         """
+        return self._computes(mode, lambda logits: logits)
+
+    def are_probabilities(self) -> bool:
+        """Whether it computes the sigmoid of what Discriminator does."""
+        return self._computes("training", torch.sigmoid)
+
+    def _computes(self, mode: str, then: Callable[[Tensor], Tensor]) -> bool:
+        """Whether its outputs are a function of the logits of Discriminator, with the weights sent or used."""
+
+        def fits(kernels: list[Tensor], used: list[Tensor], last: Tensor) -> bool:
+            """kernels: in training mode. used: in this mode."""
+            right = then(logits_of(self.sent, kernels, used, last, mode == "training"))
+            return (
+                isinstance(seen, Tensor)
+                and seen.is_floating_point()
+                and seen.shape == right.shape
+                and bool((seen - right).norm() <= NEAR * right.norm())
+            )
+
+        seen = self.seen.part(mode).get("logits")
         *kernels, last = [(normed_weight(weight), weight) for weight in self.sent.weights]
-        if any(self.computes(mode, chosen, chosen, weight) for *chosen, weight in product(*kernels, last)):
+        if any(fits(chosen, chosen, weight) for *chosen, weight in product(*kernels, last)):
             return True
         trained, used = (self.weights(each).used for each in ("training", mode))
         if any([tuple(weight.shape) for weight in found] != list(KERNELS) for found in (trained, used)):
             return False
-        return any(self.computes(mode, trained, used, weight) for weight in last)
+        return any(fits(trained, used, weight) for weight in last)
 
 
 def used_weight(convolution: Observation) -> Tensor:

@@ -97,7 +97,7 @@ DROPOUT_ADDED = Mistake(
     questions=("2-3",),
     shows=lambda probabilities, random: random,
 )
-# Recognised by whether the logits lie between 0 and 1, and whether they are random.
+# Recognised by whether the outputs are the sigmoid of the right logits, and whether they are random.
 OUTPUTS = (SIGMOID_ADDED, DROPOUT_ADDED)
 
 PER_INPUT_CHANNEL = Mistake(
