@@ -11,7 +11,7 @@ from torch import Tensor
 from autograder.judging import Draw, Fault, NoAnswer, Observation, Submission
 
 from ...trained import load_trained
-from ..public.judge_reconstruct import FIXED, OTHER_MODES, SECONDS
+from ..public.judge_reconstruct import OTHER_MODES, SECONDS, fixed_number
 
 PROBE = "gan_trained.search"
 # Numbers of the file's images that the search comes near to, as they are or mirrored (0.036 to 0.045 each). Two of them are
@@ -35,28 +35,37 @@ def ask_trained(submission: Submission, draw: Draw) -> Asked:
     Only the check of the number of images takes points for that. Checks with the same draw examine the same search.
     """
     draw.restart()
-    given = trained()
-    samples = given.images[list(NEAR)][draw.permutation(len(NEAR))[:COUNT]]
+    samples = trained().images[list(NEAR)][draw.permutation(len(NEAR))[:COUNT]]
     samples = torch.stack([image.flip(-1) if draw.integer(0, 2) else image for image in samples])
-    first: NoAnswer | None = None
-    for number in (len(samples), *FIXED):
-        try:
-            seen = submission.ask_once(
-                PROBE,
-                seconds=SECONDS,
-                samples=samples,
-                weights=given.weights,
-                training=OTHER_MODES,
-                copies=number // len(samples),
-            )
-        except NoAnswer as reason:
-            first = first or reason
-            if reason.status != "failed":
-                break
-            continue
-        images = seen.get("images")
-        if not isinstance(images, Tensor) or images.shape[:1] == samples.shape[:1]:
+    given_as_they_are: NoAnswer | None = None
+    try:
+        seen = _ask(submission, samples, len(samples))
+        if not _makes_another_number(seen, len(samples)):
             return Asked(seen, samples)
-    raise first or Fault(
-        expected=f"{len(samples)} images, as many as were given", seen="another number of images"
+    except NoAnswer as reason:
+        if reason.status != "failed":
+            raise
+        given_as_they_are = reason
+    fixed = fixed_number(submission, draw)
+    if fixed is None:
+        raise given_as_they_are or Fault(
+            expected=f"{len(samples)} images, as many as were given", seen="another number of images"
+        )
+    return Asked(_ask(submission, samples, fixed), samples)
+
+
+def _ask(submission: Submission, samples: Tensor, number: int) -> Observation:
+    """One search with this number of images, copies of the samples among them."""
+    return submission.ask_once(
+        PROBE,
+        seconds=SECONDS,
+        samples=samples,
+        weights=trained().weights,
+        training=OTHER_MODES,
+        copies=number // len(samples),
     )
+
+
+def _makes_another_number(seen: Observation, number: int) -> bool:
+    images = seen.get("images")
+    return isinstance(images, Tensor) and images.shape[:1] != (number,)

@@ -26,13 +26,13 @@ from ..public.judge_reconstruct import (
     SHARED,
     Search,
     ask_elsewhere,
-    ask_fixed_search,
     ask_search,
     expect_loss_of,
     expect_new_codes,
     expect_same,
     expect_searched,
     expect_untouched,
+    fixed_number,
     judge_search,
     makes_another_number,
     number_of,
@@ -257,17 +257,17 @@ def test_any_number_of_images(submission: Submission, shared_draw: Draw) -> None
         found = search(submission, state, samples, OTHER_MODES)
     except NoAnswer as reason:
         failed = reason.status == "failed"
-        fixed = ask_fixed_search(submission, shared_draw, state, OTHER_MODES) if failed else None
+        fixed = fixed_number(submission, shared_draw) if failed else None
         if fixed is None:
             raise
         fail(
             expected=expected,
-            seen=f"{reason.seen}; it works for {fixed.count} images",
+            seen=f"{reason.seen}; it works for {fixed} images",
             mistake=known.NUMBER_FIXED,
         )
     if makes_another_number(found):
-        fixed = ask_fixed_search(submission, shared_draw, state, OTHER_MODES)
-        works = "" if fixed is None else f"; it works for {fixed.count} images"
+        fixed = fixed_number(submission, shared_draw)
+        works = "" if fixed is None else f"; it works for {fixed} images"
         fail(
             expected=expected,
             seen=f"another number of images{works}",

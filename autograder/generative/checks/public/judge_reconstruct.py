@@ -116,13 +116,14 @@ def ask_search(submission: Submission, draw: Draw, count: int, training: list[bo
     try:
         found = search(submission, state, samples, training)
     except NoAnswer as reason:
-        other = ask_fixed_search(submission, draw, state, training) if reason.status == "failed" else None
-        if other is None:
+        fixed = fixed_number(submission, draw) if reason.status == "failed" else None
+        if fixed is None:
             raise
-        return other
-    if makes_another_number(found):
-        return ask_fixed_search(submission, draw, state, training) or found
-    return found
+    else:
+        fixed = fixed_number(submission, draw) if makes_another_number(found) else None
+        if fixed is None:
+            return found
+    return search(submission, state, reachable_images(state, Draw(draw.seed), fixed), training)
 
 
 def number_of(draw: Draw) -> int:
@@ -171,16 +172,17 @@ def search(
     return Search(seen, state, samples)
 
 
-def ask_fixed_search(submission: Submission, draw: Draw, state: State, training: list[bool]) -> Search | None:
-    """A search with the first of the numbers FIXED for which the code works; None where it works for none of them."""
+def fixed_number(submission: Submission, draw: Draw) -> int | None:
+    """The first of the numbers FIXED for which the code works on the CPU; None where it works for neither.
+
+    These searches take long. Checks with the same draw share them.
+    """
+    state = generator_state(Draw(draw.seed))
     for count in FIXED:
         samples = reachable_images(state, Draw(draw.seed), count)
-        try:
-            found = search(submission, state, samples, training)
-        except NoAnswer:
-            continue
-        if not makes_another_number(found):
-            return found
+        with suppress(NoAnswer):
+            if not makes_another_number(search(submission, state, samples, MODES)):
+                return count
     return None
 
 

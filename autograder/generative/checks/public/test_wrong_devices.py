@@ -11,10 +11,10 @@ from . import judge_common as common
 from . import models_autoencoder as small
 from .judge_reconstruct import (
     ELSEWHERE,
-    FIXED,
     MODES,
     Search,
     expect_searched,
+    fixed_number,
     makes_another_number,
     number_of,
     search,
@@ -181,23 +181,23 @@ def test_reconstruct_on_another_device(submission: Submission, shared_draw: Draw
 def elsewhere(submission: Submission, draw: Draw) -> Search:
     """The search on another device; with another number of images where the code works with one number only."""
     state, count = generator_state(draw), number_of(draw)
+    samples = reachable_images(state, draw, count)
     failed: NoAnswer | None = None
     begun: Search | None = None
-    for n in (count, *FIXED):
-        samples = reachable_images(state, draw, n)
-        try:
-            found = search(submission, state, samples, MODES, ELSEWHERE)
-        except NoAnswer as reason:
-            failed = failed or reason
-            if reason.status == "failed":
-                continue
+    try:
+        found = search(submission, state, samples, MODES, ELSEWHERE)
+    except NoAnswer as reason:
+        if reason.status != "failed":
             raise
-        if found.seen.flag(
-            "raised"
-        ):  # on the CPU as well, after the generator was called: that is no matter of devices
-            begun = begun or found
+        failed = reason
+    else:
+        if found.seen.flag("raised"):  # on the CPU as well, after the generator was called
+            begun = found
         elif not makes_another_number(found):
             return found
+    fixed = fixed_number(submission, draw)
+    if fixed is not None:
+        return search(submission, state, reachable_images(state, draw, fixed), MODES, ELSEWHERE)
     if begun is not None:
         return begun
     raise failed or Fault(expected=f"{count} images, as many as were given", seen="another number of images")
