@@ -34,10 +34,10 @@ class LossCase:
         return -(self.x * self.x_hat.log() + (1 - self.x) * (1 - self.x_hat).log()).mean()
 
     @property
-    def all_pairs(self) -> tuple[Tensor, Tensor]:
-        """Every prediction with every image."""
-        x_hat, x = torch.broadcast_tensors(self.x_hat, self.x.reshape(1, self.n, -1))
-        return x_hat, x
+    def of_all_pairs(self) -> Tensor:
+        """The mean over every prediction with every image. It is linear in the images, so that their mean gives the same."""
+        x_hat = self.x_hat.reshape(self.n, -1)
+        return F.binary_cross_entropy(x_hat, self.x.reshape(self.n, -1).mean(0).expand_as(x_hat))
 
 
 MEAN = "Take the mean over every element."
@@ -112,7 +112,7 @@ WRONG_LOSSES = (
         "Shapes are broadcast: every prediction is compared with every image.",
         hint="Reshape x to the shape of x_hat first.",
         questions=LOSS,
-        gives=lambda case: F.binary_cross_entropy(*case.all_pairs),
+        gives=lambda case: case.of_all_pairs,
         once=True,
     ),
 )
