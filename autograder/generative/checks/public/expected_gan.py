@@ -183,6 +183,16 @@ def gradient_of(loss: Tensor, network: nn.Module) -> Tensor:
     )
 
 
+def gradients(losses: Sequence[tuple[Tensor, nn.Module]]) -> list[Tensor]:
+    """The gradient of every loss with respect to its network."""
+    return [gradient_of(loss, network) for loss, network in losses]
+
+
+def is_gradient_of(seen: Tensor, losses: Sequence[tuple[Tensor, nn.Module]]) -> bool:
+    """Whether a gradient is that of one of the losses; those after it are not computed."""
+    return any(near(seen, gradient_of(loss, network)) for loss, network in losses)
+
+
 def near(seen: Tensor, value: Tensor) -> bool:
     """Whether two gradients are equal up to rounding. Nothing is near to a gradient of 0: it needs no work to be right."""
     size = value.double().norm()
@@ -214,11 +224,6 @@ def discriminator_losses(step: Step) -> list[tuple[Tensor, SmallDiscriminator]]:
     return found
 
 
-def discriminator_gradients(step: Step) -> list[Tensor]:
-    """Every accepted gradient of the discriminator."""
-    return [gradient_of(loss, network) for loss, network in discriminator_losses(step)]
-
-
 def discriminator_mistakes(step: Step) -> Iterator[Wrong]:
     """Known mistakes of the phase, each with the loss that it minimises and the network that learns."""
     for case in discriminator_cases(step):
@@ -239,11 +244,6 @@ def generator_cases(step: Step) -> Iterator[GeneratorCase]:
 def generator_losses(step: Step) -> list[tuple[Tensor, SmallGenerator]]:
     """Every accepted loss of the generator, with its network: each noise, the loss that is asked or the stand-in."""
     return [(total(case, loss), case.net) for case in generator_cases(step) for loss in LOSSES]
-
-
-def generator_gradients(step: Step) -> list[Tensor]:
-    """Every accepted gradient of the generator."""
-    return [gradient_of(loss, network) for loss, network in generator_losses(step)]
 
 
 def generator_mistakes(step: Step) -> Iterator[Wrong]:

@@ -18,11 +18,13 @@ from .expected_gan import (
     Step,
     Wrong,
     discriminator_cases,
-    discriminator_gradients,
+    discriminator_losses,
     discriminator_mistakes,
-    generator_gradients,
+    generator_losses,
     generator_mistakes,
     gradient_of,
+    gradients,
+    is_gradient_of,
     losses_in_modes_seen,
     near,
     weights,
@@ -59,16 +61,17 @@ def expect_continued(step: Step, following: Step) -> None:
         )
 
 
-def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) -> None:
+def expect_discriminator_gradient(step: Step, others: Iterable[Candidate] = ()) -> None:
     """Raises a fault unless the discriminator's gradient is right.
 
     others: further mistakes with the gradients that they lead to, tried first.
     """
     seen = step.gradient("discriminator")
-    values = discriminator_gradients(step)
-    expect(bool(values), expected="fakes, made by self._generator for the discriminator to see", seen="none")
-    if any(near(seen, value) for value in values):
+    losses = discriminator_losses(step)
+    expect(bool(losses), expected="fakes, made by self._generator for the discriminator to see", seen="none")
+    if is_gradient_of(seen, losses):
         return
+    values = gradients(losses)
     fail(
         expected="at optimizerD's step, the discriminator's gradients are those of the loss of the real batch (label 1) plus "
         "the loss of the fake batch (label 0)",
@@ -85,13 +88,14 @@ def expect_discriminator_gradient(step: Step, others: Sequence[Candidate] = ()) 
     )
 
 
-def expect_generator_gradient(step: Step, others: Sequence[Candidate] = ()) -> None:
+def expect_generator_gradient(step: Step, others: Iterable[Candidate] = ()) -> None:
     """Raises a fault unless the generator's gradient is right; `others` as for the discriminator."""
     seen = step.gradient("generator")
-    values = generator_gradients(step)
-    expect(bool(values), expected="fakes, made by self._generator for its own step", seen="none")
-    if any(near(seen, value) for value in values):
+    losses = generator_losses(step)
+    expect(bool(losses), expected="fakes, made by self._generator for its own step", seen="none")
+    if is_gradient_of(seen, losses):
         return
+    values = gradients(losses)
     expect(
         float(seen.norm()) > 0,
         expected="gradients on the generator at optimizerG's step",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+
 from autograder.judging import Candidate, Draw, Submission, check
 
 from ...mistakes.public.gan_losses import GRADIENTS_NOT_CLEARED
-from .expected_gan import discriminator_gradients, generator_gradients
+from .expected_gan import discriminator_losses, generator_losses, gradient_of
 from .judge_gan_training import ask_in_a_row, expect_discriminator_gradient, expect_generator_gradient
 from .judge_training_step import PHASES
 
@@ -45,12 +49,13 @@ def test_generator_gradient_early(submission: Submission, shared_draw: Draw) -> 
 )
 def test_two_steps_in_a_row_early(submission: Submission, shared_draw: Draw) -> None:
     first, second = ask_in_a_row(submission, shared_draw, 2)
-    for network, judge, gradients in (
-        ("discriminator", expect_discriminator_gradient, discriminator_gradients),
-        ("generator", expect_generator_gradient, generator_gradients),
-    ):
-        left = first.left(network)
-        piled_up: list[Candidate] = []
-        if float(left.norm()) > 0:
-            piled_up = [GRADIENTS_NOT_CLEARED.giving(value + left) for value in gradients(second)]
-        judge(second, piled_up)
+    left = {network: first.left(network) for network in ("discriminator", "generator")}
+    expect_discriminator_gradient(second, _piled_up(left["discriminator"], discriminator_losses(second)))
+    expect_generator_gradient(second, _piled_up(left["generator"], generator_losses(second)))
+
+
+def _piled_up(left: Tensor, losses: Sequence[tuple[Tensor, nn.Module]]) -> Iterator[Candidate]:
+    """The gradients that lead to a step where those of the step before are left, one at a time."""
+    if float(left.norm()) > 0:
+        for loss, network in losses:
+            yield GRADIENTS_NOT_CLEARED.giving(gradient_of(loss, network) + left)
