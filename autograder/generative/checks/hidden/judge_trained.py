@@ -36,7 +36,7 @@ def ask_trained(submission: Submission, draw: Draw) -> Asked:
     samples = trained().images[[draw.choice(NEAR)]]
     if draw.integer(0, 2):
         samples = samples.flip(-1)
-    given_as_they_are: NoAnswer | None = None
+    failed: NoAnswer | None = None
     try:
         seen = _ask(submission, samples, len(samples))
         if not _makes_another_number(seen, len(samples)):
@@ -44,12 +44,10 @@ def ask_trained(submission: Submission, draw: Draw) -> Asked:
     except NoAnswer as reason:
         if reason.status != "failed":
             raise
-        given_as_they_are = reason
+        failed = reason
     fixed = fixed_number(submission, draw)
     if fixed is None:
-        raise given_as_they_are or Fault(
-            expected="as many images as were given", seen="another number of images"
-        )
+        raise failed or Fault(expected="as many images as were given", seen="another number of images")
     return Asked(_ask(submission, samples, fixed), samples)
 
 

@@ -176,7 +176,7 @@ def test_loss_values(submission: Submission, draw: Draw) -> None:
         n = draw.or_usual("batch", n)
         inputs, shape = Draw(seed), (n, *form)
         x_hat = inputs.uniform(n, 1, 784, low=0.05, high=0.95)
-        # Like their predictions, so that those of other images cost clearly more.
+        # Near its own prediction, each image costs clearly less than with another's.
         x = inputs.uniform(*shape, low=0.02, high=0.98).lerp(x_hat.reshape(shape), 0.5)
         trials = calls.loss_trials(x_hat, x)
         seen = calls.ask_with_trials(submission, "autoencoder.reconstruction_loss", trials, x_hat=x_hat, x=x)

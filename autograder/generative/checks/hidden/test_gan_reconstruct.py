@@ -122,9 +122,9 @@ def test_images_are_where_the_search_leads(submission: Submission, shared_draw: 
 
 
 def expect_all_steps(submission: Submission, draw: Draw, right: Search) -> None:
-    """Raises Fault when fewer steps than in a right search are taken for images that the zero codes all but reach.
+    """Raises Fault when a search takes fewer steps than the right one did, for images that the zero codes all but reach.
 
-    Whether the loss of other images becomes small enough to end a search early depends on the images.
+    Code that stops at a small loss always stops early here; for other images, that depends on the draw.
     """
     start = right.start()
     samples = (start + draw.uniform(*start.shape, high=1e-3)).clamp(0, 1)

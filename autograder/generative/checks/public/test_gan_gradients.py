@@ -55,7 +55,7 @@ def test_two_steps_in_a_row_early(submission: Submission, shared_draw: Draw) -> 
 
 
 def _piled_up(left: Tensor, losses: Sequence[tuple[Tensor, nn.Module]]) -> Iterator[Candidate]:
-    """The gradients that lead to a step where those of the step before are left, one at a time."""
+    """The gradients of a second step that are added to those left from the first, computed one at a time."""
     if float(left.norm()) > 0:
         for loss, network in losses:
             yield GRADIENTS_NOT_CLEARED.giving(gradient_of(loss, network) + left)

@@ -191,7 +191,7 @@ def elsewhere(submission: Submission, draw: Draw) -> Search:
             raise
         failed = reason
     else:
-        if found.seen.flag("raised"):  # on the CPU as well, after the generator was called
+        if found.seen.flag("raised"):  # on the CPU as well, so devices are not the reason
             begun = found
         elif not makes_another_number(found):
             return found

@@ -24,7 +24,7 @@ from ..public.gan_reconstruct import (
     STEPS_NOT_500,
 )
 
-SECONDS = 7.0  # of computing, to find out which mistake leads to some images; all of them take 2 to 4
+SECONDS = 7.0  # of computing, to find out which mistake leads to some images; trying all takes 2 to 4
 
 Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
 
