@@ -147,16 +147,15 @@ def filled(
 def settle(network: nn.Module, images: Tensor, forwards: int) -> None:
     """Has a network compute until power iteration has found the norms, and running averages are those of these images.
 
-    Running averages of layers that PyTorch does not have need four times as many passes: 0.9^160 is left of the old ones then.
+    From now on the running averages of PyTorch's layers are those of the last pass alone: power iteration that is slow to
+    converge still moves the weights. Those of other layers need four times as many passes: 0.9^160 is left of the old
+    ones then.
     """
     layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 1.0
     for _ in range(forwards if layers else 4 * forwards):
         network(images)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
 
 
 def used_weights(found: list[dict[str, Any]]) -> list[Tensor]:
