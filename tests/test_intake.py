@@ -14,6 +14,7 @@ import pytest
 from autograder.model.assignment import assignment
 from autograder.model.rubric import Rubric
 from autograder.submissions import intake, modules
+from autograder.submissions.files import in_folder
 from tests.attacks import uploads
 
 MODULES = {f"{m}.py": f"# {m}\n".encode() for m in ("autoencoder", "vae", "cvae", "gan")}
@@ -185,6 +186,25 @@ def test_links_are_not_followed(tmp_path: Path, rubric: Rubric) -> None:
         target.writestr("gan.py", b"g")
     path = folder(tmp_path, {"link.zip": packed.getvalue()}) / "link.zip"
     assert intake.read(path, rubric).files == {"gan.py": b"g"}
+
+
+@pytest.mark.skipif(
+    os.open not in os.supports_dir_fd, reason="this system opens no file relative to a folder"
+)
+@pytest.mark.parametrize("other", ["link", "pipe", "folder"])
+def test_a_file_that_becomes_a_link_while_it_is_read_is_not_followed(tmp_path: Path, other: str) -> None:
+    secret = folder(tmp_path / "secret", {"vae.py": b"secret"})
+    work = folder(tmp_path / "ana" / "work", {"vae.py": b"v"})
+    (entry,) = in_folder(tmp_path / "ana", [])
+    assert entry.read(10) == b"v"
+    if other == "folder":
+        work.rename(tmp_path / "ana" / "moved")
+        work.symlink_to(secret)
+    else:
+        (work / "vae.py").unlink()
+        (work / "vae.py").symlink_to(secret / "vae.py") if other == "link" else os.mkfifo(work / "vae.py")
+    with pytest.raises(OSError, match=r"vae\.py|work"):
+        entry.read(10)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -83,6 +83,14 @@ class Draw:
         """int64 values, low <= value < high."""
         return torch.randint(low, high, shape, generator=self._generator)
 
+    def labels(self, classes: int, n: int) -> Tensor:
+        """int64 values (n,), 0 <= value < classes, the first and the last class among them where n > 1."""
+        drawn = self.integers(0, classes, n)
+        order = self.permutation(n)
+        if n > 1:
+            drawn[order[:2]] = torch.tensor([0, classes - 1])
+        return drawn
+
     def integer(self, low: int, high: int) -> int:
         """One integer, low <= value < high."""
         return int(self.integers(low, high, 1).item())

@@ -51,9 +51,7 @@ def _notebooks(path: Path, rubric: Rubric, notes: list[str], stack: ExitStack) -
     They can be read until `stack` is closed.
     """
     try:
-        level = (
-            list(in_folder(path, notes, wanted=_wanted)) if path.is_dir() else [file_at(path, path.parent)]
-        )
+        level = list(in_folder(path, notes, wanted=_wanted)) if path.is_dir() else [file_at(path)]
     except OSError as error:
         notes.append(f"{path}: cannot be read ({error.strerror})")
         return []

@@ -120,7 +120,7 @@ def _in_file(path: Path, rubric: Rubric, store: TempStore, known: Known) -> Foun
 
     def peek(parts: tuple[str, ...]) -> set[str]:
         with suppress(intake.UnusableSubmission, OSError), ExitStack() as stack:
-            whole = files.file_at(path, path.parent)
+            whole = files.file_at(path)
             held = archives.opened(whole, archives.is_archive, [], archives.Budget(), stack)
             return next((_modules_in(e, rubric) for e in held if e.path.parts == parts), set())
         return set()
@@ -153,7 +153,7 @@ def _in_folder(path: Path, rubric: Rubric, store: TempStore, known: Known, out: 
     handed_out = any(len(root) == 1 for root in roots)
 
     def peek(parts: tuple[str, ...]) -> set[str]:
-        return _modules_in(files.file_at(path.joinpath(*parts), path), rubric)
+        return _modules_in(files.file_in(path, PurePosixPath(*parts)), rubric)
 
     shape = layout(inside, outer, rubric, known, peek, descend=False)
     items = [item for item in _items_in(path) if item.path.resolve() != ours]

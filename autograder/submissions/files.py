@@ -7,6 +7,7 @@ where the bytes go. A file that must not or cannot be read is yielded with its f
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -67,11 +68,37 @@ class Entry:
         )
 
 
-def file_at(path: Path, root: Path) -> Entry:
-    """The file at `path`, whose path inside is relative to `root`. Raises OSError."""
+def file_at(path: Path) -> Entry:
+    """The file at `path`, a link or not: whoever grades has named it. Raises OSError."""
     status = path.stat()
-    inside = PurePosixPath(path.relative_to(root).as_posix())
-    return Entry(inside, status.st_size, status.st_mtime, lambda: path.open("rb"))
+    return Entry(PurePosixPath(path.name), status.st_size, status.st_mtime, lambda: path.open("rb"))
+
+
+def file_in(root: Path, inside: PurePosixPath) -> Entry:
+    """The file at the path `inside` a folder, which must not have become a link by the time that it is read. Raises OSError."""
+    status = (root / inside).lstat()
+    return Entry(inside, status.st_size, status.st_mtime, partial(_opened, root, inside))
+
+
+def _opened(root: Path, inside: PurePosixPath) -> IO[bytes]:
+    """A file in a folder, opened through no link, even if another program puts one there meanwhile. Raises OSError."""
+    if os.open not in os.supports_dir_fd:  # Windows
+        return (root / inside).open("rb")
+    with contextlib.ExitStack() as stack:
+
+        def descend(part: str | Path, flags: int, **below: int) -> int:
+            descriptor = os.open(part, os.O_RDONLY | flags, **below)
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        folder = descend(root, os.O_DIRECTORY)
+        for part in inside.parts[:-1]:
+            folder = descend(part, os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        # Without waiting: a pipe would let the reader wait for its other end.
+        file = descend(inside.name, os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(inside))
+        return os.fdopen(os.dup(file), "rb")
 
 
 def anything(name: str) -> bool:
@@ -126,7 +153,7 @@ def in_folder(
                     elif len(inside.parts) > MAX_DEPTH:
                         yield Entry(inside, 0, 0.0, io.BytesIO, DEEP)
                     else:
-                        yield file_at(path, root)
+                        yield file_in(root, inside)
         level = below
 
 

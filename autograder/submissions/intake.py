@@ -97,7 +97,7 @@ def _read(path: Path, rubric: Rubric, name: str, depth: int) -> Submission:
     if path.is_dir():
         entries = list(in_folder(path, notes, depth, wanted(rubric)))
     elif path.is_file():
-        entries = [file_at(path, path.parent)]
+        entries = [file_at(path)]
     else:
         raise UnusableSubmission(
             f"{path}: neither a folder nor a file; give the folder or the zip that holds the modules"

@@ -50,7 +50,7 @@ class Unpacked:
 @contextlib.contextmanager
 def members(path: Path, notes: list[str], depth: int) -> Iterator[Iterator[Entry]]:
     """The entries of the archive at `path`, each to be read before the next is asked for. Raises UnusableSubmission."""
-    entry = files.file_at(path, path.parent)
+    entry = files.file_at(path)
     if archives.is_tar(archives.start_of(entry), path.name):
         yield archives.in_tar(entry, MAX_TAR, depth, MAX_MEMBERS)
         return

@@ -19,6 +19,7 @@ import torch
 from autograder.generative.mistakes.hidden.cvae import ONEHOT_ON_CPU
 from autograder.generative.mistakes.public.common import IMAGES_ON_DEVICE, TENSOR_ON_CPU
 from autograder.generative.mistakes.public.gan import NETWORKS_NOT_MOVED
+from autograder.generative.mistakes.public.gan_spectral import NOT_MOVED
 from autograder.generative.study import runs, sources
 from autograder.generative.study.training import Batches
 from autograder.model.assignment import assignment
@@ -27,7 +28,9 @@ from tests.notebook_runs import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTIONS = ROOT / "solutions"
-ABOUT_DEVICES = {m.id for m in (TENSOR_ON_CPU, IMAGES_ON_DEVICE, ONEHOT_ON_CPU, NETWORKS_NOT_MOVED)}
+ABOUT_DEVICES = {
+    m.id for m in (TENSOR_ON_CPU, IMAGES_ON_DEVICE, ONEHOT_ON_CPU, NETWORKS_NOT_MOVED, NOT_MOVED)
+}
 WHEATS = 5
 TRAININGS = ("ae", "vae", "cvae", "dcgan")
 # Iterations that are timed on the CPU; an epoch's time is computed from theirs.

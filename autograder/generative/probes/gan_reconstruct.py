@@ -40,7 +40,7 @@ def reconstruct(
 def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
     """Calls `run` with the images as a tensor and, if that raises, as an array: code may take either of them.
 
-    Code that has called the generator twice (see `counted`) has been through a step: it takes tensors, and raises for another
+    Code that has called the generator twice (see `noting`) has been through a step: it takes tensors, and raises for another
     reason. `run` must make a new model, since a call that raises may leave it in any state.
     """
     try:
@@ -48,36 +48,36 @@ def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
     except DevicesMixed:
         raise
     except Exception as first:
-        if getattr(first, "generator_calls", 0) > 1:
+        if noted(first).get("calls", 0) > 1:
             raise
         try:
             return run(samples.numpy().copy())
         except DevicesMixed:
             raise
         except Exception as second:
-            note_calls(first, max(getattr(error, "generator_calls", 0) for error in (first, second)))
+            note(first, max(noted(first), noted(second), key=lambda seen: seen.get("calls", 0)))
             raise first from None
 
 
 @contextmanager
-def counted(calls: Callable[[], int]) -> Iterator[None]:
-    """Notes on an exception that comes within how often the generator was called before it; calls: their number so far."""
+def noting(search: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Notes on an exception that comes within what the search did before it, such as the number of the generator's "calls"."""
     try:
         yield
     except Exception as error:
-        note_calls(error, calls())
+        note(error, search())
         raise
 
 
-def note_calls(error: Exception, calls: int) -> None:
-    """Notes on an exception how often the generator was called before it."""
+def note(error: Exception, search: dict[str, Any]) -> None:
     with suppress(AttributeError):
-        error.generator_calls = calls  # type: ignore[attr-defined]
+        error.search = search  # type: ignore[attr-defined]
 
 
-def calls_on(tape: Tape) -> int:
-    """How often the generator was called."""
-    return sum(event["event"] == "generator" for event in tape)
+def noted(error: Exception) -> dict[str, Any]:
+    """What a search did before it raised; empty where nothing was noted."""
+    found: dict[str, Any] = getattr(error, "search", {})
+    return found
 
 
 def prepared(
@@ -108,7 +108,7 @@ def one_search(
     before = {name: state(network) for name, network in networks.items()}
     kept = torch.as_tensor(given).clone()
     seed = torch.initial_seed()
-    with counted(lambda: calls_on(tape)):
+    with noting(lambda: codes_on(tape, len(given))):
         returned = model.reconstruct(given)
     pair = list(returned) if isinstance(returned, (list, tuple)) else [returned]
     codes = codes_on(tape, len(given))
@@ -196,13 +196,17 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor], training: list[bool
     """As `reconstruct`, with the networks on a device other than the CPU.
 
     collision: the operation that mixed devices, if one did. devices: where the returned images are. If it raises there
-    for another reason, what it does on the CPU is reported. raised: whether it raises there too; that is raised again
-    only if it never called the generator: this probe is about devices.
+    for another reason, what it does on the CPU is reported. raised: whether it raises there too; then only the codes are
+    reported, or the exception is raised again if it never called the generator: this probe is about devices.
     """
     seen: dict[str, Any] = {"devices": [], "returned": [], "raised": False}
 
     def run(device: torch.device | None) -> None:
-        seen.update(in_either_form(lambda given: one_search(given, generator, training, device), samples))
+        try:
+            seen.update(in_either_form(lambda given: one_search(given, generator, training, device), samples))
+        except Exception as error:
+            seen.update(noted(error))
+            raise
 
     collision = mixing(run)
     if seen["returned"]:
@@ -210,11 +214,10 @@ def elsewhere(samples: Tensor, generator: dict[str, Tensor], training: list[bool
     elif collision is None:
         try:
             run(None)
-        except Exception as error:
-            calls = getattr(error, "generator_calls", 0)
-            if not calls:
+        except Exception:
+            if not seen.get("calls"):
                 raise
-            seen.update(raised=True, calls=calls)
+            seen["raised"] = True
     return {"collision": collision, **seen}
 
 

@@ -15,7 +15,7 @@ from ..stand_ins.gan import stand_in_reconstruction_loss
 from ..stand_ins.gan_trained import TrainedGenerator
 from .gan import blank_model, plain, put
 from .gan_places import network_in_place
-from .gan_reconstruct import changes, counted, in_either_form, state
+from .gan_reconstruct import changes, in_either_form, noting, state
 from .gan_training import equip
 
 
@@ -54,7 +54,7 @@ def search(
         for network, mode in zip(networks.values(), training, strict=True):
             network.train(mode)
         before = {name: state(network) for name, network in networks.items()}
-        with counted(lambda: generator.made.total):
+        with noting(lambda: {"calls": generator.made.total}):
             returned = model.reconstruct(given)
         changed = changes(before, networks)
         results = returned if isinstance(returned, (list, tuple)) else [returned]

@@ -101,6 +101,9 @@ def main() -> None:
         *cases.correct(options.count, options.seed),
         *cases.faulty(options.faults, options.seed),
     ]
+    missing = 0 if options.name else len(cases.originals()) + options.count + options.faults - len(made)
+    if missing:
+        print(f"{missing} programs could not be made: no new combination was found for them")
     made = [case for case in made if options.name in case.name]
     before = _graded(options.keep)
     if before:
@@ -133,7 +136,7 @@ def main() -> None:
         f"({len(used)} rewrites, {len(faults)} faults; "
         f"{(time.monotonic() - began) / 60:.0f} minutes)"
     )
-    sys.exit(1 if wrong or right != total else 0)
+    sys.exit(1 if wrong or missing or right != total else 0)
 
 
 if __name__ == "__main__":

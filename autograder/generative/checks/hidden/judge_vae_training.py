@@ -27,7 +27,7 @@ def train(
     """A run on a new `model`, of odd sizes where none are given; it is conditional where there are `labels`."""
     size = size or small.sizes(draw)
     weights = small.weights(draw, size.nz, labels=labels)
-    images, classes = draw.uniform(size.images, 1, 28, 28), draw.integers(0, labels or 10, size.images)
+    images, classes = draw.uniform(size.images, 1, 28, 28), draw.labels(labels or 10, size.images)
     seen = submission.ask_once(
         probe,
         weights=weights,

@@ -32,7 +32,7 @@ SAMPLE = (
 def _train(submission: Submission, draw: Draw, size: small.Sizes | None = None) -> training.Run:
     size = size or small.sizes(draw)
     weights = small.weights(draw, size.nz, outputs=size.nz)
-    images, labels = draw.uniform(size.images, 1, 28, 28), draw.integers(0, 10, size.images)
+    images, labels = draw.uniform(size.images, 1, 28, 28), draw.labels(10, size.images)
     seen = submission.ask_once(
         "autoencoder.train_autoencoder",
         weights=weights,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -66,13 +67,13 @@ def test_forward_uses_labels(submission: Submission, draw: Draw) -> None:
     _expect_attributes(submission, draw, nz, count)
     for labels in (count, 0):
         weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
-        c = draw.integers(0, labels, n) if labels else None
+        c = draw.labels(labels, n) if labels else None
         seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, given_reparameterize=True)
         also = [] if labels else [mixed(small.encoded(weights, x), 0.9, 0.4)]
         forward.expect_posterior_sample(seen, weights, x, c, also)
     x, c, weights = (
         draw.uniform(n, 1, 784),
-        draw.integers(0, count, n),
+        draw.labels(count, n),
         small.weights(draw, nz, labels=count),
     )
     seen = submission.ask("cvae.forward", weights=weights, x=x, c=c, given_reparameterize=False)
@@ -92,7 +93,7 @@ def _expect_attributes(submission: Submission, draw: Draw, nz: int, count: int) 
         num_labels=count,
         x=draw.uniform(4, 1, 784),
         z=draw.normal(4, 1, nz),
-        c=draw.integers(0, count, 4),
+        c=draw.labels(count, 4),
     )
     code = seen.tensor("code", what="the encoder's output")
     expect_equal(code.numel(), 4 * 2 * nz, what="numbers that the encoder returns for 4 images, 2 nz each")
@@ -119,10 +120,10 @@ def _expect_new_sample(seen: Observation, weights: dict[str, Tensor], x: Tensor,
     rubric="The value and the gradients of CVAE.loss",
 )
 def test_loss(submission: Submission, draw: Draw) -> None:
-    for labels in (draw.size("classes", 3, 10), 0):
+    for labels, dtype in product((draw.size("classes", 3, 10), 0), (torch.float32, torch.float64)):
         n = draw.size("batch", 3, 9)
-        case = losses.loss_case(draw, n, draw.choice([torch.float32, torch.float64]))
-        c = draw.integers(0, labels, n) if labels else None
+        case = losses.loss_case(draw, n, dtype)
+        c = draw.labels(labels, n) if labels else None
         seen = submission.ask("cvae.loss", **case.inputs, num_labels=labels, c=c)
         if losses.is_stand_ins_loss(seen, case):
             continue
@@ -151,7 +152,7 @@ def test_reconstruct_uses_labels(submission: Submission, draw: Draw) -> None:
         for n in (draw.size("batch", 3, 9), draw.size("batch", 1, 2)):
             nz = draw.size("latent", 3, 9)
             weights, x = small.weights(draw, nz, labels=labels), draw.uniform(n, 1, 784)
-            c = draw.integers(0, labels, n) if labels else None
+            c = draw.labels(labels, n) if labels else None
             seen = submission.ask("cvae.reconstruct", weights=weights, x=x, c=c)
             also = [] if labels else [mixed(small.encoded(weights, x), 0.8, 0.3)]
             expect_reconstruction(seen, weights, x, c, also, partial(wrong_labels, c))

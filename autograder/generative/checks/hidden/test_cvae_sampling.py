@@ -45,7 +45,7 @@ test_codes_are_normal = again(
 def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
     count = draw.size("classes", 3, 7)
     one_class = torch.full((draw.or_usual("labels", 9),), draw.integer(0, count))
-    for labels in (draw.integers(0, count, draw.size("labels", 20, 40)), one_class):
+    for labels in (draw.labels(count, draw.size("labels", 20, 40)), one_class):
         seen, weights = _sample(submission, draw, labels, count)
         z = _codes(seen, "first", weights, labels)
         per_class = first_shown([ONE_CODE_PER_CLASS], z, labels)
@@ -67,7 +67,7 @@ def test_codes_are_independent(submission: Submission, draw: Draw) -> None:
 )
 def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
     count = draw.size("classes", 3, 10)
-    labels = draw.integers(0, count, draw.size("labels", 3, 9))
+    labels = draw.labels(count, draw.size("labels", 3, 9))
     seen, weights = _sample(submission, draw, labels, count)
     first, second = (_codes(seen, k, weights, labels) for k in ("first", "second"))
     sampling.expect_new_draws(first, second, "the codes")
@@ -84,7 +84,7 @@ def test_codes_are_fresh(submission: Submission, draw: Draw) -> None:
 def test_images_are_decoded(submission: Submission, draw: Draw) -> None:
     for n in (draw.size("labels", 1, 2), draw.size("labels", 3, 9), draw.size("labels", 9, 60)):
         count = draw.size("classes", 3, 10)
-        labels = draw.integers(0, count, n)
+        labels = draw.labels(count, n)
         seen, weights = _sample(submission, draw, labels, count)
         sampling.codes(weights, sampling.sampled(seen, "first", (n, 28, 28)), labels, "the samples")
         common.expect_gradients_on(seen, "sample_conditional")

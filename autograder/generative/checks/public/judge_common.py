@@ -180,7 +180,7 @@ class Numbered:
 
 def numbered(draw: Draw, n: int, classes: int) -> Numbered:
     """A data set of n images in a drawn order of their shades, with drawn labels."""
-    return Numbered(draw.permutation(n) / n, draw.integers(0, classes, n))
+    return Numbered(draw.permutation(n) / n, draw.labels(classes, n))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _expect_part(submission: Submission, draw: Draw, name: str, conditional: boo
     )
     inputs, outputs = (pixels, nz) if kind == "encoder" else (nz, pixels)
     x = draw.uniform(n, 1, inputs) if kind == "encoder" else draw.normal(n, 1, inputs, std=2.0)
-    c = draw.integers(0, count, n)
+    c = draw.labels(count, n)
     flat = x.reshape(n, inputs)
     widths = (inputs + count, inputs + 1, inputs) if conditional else (inputs,)
     part = Part(

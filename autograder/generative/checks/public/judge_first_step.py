@@ -178,7 +178,7 @@ def _train(
     n, nz = draw.size("batch", 4, 8), draw.size("latent", 3, 6)
     auto_encoder = probe == "autoencoder.train_autoencoder"
     weights = small.weights(draw, nz, outputs=nz if auto_encoder else None, labels=labels)
-    images, classes = draw.uniform(n, 1, 28, 28), draw.integers(0, labels or 10, n)
+    images, classes = draw.uniform(n, 1, 28, 28), draw.labels(labels or 10, n)
     seen = submission.ask(
         probe,
         weights=weights,

@@ -53,7 +53,7 @@ def test_onehot_rows(submission: Submission, draw: Draw) -> None:
 def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> None:
     n, nz, count = draw.size("batch", 8, 12), draw.size("latent", 3, 6), draw.size("classes", 3, 10)
     rows = common.repeated(draw, n)
-    x, c = draw.uniform(n, 1, 784)[rows], draw.integers(0, count, n)[rows]
+    x, c = draw.uniform(n, 1, 784)[rows], draw.labels(count, n)[rows]
     for labels in (c, None):
         how = "a conditional CVAE" if labels is not None else "an unconditional CVAE, called without labels"
         inputs: dict[str, Any] = {"nz": nz, "x": x, "c": labels, "num_labels": 0 if labels is None else count}
@@ -93,7 +93,7 @@ def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> Non
 
 def _expect_labels_to_matter(submission: Submission, draw: Draw, nz: int, count: int) -> None:
     """Encoder and decoder return something else for other labels."""
-    c = draw.integers(0, count, 5)
+    c = draw.labels(count, 5)
     inputs: dict[str, Any] = {
         "x": draw.uniform(5, 1, 784),
         "z": draw.normal(5, 1, nz),
@@ -145,7 +145,7 @@ def test_training_brings_the_losses_down(submission: Submission, draw: Draw) -> 
 def test_one_image_for_each_label(submission: Submission, draw: Draw) -> None:
     for n in (draw.size("labels", 1, 2), draw.size("labels", 2, 9)):
         nz, count = draw.size("latent", 3, 9), draw.size("classes", 3, 10)
-        weights, labels = small.weights(draw, nz, labels=count), draw.integers(0, count, n)
+        weights, labels = small.weights(draw, nz, labels=count), draw.labels(count, n)
         seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
         first = seen.tensor(
             "first",
@@ -176,7 +176,7 @@ def test_labels_are_used_in_order(submission: Submission, draw: Draw) -> None:
     weights = small.weights(draw, nz, labels=count)
     # The label alone decides the image: the code has next to no influence.
     weights["decoder_weight"] = weights["decoder_weight"] * 1e-4
-    labels = draw.integers(0, count, n)
+    labels = draw.labels(count, n)
     seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)
     first = seen.tensor("first", what=f"sample_conditional with labels of shape ({n},)")
     # The shape is the other check's matter.

@@ -18,7 +18,7 @@ SAMPLE = "sample_conditional(model, labels, nz) -> (len(labels), 28, 28): one fr
 )
 def test_codes_are_normal_early(submission: Submission, draw: Draw) -> None:
     count = draw.size("classes", 3, 10)
-    labels = draw.integers(0, count, draw.size("labels", 250, 300))
+    labels = draw.labels(count, draw.size("labels", 250, 300))
     nz = draw.size("latent", 4, 9)
     weights = small.weights(draw, nz, labels=count)
     seen = submission.ask("cvae.sample_conditional", weights=weights, beta=1.0, labels=labels, nz=nz)

@@ -39,7 +39,7 @@ def test_autoencoder_training_on_another_device(submission: Submission, draw: Dr
         "autoencoder.train_elsewhere",
         weights=weights,
         images=images,
-        labels=draw.integers(0, 10, n),
+        labels=draw.labels(10, n),
         batch_size=batch,
     )
     common.expect_no_collision(seen, "train_autoencoder")
@@ -64,7 +64,7 @@ def test_vae_training_on_another_device(submission: Submission, draw: Draw) -> N
         "vae.train_elsewhere",
         weights=weights,
         images=images,
-        labels=draw.integers(0, 10, n),
+        labels=draw.labels(10, n),
         batch_size=batch,
     )
     common.expect_no_collision(seen, "train_vae")
@@ -83,7 +83,7 @@ def test_cvae_training_on_another_device(submission: Submission, draw: Draw) -> 
         "cvae.train_elsewhere",
         weights=small.weights(draw, draw.integer(3, 6), labels=labels),
         images=draw.uniform(2 * batch, 1, 28, 28),
-        labels=draw.integers(0, labels, 2 * batch),
+        labels=draw.labels(labels, 2 * batch),
         batch_size=batch,
     )
     common.expect_no_collision(seen, "train_cvae")
@@ -99,7 +99,7 @@ def test_sampling_on_another_device(submission: Submission, draw: Draw) -> None:
     nz, count = draw.size("latent", 4, 9), draw.size("classes", 3, 10)
     weights, labels = (
         small.weights(draw, nz, labels=count),
-        draw.integers(0, count, draw.or_usual("labels", 5)),
+        draw.labels(count, draw.or_usual("labels", 5)),
     )
     seen = submission.ask("cvae.sample_elsewhere", weights=weights, labels=labels, nz=nz)
     common.expect_no_collision(seen, "sample_conditional")
@@ -170,12 +170,7 @@ def test_reconstruct_on_another_device(submission: Submission, shared_draw: Draw
         seen="images on the networks' device",
         mistake=mistakes.IMAGES_ON_DEVICE,
     )
-    expect(
-        not seen.flag("raised"),
-        expected="a search that runs to its end",
-        seen="an exception, on the CPU as well: another check shows it",
-    )
-    expect_searched(found)
+    expect_searched(found)  # an exception after that, on the CPU as well, is for other checks to judge
 
 
 def elsewhere(submission: Submission, draw: Draw) -> Search:
