@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-# Okabe and Ito's palette, whose colours also differ for people who see few of them.
+# Okabe and Ito's palette, which people with colour-vision deficiency can tell apart.
 COLOURS = {
     "auto-encoder": "#0072B2",
     "VAE": "#D55E00",
@@ -28,14 +28,15 @@ COLOURS = {
     "discriminator": "#CC79A7",
     "generator": "#E69F00",
 }
-# In print without colours, too, the two players of a GAN differ.
+# Line styles keep the two apart in black and white.
 LINES = {"discriminator": "-", "generator": "--"}
 # The losses while the discriminator only guesses: whose, its value in nats, and the words for the legend.
 GUESSING = (
-    ("discriminator", 2 * np.log(2), "discriminator that only guesses, 2 log 2"),
-    ("generator", np.log(2), "generator against it, log 2"),
+    ("discriminator", 2 * np.log(2), "discriminator's loss when it only guesses (2 log 2)"),
+    ("generator", np.log(2), "generator's loss against a guessing discriminator (log 2)"),
 )
 ORIGINAL = "#56B4E9"  # the frame of an original image
+SMALL = 10  # points: names of rows, captions and notes
 
 
 class DescribedFigure(Figure):
@@ -102,7 +103,7 @@ def image_grid(
     for i, image in enumerate(images):
         _show(grid[i], image)
         if captions is not None:
-            grid[i].set_title(captions[i], fontsize=9)
+            grid[i].set_title(captions[i], fontsize=SMALL)
     return figure
 
 
@@ -112,39 +113,44 @@ def loss_curves(
     """Losses by iteration, one panel per name.
 
     Args:
-        curves: losses by name: what `train_vae` returns, or {"reconstruction": train_autoencoder(...)}.
+        curves: losses by name: what `train_vae` returns, or {"reconstruction": train_autoencoder(...)}. "kl_loss"
+            is in nats per latent dimension, every other loss in nats per pixel.
         title: text above the panels.
-        smoothing: the dark line is the mean over this many iterations; the pale line shows every iteration.
+        smoothing: the dark line is the mean over this many iterations (fewer in short runs), centred.
         model: whose losses these are, a name in `COLOURS`.
     """
     words = "; ".join(_course(name, values) for name, values in curves.items())
-    figure = _figure(4.5 * max(1, len(curves)), 3.2, title, words)
+    figure = _figure(4.5 * max(1, len(curves)), 3.4, title, words)
     panels = figure.subplots(1, max(1, len(curves)), squeeze=False)[0]
+    width = _width(smoothing, curves.values())
     for axes, (name, values) in zip(panels, curves.items(), strict=False):
-        width = _curve(axes, values, smoothing, COLOURS[model])
+        _curve(axes, values, width, COLOURS[model])
         axes.set_title(name)
-        axes.set_xlabel(f"iteration (dark: mean over {width})")
-        axes.set_ylabel("nats per element")
+        axes.set_xlabel("iteration")
+        axes.set_ylabel(f"nats per {'latent dimension' if name == 'kl_loss' else 'pixel'}")
+    figure.supxlabel(_note(width), fontsize=SMALL)
     return figure
 
 
+def _width(smoothing: int, curves: Iterable[Sequence[float]]) -> int:
+    """How many iterations a mean is over: `smoothing`, but at most a fifth of the shortest curve."""
+    return max(1, min([smoothing, *(len(values) // 5 for values in curves)]))
+
+
+def _note(width: int) -> str:
+    return f"pale: each iteration; dark: centred moving mean over {width}"
+
+
 def _curve(
-    axes: Axes,
-    values: Sequence[float],
-    smoothing: int,
-    colour: str,
-    label: str | None = None,
-    line: str = "-",
-) -> int:
-    """Draw the values pale and their running mean dark; return how many iterations the mean is over."""
+    axes: Axes, values: Sequence[float], width: int, colour: str, label: str | None = None, line: str = "-"
+) -> None:
+    """Draw the values pale and their mean over `width` iterations dark."""
     axes.plot(values, color=colour, alpha=0.3, linewidth=0.8)
     axes.locator_params(axis="x", nbins=5)  # five digits each: more would touch
-    width = max(1, min(smoothing, len(values) // 5))  # less smoothing for short runs
-    if len(values):
+    if len(values) >= width:
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
         # Each mean stands in the middle of its iterations, so that the dark line does not lag behind the pale one.
         axes.plot(np.arange(len(smooth)) + (width - 1) / 2, smooth, line, color=colour, label=label)
-    return width
 
 
 def _course(name: str, values: Sequence[float]) -> str:
@@ -199,7 +205,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _name(axes: Axes, name: str) -> None:
     """Write a row's name to the left of its first image."""
-    axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center", fontsize=9)
+    axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center", fontsize=SMALL)
 
 
 def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], title: str) -> Figure:
@@ -213,8 +219,8 @@ def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], t
     rebuilt, samples = len(originals), max(len(drawn) for _, drawn in models.values())
     words = f"{rebuilt} test images, then a row for each model, its reconstructions on the left and samples on the right"
     figure = _figure(
-        0.8 * (rebuilt + samples) + 2.6,
-        0.85 * (len(models) + 1) + 0.7,
+        0.65 * (rebuilt + samples) + 2.6,
+        0.7 * (len(models) + 1) + 0.7,
         title,
         f"{words}: {_listed(models)}",
     )
@@ -224,6 +230,7 @@ def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], t
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_frame_on(False)
+        axes.set_box_aspect(1)  # also without an image, so that both headings have the same height
     for axes, image in zip(grid[0], originals, strict=False):
         _show(axes, image)
     _name(grid[0, 0], "original")
@@ -233,8 +240,8 @@ def beta_study(originals: Tensor, models: Mapping[str, tuple[Tensor, Tensor]], t
         for axes, image in zip(row[rebuilt + 1 :], drawn, strict=False):
             _show(axes, image)
         _name(row[0], name)
-    grid[0, rebuilt // 2].set_title("test images and reconstructions", fontsize=9)
-    grid[0, rebuilt + 1 + samples // 2].set_title("samples (below)", fontsize=9)
+    grid[0, rebuilt // 2].set_title("test images and reconstructions", fontsize=SMALL)
+    grid[0, rebuilt + 1 + samples // 2].set_title("samples", fontsize=SMALL)
     return figure
 
 
@@ -268,8 +275,8 @@ def interpolations(
                     side.set(color=ORIGINAL, linewidth=2)
         _name(row[0], name)
     if ends:
-        grid[0, 0].set_title("original", fontsize=9)
-        grid[0, len(next(iter(strips.values()))) + 1].set_title("original", fontsize=9)
+        grid[0, 0].set_title("original", fontsize=SMALL)
+        grid[0, len(next(iter(strips.values()))) + 1].set_title("original", fontsize=SMALL)
     return figure
 
 
@@ -314,7 +321,7 @@ def compared_gan_losses(
 
     Args:
         runs: for each run, a name, the discriminator's losses and the generator's losses.
-        smoothing: the dark line is the mean over this many iterations.
+        smoothing: the dark line is the mean over this many iterations (fewer in short runs), centred.
     """
     names = ("discriminator", "generator")
     words = [
@@ -323,30 +330,38 @@ def compared_gan_losses(
         for name, values in zip(names, both, strict=True)
     ]
     words += [f"{label}: {level:.3f}" for _, level, label in GUESSING]
-    figure = _figure(7 if len(runs) == 1 else 5.5 * len(runs), 3.8, "", "; ".join(words))
+    figure = _figure(7 if len(runs) == 1 else 5.5 * len(runs), 4, "", "; ".join(words))
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    width = _width(smoothing, (values for both in runs.values() for values in both))
     for axes, (run, both) in zip(panels, runs.items(), strict=True):
         for name, values in zip(names, both, strict=True):
-            width = _curve(axes, values, smoothing, COLOURS[name], name, LINES[name])
+            _curve(axes, values, width, COLOURS[name], name, LINES[name])
         for name, level, label in GUESSING:
             axes.axhline(level, color=COLOURS[name], linestyle=":", linewidth=1.4, label=label)
         axes.set_title(run)
-        axes.set_xlabel(f"iteration (dark: mean over {width})")
-    panels[0].set_ylabel("nats")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        axes.set_xlabel("iteration")
+    panels[0].set_ylabel("nats per image")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, title=_note(width))
     return figure
 
 
 def functions(
-    x: Tensor, curves: Mapping[str, Tensor], title: str, x_label: str = "", y_label: str = ""
+    x: Tensor,
+    curves: Mapping[str, Tensor],
+    title: str,
+    x_label: str = "",
+    y_label: str = "",
+    model: str = "generator",
 ) -> Figure:
-    """Functions of one variable in one panel: `x` (n,), and values (n,) for each name."""
+    """Functions of one variable in one panel: `x` (n,), and values (n,) for each name, in the colour of `model`."""
     ends = (f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, values in curves.items())
     words = f"{y_label} by {x_label}, from {x[0]:.3g} to {x[-1]:.3g}: {'; '.join(ends)}"
     figure = _figure(6, 3.2, "", f"{title}. {words}")
     axes = figure.subplots()
     for line, (name, values) in zip(itertools.cycle(("-", "--", ":")), curves.items(), strict=False):
-        axes.plot(x.detach().cpu().numpy(), values.detach().cpu().numpy(), line, label=name)
+        y = values.detach().cpu().numpy()
+        axes.plot(x.detach().cpu().numpy(), y, line, color=COLOURS[model], label=name)
     axes.set_title(title)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

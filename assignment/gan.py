@@ -262,6 +262,7 @@ class DCGAN(nn.Module):
 
         Example:
             >>> dis_loss, gen_loss = dcgan.training_step(images[:128].to(dcgan.device))
+            >>> dis_loss, gen_loss  # in the first step about 1.4 and 1.4, on CIFAR-10
         """
         self.train()
         dis_loss = self._discriminator_step(real)
@@ -380,6 +381,7 @@ class DCGAN(nn.Module):
 
         Example:
             >>> loss, images = dcgan.actmax(dcgan.tracked_noise)
+            >>> loss  # about 0.01 after 25 epochs of CIFAR-10, where the initial codes' loss is about 0.5
         """
         codes = codes.detach().to(self.device).clone().requires_grad_()
         label = self._actmax_label.expand(len(codes), 1)

@@ -10,10 +10,11 @@ import pytest
 
 from autograder.grading import raised
 from autograder.model.assignment import assignment
-from autograder.submissions import hints, names, pages, spelling, written
+from autograder.submissions import exports, hints, metadata, names, pages, spelling, written
 from autograder.submissions.layout import layout, nobody
 from autograder.submissions.words import count_words, replace_formulas, without_comments
 from autograder.support.markup import for_markdown
+from autograder.support.text import printed
 
 LONG = 1 << 20  # characters
 SECONDS = 3.0
@@ -50,6 +51,13 @@ READERS: dict[str, tuple[Callable[[str], Any], list[tuple[str, str]]]] = {
     "folders": (lambda text: names.platform([], [text]), [("", "a"), ("", "_"), ("", "_attempt_")]),
     "time": (names.time_in_words, [("12", " "), ("", "1"), ("", "a")]),
     "exception": (explained, [("m", "1"), ("", "expected "), ("f() ", "takes "), ("", " ")]),
+    "prints": (lambda text: printed(text, LONG), [("", "\x1b["), ("\x1b[", "1;"), ("", "\r"), ("", "a\r\n")]),
+    "own name": (
+        lambda text: exports._own_name(f"{text}.py", assignment().rubric),
+        [("", "_"), ("", "-vae"), ("vae", " ")],
+    ),
+    "time of a submission": (metadata.written_time, [("2026-11-29", " "), ("2026-11-29T10:00:00.", "1")]),
+    "held": (lambda text: pages._HELD.sub("", text), [("", "\ue000"), ("\ue000", "1")]),
     "fence": (for_markdown, [("", "`"), ("", "` ")]),
 }  # fmt: skip
 

@@ -191,6 +191,11 @@ def test_students_do_not_get_the_solution_cells() -> None:
         text = path.read_text(encoding="utf-8")
         for number in ("0.041", "0.04,", "0.0316", "0.105", "32/784", "n_z / D"):
             assert number not in text, (path.name, number)
+    for _, text in read(ROOT / "assignment" / "vae.ipynb"):
+        if "BETA" in text:
+            assert not [number for number in re.findall(r"\d\.\d+", text) if 0.02 <= float(number) <= 0.2], (
+                text
+            )
     for name in NAMES:
         for line in "\n".join(solution_cells(name)).splitlines():
             if len(line) > 40:
@@ -393,7 +398,7 @@ def test_without_a_download_the_notebook_reports_it_and_continues_with_other_dat
     assert output.startswith("no network here\n")
     assert "Going on with " in output
     assert title.startswith(names["DATA"])
-    assert names["DATA"] in ("scikit-learn's digits", "photographs' patches")
+    assert names["DATA"] in ("scikit-learn's digits", "patches of photographs")
     assert len(names["train_set" if name == "vae.ipynb" else "train_images"]) in size
 
 

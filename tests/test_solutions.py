@@ -731,6 +731,10 @@ def test_the_beta_study_shows_originals_reconstructions_and_samples_in_order(
     assert panels[8] is None
     assert torch.equal(torch.stack(panels[9:]), samples)
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["original", "beta 0"]
+    FigureCanvasAgg(figure).draw()
+    headings = [axes.title for axes in figure.axes if axes.get_title()]
+    assert [heading.get_text() for heading in headings] == ["test images and reconstructions", "samples"]
+    assert len({round(heading.get_window_extent().y1) for heading in headings}) == 1, "of the same height"
 
 
 def test_compared_runs_have_the_same_scale(solutions: SimpleNamespace) -> None:
@@ -748,12 +752,13 @@ def test_a_smoothed_curve_stands_where_the_curve_is(solutions: SimpleNamespace) 
     """A step in the losses is at the same iteration in the running mean: it is centred, and does not lag."""
     draw = solutions.figures
     step = [1.0] * 100 + [0.0] * 100
-    (axes,) = draw.loss_curves({"loss": step}, "title", smoothing=20).axes
+    figure = draw.loss_curves({"loss": step}, "title", smoothing=20)
+    (axes,) = figure.axes
     pale, dark = lines(axes, draw.COLOURS["auto-encoder"])
     assert list(pale.get_ydata()) == step
     (middle,) = [x for x, y in zip(dark.get_xdata(), dark.get_ydata(), strict=True) if abs(y - 0.5) < 1e-9]
     assert middle == 99.5
-    assert axes.get_xlabel() == "iteration (dark: mean over 20)"
+    assert figure.get_supxlabel() == "pale: each iteration; dark: centred moving mean over 20"
 
 
 def test_the_numbers_of_iterations_do_not_touch(solutions: SimpleNamespace) -> None:
@@ -817,8 +822,8 @@ def test_the_dotted_lines_of_the_gan_losses_have_a_legend_and_their_values(
             line.get_label(): float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == ":"
         }
         assert set(levels) == dotted
-        (own,) = [value for label, value in levels.items() if "discriminator" in label]
-        (against,) = [value for label, value in levels.items() if "generator" in label]
+        (own,) = [value for label, value in levels.items() if label.startswith("discriminator's loss")]
+        (against,) = [value for label, value in levels.items() if label.startswith("generator's loss")]
         # What cross-entropy gives for a logit of 0, once for each kind of image.
         guess = torch.nn.functional.binary_cross_entropy_with_logits(torch.zeros(1), torch.ones(1)).item()
         assert (own, against) == (pytest.approx(2 * guess), pytest.approx(guess))
@@ -826,9 +831,32 @@ def test_the_dotted_lines_of_the_gan_losses_have_a_legend_and_their_values(
 
 def test_axes_of_curves_have_labels_with_units(solutions: SimpleNamespace) -> None:
     draw = solutions.figures
-    for figure in (draw.loss_curves({"kl_loss": [1.0, 2.0]}, "t"), draw.gan_losses([1.0, 0.5], [2.0, 2.5])):
-        (axes,) = figure.axes
-        assert axes.get_xlabel().startswith("iteration") and axes.get_ylabel().startswith("nats")
+    losses = [1.0, 2.0]
+    for figure, per in (
+        (draw.loss_curves({"rec_loss": losses, "kl_loss": losses}, "t"), ["pixel", "latent dimension"]),
+        (draw.loss_curves({"reconstruction": losses}, "t"), ["pixel"]),
+        (draw.gan_losses(losses, losses), ["image"]),
+    ):
+        assert [axes.get_xlabel() for axes in figure.axes] == ["iteration"] * len(per)
+        assert [axes.get_ylabel() for axes in figure.axes] == [f"nats per {what}" for what in per]
+
+
+def test_the_legend_of_compared_runs_says_once_what_pale_and_dark_are(solutions: SimpleNamespace) -> None:
+    """The mean is over the same number of iterations in both panels, also when one run is shorter."""
+    runs = {"a": ([1.0] * 500, [2.0] * 500), "b": ([1.0] * 50, [2.0] * 50)}
+    figure = solutions.figures.compared_gan_losses(runs, smoothing=100)
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "pale: each iteration; dark: centred moving mean over 10"
+    dark = [line for axes in figure.axes for line in axes.lines if line.get_label() == "generator"]
+    assert [len(line.get_xdata()) for line in dark] == [491, 41]
+
+
+def test_functions_have_the_colour_of_their_model_and_their_own_lines(solutions: SimpleNamespace) -> None:
+    draw, x = solutions.figures, torch.arange(3.0)
+    for model in ("generator", "VAE"):
+        (axes,) = draw.functions(x, {"f": x, "g": -x, "h": x**2}, "three", model=model).axes
+        assert {line.get_color() for line in axes.lines} == {draw.COLOURS[model]}
+        assert len({line.get_linestyle() for line in axes.lines}) == 3
 
 
 def test_a_notebook_gets_the_description_of_a_figure_as_alternative_text(solutions: SimpleNamespace) -> None:

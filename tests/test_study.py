@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from autograder.generative.checks.hidden import test_vae as beta_check
-from autograder.generative.study import commands, handout, runs, sources, sweep, training
+from autograder.generative.study import commands, handout, plots, runs, sources, sweep, training
 from autograder.generative.study.reference import modules
 from tests.test_real_data import CIFAR_FILE, needs_cifar
 
@@ -202,9 +203,39 @@ def test_the_sweep_trains_measures_and_draws_each_beta(
     assert (tmp_path / "sweep.md").read_text(encoding="utf-8").strip() in result.output
 
 
-def test_the_check_accepts_the_sweeps_interval() -> None:
+def recorded() -> list[sweep.Point]:
     record = json.loads((ROOT / "docs" / "results" / "sweep.json").read_text(encoding="utf-8"))
-    points = [sweep.Point(**point) for point in record["points"]]
+    return [sweep.Point(**point) for point in record["points"]]
+
+
+def test_the_sweeps_curves_have_the_models_colour_their_range_and_labels_with_units() -> None:
+    data = sources.Digits("MNIST", *(torch.empty(0),) * 4, embedded=False)
+    figure = sweep.curves(sweep.Swept(recorded(), {}, 10), {"low": 0.02, "high": 0.2}, data)
+    assert figure.get_suptitle() == "VAE on MNIST, 10 epochs, by beta: mean and range over 3 seeds"
+    bound, samples = figure.axes
+    assert {line.get_color() for axes in figure.axes for line in axes.lines} == {
+        modules().figures.COLOURS["VAE"]
+    }
+    assert len({(line.get_linestyle(), line.get_marker()) for line in bound.lines}) == 3
+    assert bound.get_ylabel() == "nats per image, test set"
+    assert samples.get_ylabel().startswith("share of clear samples")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "-ELBO, the sum of both terms",
+        "reconstruction term, 784 x rec",
+        "KL term, 32 x KL",
+        "range over the seeds",
+        "accepted beta",
+    ]
+    clear = sweep.by_beta(recorded(), "clear")
+    corners: Any = samples.collections[0].get_paths()[0].vertices
+    ends = {(beta, end(shares)) for beta, shares in clear.items() for end in (min, max)}
+    assert ends <= set(map(tuple, corners.tolist()))
+    assert samples.lines[0].get_ydata() == pytest.approx(list(sweep.means(recorded(), "clear").values()))
+
+
+def test_the_check_accepts_the_sweeps_interval() -> None:
+    points = recorded()
     assert {p.beta for p in points} == set(sweep.betas())
     assert all(p.nats == pytest.approx(784 * p.rec + 32 * p.kl) for p in points)
     found = sweep.interval(sweep.means(points, "nats"), sweep.means(points, "clear"))
@@ -261,6 +292,60 @@ def test_figures_and_table_of_both_problems(tmp_path: Path, monkeypatch: pytest.
         assert run["epochs"] > 0
         assert run["name"] in (out / "table.md").read_text(encoding="utf-8")
     assert "\r" not in result.output and "━" not in result.output  # no progress bar: not a terminal
+
+
+def named_rows(figure: Any) -> list[str]:
+    return [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+
+
+def test_the_figures_of_digits_say_epochs_units_and_pairs() -> None:
+    def outcome(plan: runs.Plan) -> runs.Outcome:
+        losses = {"rec_loss": [0.5, 0.25]} | ({} if plan.kind == "ae" else {"kl_loss": [1.0, 2.0]})
+        measured = {"test rec, mean decoded": 0.26, "test kl": 1.59e-7 if plan.beta == 10 else 24.34}
+        trained = training.Trained(losses, 0.0)
+        return runs.Outcome(plan, runs.build(plan, "cpu"), trained, plan.epochs, measured)
+
+    tests, labels = images(100), torch.arange(100) % 10
+    data = sources.Digits("MNIST", tests, labels, tests, labels, embedded=False)
+    outcomes = {plan.name: outcome(plan) for plan in runs.digit_plans(0.04)}
+    drawn = dict(plots.of_digits(data, outcomes, "cpu", 0.04))
+    assert drawn["ae-samples"].get_suptitle() == "Auto-encoder, MNIST, 10 epochs: samples"
+    study = drawn["vae-beta-study"]
+    assert study.get_suptitle().startswith("VAE on MNIST, 5 epochs, by beta")
+    rows = named_rows(study)
+    assert rows[1] == "beta 0\nrec 0.260 nats/pixel\nKL 24.3 nats/dimension"
+    assert rows[-1] == "beta 10\nrec 0.260 nats/pixel\nKL below 0.001 nats/dimension"
+    strips = named_rows(drawn["interpolations"])
+    assert len(set(strips)) == 2 * len(plots.PICTURES) * len(modules().vae.INTERPOLATIONS)
+    assert strips[:4] == [f"{name}\n4 to 9 ({i})" for i in (1, 2) for name in ("auto-encoder", "VAE")]
+
+
+def test_the_figures_of_photographs_say_which_loss_over_which_images() -> None:
+    photographs = torch.rand(64, 3, 32, 32)
+    trained = SimpleNamespace(
+        tracked_noise=torch.zeros(64, 64),
+        generate=lambda codes: photographs[: len(codes)],
+        reconstruct=lambda targets: (0.02, targets),
+        actmax=lambda codes, steps: (0.01 if steps else 0.458, photographs[: len(codes)]),
+    )
+    curves = training.Trained({"dis_loss": [1.0, 0.5], "gen_loss": [2.0, 2.5]}, 0.0)
+    outcomes = {
+        plan.name: runs.Outcome(plan, trained, curves, plan.epochs) for plan in runs.photograph_plans(25)
+    }
+    data = sources.Photographs("CIFAR-10", photographs, photographs, embedded=False)
+    drawn = dict(plots.of_photographs(data, outcomes))
+    assert drawn["dcgan-samples"].get_suptitle() == "DCGAN, CIFAR-10: samples, after epoch 25"
+    assert drawn["dcgan-reconstructions"].get_suptitle() == (
+        "DCGAN, CIFAR-10: 10 of 64 test images; mean squared error over all 64: 0.0200"
+    )
+    assert [axes.get_title() for axes in drawn["dcgan-losses-compared"].axes] == [
+        "DCGAN on CIFAR-10\nwithout spectral norm",
+        "DCGAN on CIFAR-10\nwith spectral norm",
+    ]
+    assert named_rows(drawn["dcgan-activation-maximisation"]) == [
+        "before\nmean -log D(G(z)):\n0.458 nats",
+        "after 500 steps\nmean -log D(G(z)):\n0.01 nats",
+    ]
 
 
 def test_a_loss_outside_its_range_is_reported() -> None:

@@ -1,4 +1,4 @@
-"""Where the notebooks' trainings end when all is well: bands for the final losses, likely causes outside them, and pictures.
+"""Where the losses of the notebooks' trainings lie when all is well, likely causes where they do not, and pictures.
 
     from autograder.generative import expected
 
@@ -24,7 +24,7 @@ PICTURES = Path(__file__).parent / "data" / "expected_reconstructions.safetensor
 
 @dataclass(frozen=True)
 class Band:
-    """The values from `low` to `high` are where the reference ends; `below` and `above` say what to look at otherwise."""
+    """The reference's values lie from `low` to `high`; `below` and `above` say what to look at otherwise."""
 
     low: float
     high: float
@@ -35,9 +35,9 @@ class Band:
         """One line about a final value."""
         band = f"{self.low:g} to {self.high:g}" if self.low else f"at most {self.high:g}"
         if self.low <= value <= self.high:
-            return f"{name} {value:.4g}: where the reference ends ({band})."
+            return f"{name} {value:.4g}: within the reference's range ({band})."
         side, cause = ("below", self.below) if value < self.low else ("above", self.above)
-        return f"{name} {value:.4g}: {side} the reference ({band}). Look at this first: {cause}"
+        return f"{name} {value:.4g}: {side} the reference's range ({band}). Check this first: {cause}"
 
 
 _UNTRAINED = (
@@ -148,7 +148,7 @@ def compare(training: str, data: str, final: Mapping[str, float], quick: bool = 
     known = BANDS.get((training, data))
     if quick or known is None:
         why = "a short run" if quick else data
-        return f"{training}: there is no reference for {why}, so nothing is compared."
+        return f"{training}: there is no reference for {why}, so there is nothing to compare."
     return "\n".join(f"{training}, {known[name].judge(name, value)}" for name, value in final.items())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -60,17 +60,20 @@ def expect(
     condition: bool,
     *,
     expected: str,
-    seen: str,
+    seen: str | Callable[[], str],
     hint: str = "",
-    mistake: Mistake | None = None,
+    mistake: Mistake | Callable[[], Mistake | None] | None = None,
     form: bool = False,
 ) -> None:
     """Raises a fault unless `condition` holds.
 
     mistake: the mistake that this failure is a sure sign of, if there is one. form: see Fault.
+    What takes time to find out, or asks the code again, is given as a function, so that right code does not go through it.
     """
     if condition:
         return
+    seen = seen if isinstance(seen, str) else seen()
+    mistake = mistake if mistake is None or isinstance(mistake, Mistake) else mistake()
     raise Fault(expected=expected, seen=seen, hint=hint, mistake=mistake, form=form)
 
 

@@ -12,7 +12,8 @@
 # itself: if a cell stops with `NotImplementedError`, the message names the function to write.
 #
 # After each part, a call such as `grader.check("q2_1a")` runs the public checks of that question. They are the
-# same checks that `python -m autograder check` runs in a terminal.
+# same checks that `python -m autograder check` runs in a terminal. (While a cell trains, the notebook cannot run
+# another one; the terminal can.)
 
 # %% [markdown]
 # ## What you will learn
@@ -34,7 +35,7 @@
 # | 5. reconstruction | 2-4 | 2 hours | seconds | a minute |
 
 # %% [markdown]
-# **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
+# **Where to run it.** In Jupyter or VS Code, open this notebook where it is, next to the modules. In Colab:
 #
 # 1. Open this notebook and upload `generative-models.zip`, the file that you were given (the folder icon on
 #    the left, then the upload icon). The next cell unpacks it.
@@ -57,11 +58,12 @@
 # * **Quota.** Free GPUs are rationed: after some hours of use, or when many people want one, Colab offers none
 #   for up to a day. A GPU that is connected counts even while it does nothing, so disconnect it (Runtime,
 #   Disconnect and delete runtime) when you only write code. A session also ends when it has been idle.
-# * **Save.** The networks are saved in `dcgan.pt` and `dcgan-spectral.pt` after training (below). Download both.
-#   In a new session, upload them next to the notebook and set `REUSE = True` below: you do not need to train again.
+# * **Save.** Each network is saved when its training ends (below), in `dcgan.pt` and `dcgan-spectral.pt`, next to
+#   your modules. Download both. In a new Colab session, upload them into `generative-models/assignment/` and set
+#   `REUSE = True` below: you do not need to train again.
 # * **After a CUDA error** ("device-side assert triggered", "illegal memory access"), every further call fails,
 #   even correct ones. Restart the kernel; nothing else helps. The line in the message is often the wrong one,
-#   because a GPU works ahead of Python. Run the same code with `DEVICE = "cpu"` to see the true line and a
+#   because Python runs ahead of the GPU. Run the same code with `DEVICE = "cpu"` to see the true line and a
 #   readable message: most often an index or a label that is out of range.
 # * **"Expected all tensors to be on the same device"**: you made a tensor without `device=...`.
 # * **"CUDA out of memory"**: another notebook is still running on the same GPU, or tensors that keep their
@@ -160,7 +162,7 @@ def load():
             print(
                 f"{error}\n\nGoing on with patches of two photographs: the numbers will differ from the text."
             )
-    return data.load_patches_offline(), data.load_patches_offline(train=False), "photographs' patches"
+    return data.load_patches_offline(), data.load_patches_offline(train=False), "patches of photographs"
 
 
 train_images, test_images, DATA = load()
@@ -180,8 +182,8 @@ figures.image_grid(train_images[:20], f"{DATA}: training images", columns=10)
 #
 # A forger paints; the police look at the forger's pictures and at real ones, and learn to tell them apart; the
 # forger learns from every picture that was caught. Both start as beginners, and each improves because the other does.
-# In theory, the police end up guessing. The generator is the forger: it never sees a real picture. All
-# that it knows about photographs comes to it through the discriminator's gradient.
+# In theory, the police end up guessing. The generator is the forger: it never sees a real picture. Everything
+# that it learns about photographs comes through the discriminator's gradient.
 
 # %%
 diagrams.gan()
@@ -328,8 +330,8 @@ figures.gan_samples(
 )
 
 # %% [markdown]
-# No object that one could name, but skies, horizons, fur and plausible colours; and no two are alike. This
-# generator was trained for 25 epochs on a fifth of CIFAR-10. Yours, trained on all of it, can do a little better.
+# You cannot name an object in any of them, but there are skies, horizons, fur and plausible colours, and no two
+# are alike. This generator was trained for 25 epochs on a fifth of CIFAR-10. Yours, trained on all of it, can do a little better.
 
 # %%
 grader.check("q2_1b")
@@ -413,8 +415,8 @@ figures.image_rows(
 )
 
 # %% [markdown]
-# Do your samples vary? The codes are the same in both rows, but the pictures are not: every training invents
-# its own meaning of a code.
+# Do your samples vary? The codes are the same in both rows, but the pictures are not: each training run gives a
+# code its own meaning.
 
 # %% [markdown]
 # ## 2. Where batch normalisation does not belong
@@ -428,9 +430,9 @@ figures.image_rows(
 #
 # *Answer.* In a batch that is half real and half fake, the statistics are those of the mixture, and the
 # discriminator learns to judge an image relative to that mixture. But look at the generator's step: there the
-# discriminator sees a batch of nothing but fakes, with other statistics than it was ever trained on. Its
-# judgement is then about a situation that it does not know, and so is the gradient that it sends to the
-# generator. With separate batches, an all-fake batch looks the same in both steps. (Mixed batches leak as well:
+# discriminator sees a batch of nothing but fakes, with other statistics than it was ever trained on. It judges
+# a kind of batch that it does not know, so the gradient that it sends to the generator is unreliable too.
+# With separate batches, an all-fake batch looks the same in both steps. (Mixed batches leak as well:
 # each fake's features would depend on the real images next to it.)
 #
 # The takeaway: with batch normalisation (Ioffe and Szegedy 2015), the output for one image depends on the
@@ -448,10 +450,7 @@ figures.image_rows(
 # and blue channel (before the sigmoid) to the same few learnt numbers. The statistics of a batch of real images
 # are not fixed; they vary from batch to batch, and single images are night scenes or snow. Each image would also
 # depend on its neighbours in the batch: a dark image would force the others to be brighter, so that no image
-# could be generated independently. In the generator's hidden layers this costs less: the mean and the variance
-# of a feature are not yet a colour or a contrast, and later layers still choose those. After the output layer
-# there is no layer that could. It would not help either, since the sigmoid already keeps the pixels in their
-# range.
+# could be generated independently. And no layer comes after the output layer that could correct this.
 
 # %% [markdown]
 # <!-- BEGIN QUESTION -->
@@ -459,7 +458,7 @@ figures.image_rows(
 # ### Question 2-2w (4 points, at most 200 words)
 #
 # Why is there no batch normalisation right after the discriminator's *first* convolution? Explain what that
-# layer sees and what normalising its output would remove. Remember which images share a batch.
+# layer sees and what normalising its output would remove.
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
@@ -554,10 +553,10 @@ grader.check("q2_3")
 
 # %%
 torch.manual_seed(SEED)
-begun = gan.DCGAN(device=DEVICE)  # as the first run began
+initial = gan.DCGAN(device=DEVICE)  # the same seed, so the same start as the first run's
 spectral = gan.DCGAN(spectral_norm=True, device=DEVICE)
-spectral._generator.load_state_dict(begun._generator.state_dict())
-spectral.tracked_noise.copy_(begun.tracked_noise)
+spectral._generator.load_state_dict(initial._generator.state_dict())
+spectral.tracked_noise.copy_(initial.tracked_noise)
 torch.manual_seed(SEED)
 spectral_history = fitted(spectral, "dcgan-spectral.pt")
 figures.compared_gan_losses(
@@ -717,8 +716,8 @@ print(f"  the one trained with spectral norm   {spectral_loss:.4f}")
 # %% [markdown]
 # On the first 64 test images of CIFAR-10, flat grey reaches 0.064, and a generator that has never been trained
 # does about as well (0.063 to 0.068). Both easily pass the old threshold: pixels in [0, 1] are never very far
-# from grey. **A number is meaningful only next to a baseline.** For a trained generator, 0.03 or less is: half
-# of what grey reaches. We measured 0.028 after one epoch, 0.021 after three, and 0.015 after 25.
+# from grey. **A number is meaningful only next to a baseline.** A trained generator should reach 0.03 or less,
+# half of what grey does. We measured 0.028 after one epoch, 0.021 after three, and 0.015 after 25.
 #
 # (A search that ends 40 % below the same generator's loss at code zero has moved, but that is all it shows: code
 # zero can be far worse than grey. It is not a typical sample: codes from $\mathcal{N}(0, I)$ lie at a distance of

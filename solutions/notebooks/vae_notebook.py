@@ -6,8 +6,7 @@
 # descriptions on their own:
 #
 # * an **auto-encoder**, which learns to compress images and to decompress them again;
-# * a **variational auto-encoder** (VAE), which also controls how the compressed images are distributed, and
-#   can therefore generate new ones;
+# * a **variational auto-encoder** (VAE), which can also generate new digits;
 # * a **conditional VAE** (CVAE), which generates the digit that you ask for.
 #
 # You write the code in three modules next to this notebook: `autoencoder.py`, `vae.py` and `cvae.py`. The
@@ -16,7 +15,8 @@
 # `NotImplementedError`, the message names the function to write.
 #
 # After each part, a call such as `grader.check("q1_1")` runs the public checks of that question. They are the
-# same checks that `python -m autograder check` runs in a terminal.
+# same checks that `python -m autograder check` runs in a terminal. (While a cell trains, the notebook cannot run
+# another one; the terminal can.)
 
 # %% [markdown]
 # ## What you will learn
@@ -39,7 +39,7 @@
 # | 5. the conditional VAE | 1-8, 1-9 | 2 hours | 1 minute |
 
 # %% [markdown]
-# **Where to run it.** In Jupyter or VS Code, open it in its own folder, next to the modules. In Colab:
+# **Where to run it.** In Jupyter or VS Code, open this notebook where it is, next to the modules. In Colab:
 #
 # 1. Open this notebook and upload `generative-models.zip`, the file that you were given (the folder icon on
 #    the left, then the upload icon). The next cell unpacks it.
@@ -215,12 +215,12 @@ diagrams.autoencoder()
 #
 # * **Squared error** belongs to a normal distribution of fixed width around the output $\hat x_i$. The pixel
 #   may be any real number, and an error of 0.1 costs the same at 0.5 as at 0.01.
-# * **Binary cross-entropy** belongs to a coin: the output $\hat x_i$ is the probability that the pixel is
-#   white. It needs outputs between 0 and 1, which the sigmoid guarantees, and it punishes confident errors
-#   without limit.
+# * **Binary cross-entropy** belongs to a Bernoulli distribution, the toss of a coin: the output $\hat x_i$ is
+#   the probability that the pixel is white. It needs outputs between 0 and 1, which the sigmoid guarantees, and
+#   it punishes confident errors without limit.
 #
-# MNIST's pixels are almost all black or white, so the coin is the better description, and its gradient does
-# not vanish where the sigmoid is flat. For photographs, with all their shades, the squared error is
+# MNIST's pixels are almost all black or white, so the Bernoulli distribution describes them better, and its
+# gradient does not vanish where the sigmoid is flat. For photographs, with all their shades, the squared error is
 # the usual choice (question 2-4 uses it). The cross-entropy, averaged over all $D = 784$ pixels and over the batch, is
 #
 # $$\ell(\hat x, x) = -\frac{1}{D} \sum_{i=1}^{D} \big[\, x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i) \,\big].$$
@@ -281,8 +281,8 @@ grader.check("q1_2")
 
 # %% [markdown]
 # Now train it: 10 epochs, about a minute on a CPU. On MNIST, the first loss is about 0.69 and the last losses
-# are about 0.09. The last line of the output says whether your loss ends where ours does. It is only for your
-# information: no points depend on it.
+# are about 0.09. The cell after the training says whether your losses lie where the reference's do. This is only for
+# your information: no points depend on it.
 
 # %%
 torch.manual_seed(SEED)
@@ -322,8 +322,7 @@ figures.image_rows(rows, f"Auto-encoder, {DATA}: test images and their reconstru
 # ### Question 1-3 (2 points): can it generate digits?
 #
 # The decoder makes an image from any 32 numbers. So sample the numbers at random, $z \sim \mathcal{N}(0, I)$,
-# and look at the result. Write `sample_images` in `autoencoder.py`. (Use the normal distribution:
-# `torch.randn`, not `torch.rand`, and new numbers at every call.)
+# and look at the result. Write `sample_images` in `autoencoder.py`.
 
 # %%
 grader.check("q1_3")
@@ -380,8 +379,7 @@ grader.check("q1_3w")
 # %% [markdown]
 # ## 2. The variational auto-encoder
 #
-# The encoder now returns a small cloud in place of a point, and the code is drawn from that cloud. A second
-# term in the loss asks the clouds of all images to lie where the prior lies.
+# The encoder now returns a small cloud instead of a point, and the code is drawn from that cloud.
 
 # %%
 diagrams.vae()
@@ -425,8 +423,8 @@ diagrams.vae()
 # $$\mathrm{KL}\big[\mathcal{N}(\mu, \sigma)\,\|\,\mathcal{N}(0, 1)\big] = \tfrac12\big(\sigma^2 + \mu^2 - 1\big) - \log \sigma .$$
 #
 # It is 0 for $\mu = 0, \sigma = 1$ and positive everywhere else. `kl_divergence` in `vae.py` computes it for
-# any two normal distributions. Note that the prior's $\log\sigma$ is $\log 1 = 0$, not 1, and that the order
-# of the arguments matters.
+# any two normal distributions. Note that it takes $\log\sigma$, not $\sigma$, and that the order of the
+# arguments matters.
 #
 # The other term needs a sample of $z$, and a gradient through that sample. The **reparameterisation trick**
 # separates the randomness from the parameters:
@@ -617,13 +615,13 @@ grader.check("q1_6w_a")
 # the file, and run the next three cells; then change the value and run them again. Every value that you have
 # tried stays in the table.
 #
-# * $\beta$ acts by factors, not by differences: first change it by a factor of ten each time (1, 0.1, ...), then
+# * $\beta$ acts by factors, not by differences: first change it by a factor of ten each time, down from 10, then
 #   refine between the best two.
 # * The cell trains for 20 epochs, about two minutes on a CPU: after 5, you would compare models that are not
 #   finished.
 # * Look at three things. Can you recognise every reconstruction? Can you read about half of the samples? And is
-#   $-\mathrm{ELBO}$, in the last column, near the smallest that any of your values gives? All three must hold:
-#   between values whose $-\mathrm{ELBO}$ is nearly the same, take the one with more readable samples.
+#   $-\mathrm{ELBO}$, in the last column, near the smallest that any of your values gives? All three must hold. If
+#   two values have nearly the same $-\mathrm{ELBO}$, take the one with more readable samples.
 # * If you worked out the value that makes the loss proportional to the bound, try it as well.
 
 # %%
@@ -641,7 +639,7 @@ for beta, model in sorted(studied.items()):
 print("(0 and 10: 5 epochs)\n")
 print(expected.compare("tuned VAE", DATA, {"-ELBO": on_test_images(tuned)[3]}, QUICK))
 print(
-    "-ELBO alone does not choose beta: with a smaller one it can be nearly as good while few samples can be read."
+    "Do not choose beta by -ELBO alone: a smaller beta can have nearly the same one, but few readable samples."
 )
 
 # %%
@@ -845,7 +843,7 @@ grader.check("q1_8")
 if vae.BETA is None:
     raise NotImplementedError("1-6: choose BETA in vae.py, save it, and run this cell again")
 torch.manual_seed(SEED)
-cvae_beta = float(vae.BETA)  # another number here, to compare; BETA in vae.py is graded
+cvae_beta = float(vae.BETA)  # change this to compare; only BETA in vae.py is graded
 conditional = cvae.CVAE(NZ, beta=cvae_beta, conditional=True, num_labels=10).to(DEVICE)
 watched = data.Watched(autoencoder.make_data_loader(train_set), epochs(5), "CVAE")
 cvae_history = trained(
@@ -892,15 +890,15 @@ figures.conditional_samples(
 # %% [markdown]
 # Not every sample matches its label. The label costs nothing, but nothing prevents the code from containing
 # information about the digit as well, and with a small $\beta$ that is cheap: a random code then sometimes
-# contradicts its label. To compare, set `cvae_beta` to a larger number in the cell that trains the CVAE, and run
-# it and the cells since again. Leave `BETA` in `vae.py` as it is: it is graded.
+# contradicts its label. To compare, set `cvae_beta` to a larger number in the cell that trains the CVAE, then run
+# that cell and the ones after it again. Leave `BETA` in `vae.py` as it is: it is graded.
 
 # %% [markdown]
 # ### One handwriting, ten digits
 #
 # Now keep the code and change only the label: each row is one random $z$, decoded with all ten labels. If the
-# code holds the style and the label the digit, then a row is written by one hand: as slanted, as thick, as
-# round from 0 to 9.
+# code holds the style and the label the digit, each row looks as if one person wrote it: the same slant,
+# thickness and roundness from 0 to 9.
 
 # %%
 torch.manual_seed(SEED)
@@ -948,7 +946,7 @@ grader.export()
 #   Models](https://papers.nips.cc/paper/2015/hash/8d55a249e6baa5c06772297520da2051-Abstract.html), 2015: the
 #   labels.
 #
-# To read more slowly:
+# Background:
 #
 # * C. Doersch, [Tutorial on Variational Autoencoders](https://arxiv.org/abs/1606.05908), 2016: the same
 #   derivation with more pictures and more words.

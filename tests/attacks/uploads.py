@@ -326,11 +326,11 @@ for _name, _module in list(sys.modules.items()):
 
 
 def nested_notebook(where: Path, name: str, files: Files) -> Path:
-    """Beside the modules, notebooks whose JSON is nested 100,000 levels deep, and one with an output of 40 MB."""
+    """Beside the modules, notebooks whose JSON is nested 100,000 levels deep, and one with an output of 200 MB."""
     deep = b"[" * 100_000
     wide = (
         b'{"cells": [{"cell_type": "code", "source": [], "outputs": [{"text": "'
-        + b"x" * (40 << 20)
+        + b"x" * (200 << 20)
         + b'"}]}]}'
     )
     half = b'{"cells": [{"cell_type": "markdown", "source": ["<!-- BEGIN QUESTION -->'

@@ -27,7 +27,8 @@ from autograder.model.rubric import Question
 from autograder.model.student import Student
 from autograder.model.verdicts import Result
 from autograder.sandbox.launch import LEVELS, Unavailable
-from autograder.submissions import intake
+from autograder.submissions import answers, intake, pages
+from autograder.submissions.handed_out import handed_out
 from autograder.support.files import FORMULA_STARTS, file_name
 from tests import corpus
 from tests.attacks import findings
@@ -36,6 +37,7 @@ from tests.attacks.playground import Playground
 
 WHEAT = "torch-distributions"
 BETWEEN = 6  # attacks between two honest submissions
+READING_SECONDS = 20.0  # of computing, for the written answers of one upload
 FORMULAS = tuple(c for c in FORMULA_STARTS if c.strip())
 
 
@@ -93,6 +95,7 @@ def grade(
                 problems += findings.complaints(attack, result, before["honest"], ground.secret)
                 if attack.prints and (questions is None or {*questions} & {q.id for q in _questions(attack)}):
                     problems += _prints(job, result, settings, ground.secret)
+                problems += _answers(job.path)
                 if problems:
                     report.broken[attack.name] = problems
             else:
@@ -150,6 +153,19 @@ def _prints(job: options.Job, result: Result, settings: options.GradingOptions, 
     if public.printed != result.printed:
         return ["output printed during hidden checks is shown"]
     return [] if result.printed else ["it printed nothing, so this attack tests nothing"]
+
+
+def _answers(path: Path) -> list[str]:
+    """Problems when the written answers of an upload are read and shown, as `desk` does."""
+    current, began = assignment(), time.process_time()
+    try:
+        found = answers.read(path, current.rubric, handed_out().prompts).found
+        for answer in found.values():
+            pages.answer_html(answer.answer, answer.folder)
+    except Exception as error:  # any at all is a problem
+        return [f"reading its written answers raised {error!r}"[:300]]
+    seconds = time.process_time() - began
+    return [f"reading its written answers took {seconds:.0f} s"] if seconds > READING_SECONDS else []
 
 
 def _questions(attack: Attack) -> list[Question]:

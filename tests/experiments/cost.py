@@ -1,18 +1,21 @@
 """What isolation costs: one warm judge grades the solutions at every level that this machine allows, in turn (`make cost`).
 
-Prints, per level, the median wall time of a grading and its ratio to `process`, the weakest level.
+Prints, per level, the median wall time of a grading and its ratio to `process`, the weakest level. Exits 1 where a level costs
+more than 1.10 of that.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
 from autograder.grading import judge
 from autograder.sandbox.launch import LEVELS, Unavailable
 
+MOST = 1.10  # times what `process` costs
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 
 
@@ -34,10 +37,13 @@ def main() -> None:
                 continue
             assert result.score == result.max_score
             times[level].append(time.perf_counter() - began)
-    medians = {level: statistics.median(found[1:]) for level, found in times.items()}
-    for level, median in medians.items():
-        pairs = [a / b for a, b in zip(times[level][1:], times["process"][1:], strict=True)]
-        print(f"{level}: {median:.2f} s; ratio to process, pair by pair: {statistics.median(pairs):.3f}")
+    ratios = {}
+    for level, found in times.items():
+        ratios[level] = statistics.median(a / b for a, b in zip(found[1:], times["process"][1:], strict=True))
+        print(
+            f"{level}: {statistics.median(found[1:]):.2f} s; ratio to process, pair by pair: {ratios[level]:.3f}"
+        )
+    sys.exit(1 if max(ratios.values()) > MOST else 0)
 
 
 if __name__ == "__main__":

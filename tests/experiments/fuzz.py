@@ -308,7 +308,10 @@ class Fuzzer(Grader):
         right = self._try(check, watched, arguments, "stand-ins")
         if right.status != "passed":
             raise RuntimeError(f"{check.id} does not pass the recorded answers: {right.feedback.text()}")
-        for change in plan(self._mutated.today.get((check.id, "stand-ins"), []), self._count, chance):
+        changes = plan(self._mutated.today.get((check.id, "stand-ins"), []), self._count, chance)
+        if len(changes) < self._count:
+            raise RuntimeError(f"{check.id} has {len(changes)} mutated answers, not {self._count}")
+        for change in changes:
             self._mutated.change, self._mutated.chance = change, random.Random(chance.random())
             self._left, began = bounds.QUESTION_SECONDS, time.process_time()
             before = peak(reset=True)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Drawn = Iterator[tuple[str, "Figure"]]
 
+# Which test images of a pair of digits are interpolated, as in the notebook.
+PICTURES = [(0, 0), (1, 2), (3, 5)]
+
 
 def of_digits(data: Digits, outcomes: Mapping[str, Outcome], device: str, tuned: float) -> Drawn:
     """Yields the names and figures of Problem 1. outcomes: by the names of their plans; tuned: the beta chosen in question 1-6."""
@@ -36,33 +39,35 @@ def of_digits(data: Digits, outcomes: Mapping[str, Outcome], device: str, tuned:
     yield (
         "ae-reconstructions",
         figures.reconstructions(
-            x, ae.model.reconstruct(flat(x, device)).cpu(), f"Auto-encoder, {name}", "test"
+            x,
+            ae.model.reconstruct(flat(x, device)).cpu(),
+            f"Auto-encoder, {name}, {ae.epochs} epochs",
+            "test",
         ),
     )
     yield (
         "ae-samples",
-        figures.image_grid(samples(ae, 20), f"Auto-encoder, {name}: samples", columns=10),
+        figures.image_grid(samples(ae, 20), f"Auto-encoder, {name}, {ae.epochs} epochs: samples", columns=10),
     )
     studied = {o.plan.beta: o for o in outcomes.values() if o.plan.kind == "vae" and o.plan.beta in STUDIED}
     rows = {}
-    for beta, outcome in sorted(studied.items(), key=lambda pair: pair[0] or 0.0):
-        measured = outcome.measured
-        title = f"beta {beta:g}\nrec {measured['test rec, mean decoded']:.3f}, kl {measured['test kl']:.3g}"
-        rows[title] = (outcome.model.reconstruct(flat(x[:7], device)).cpu(), samples(outcome, 7))
-    yield "vae-beta-study", figures.beta_study(x[:7], rows, f"VAE on {name}, by beta")
+    for outcome in sorted(studied.values(), key=lambda outcome: outcome.plan.beta or 0.0):
+        rows[_losses(outcome)] = (outcome.model.reconstruct(flat(x[:7], device)).cpu(), samples(outcome, 7))
+    title = f"VAE on {name}, {studied[0.0].epochs} epochs, by beta (losses: test set, mean codes decoded)"
+    yield "vae-beta-study", figures.beta_study(x[:7], rows, title)
     for beta in (0.0, 10.0):
         curves = studied[beta].trained.curves
         yield (
             f"vae-losses-beta-{beta:g}",
             figures.loss_curves(curves, f"VAE on {name}, beta {beta:g}", model="VAE"),
         )
-    title = f"VAE, beta {tuned:g}, {name}"
+    title = f"VAE, beta {tuned:g}, {name}, {vae.epochs} epochs"
     yield "vae-losses", figures.loss_curves(vae.trained.curves, f"VAE on {name}, beta {tuned:g}", model="VAE")
     rebuilt = vae.model.reconstruct(flat(x, device)).cpu()
     yield "vae-reconstructions", figures.reconstructions(x, rebuilt, title, "test")
     yield "vae-samples", figures.image_grid(samples(vae, 40), f"{title}: samples", columns=10)
     yield "interpolations", _interpolations(data, ae, vae, device)
-    title = f"CVAE, beta {tuned:g}, {name}"
+    title = f"CVAE, beta {tuned:g}, {name}, {cvae.epochs} epochs"
     yield (
         "cvae-losses",
         figures.loss_curves(cvae.trained.curves, f"CVAE on {name}, beta {tuned:g}", model="CVAE"),
@@ -75,15 +80,25 @@ def of_digits(data: Digits, outcomes: Mapping[str, Outcome], device: str, tuned:
     yield "cvae-styles", _styles(data, cvae, device)
 
 
+def _losses(outcome: Outcome) -> str:
+    """A VAE's name in the study of beta: its beta and the losses of its reconstructions, in three lines."""
+    rec, kl = outcome.measured["test rec, mean decoded"], outcome.measured["test kl"]
+    shown = f"{kl:.3g}" if kl >= 0.001 else "below 0.001"
+    return f"beta {outcome.plan.beta:g}\nrec {rec:.3f} nats/pixel\nKL {shown} nats/dimension"
+
+
 def _interpolations(data: Digits, ae: Outcome, vae: Outcome, device: str) -> Figure:
+    """Between several test images of each pair of digits, by both models."""
     given = modules()
     strips, ends = {}, {}
     for start, end in given.vae.INTERPOLATIONS:
-        pair = tuple(data.test_images[data.test_labels == label][0] for label in (start, end))
-        for name, outcome in (("AE", ae), ("VAE", vae)):
-            row = f"{name}, {start} to {end}"
-            strip = given.vae.interpolate(outcome.model, *(p.to(device) for p in pair), NZ, steps=10)
-            strips[row], ends[row] = strip.cpu(), pair
+        starts, stops = (data.test_images[data.test_labels == label] for label in (start, end))
+        for count, (i, j) in enumerate(PICTURES, start=1):
+            pair = starts[i], stops[j]
+            for name, outcome in (("auto-encoder", ae), ("VAE", vae)):
+                row = f"{name}\n{start} to {end} ({count})"
+                strip = given.vae.interpolate(outcome.model, *(p.to(device) for p in pair), NZ, steps=10)
+                strips[row], ends[row] = strip.cpu(), pair
     title = f"{data.name}: interpolations between test images"
     drawn: Figure = given.figures.interpolations(strips, title, ends)
     return drawn
@@ -115,30 +130,39 @@ def of_photographs(data: Photographs, outcomes: Mapping[str, Outcome], actmax_st
     for outcome, file in ((plain, "dcgan"), (spectral, "dcgan-spectral")):
         dcgan, curves = outcome.model, outcome.trained.curves
         title = f"{outcome.plan.name}, {name}"
-        yield f"{file}-losses", figures.gan_losses(curves["dis_loss"], curves["gen_loss"], title=title)
+        yield (
+            f"{file}-losses",
+            figures.gan_losses(curves["dis_loss"], curves["gen_loss"], title=f"{title}: training losses"),
+        )
         yield (
             f"{file}-samples",
-            figures.gan_samples(dcgan.generate(dcgan.tracked_noise), epoch=outcome.epochs, title=title),
+            figures.gan_samples(_tracked(outcome), epoch=outcome.epochs, title=f"{title}: samples"),
         )
         loss, rebuilt = dcgan.reconstruct(data.targets)
-        yield (
-            f"{file}-reconstructions",
-            figures.reconstructions(data.targets, rebuilt, f"{title}, loss {loss:.4f}", "test"),
-        )
+        shown = {"original": data.targets[:10], "rebuilt": rebuilt[:10]}
+        count, total = len(shown["original"]), len(rebuilt)
+        words = f"{count} of {total} test images; mean squared error over all {total}: {loss:.4f}"
+        yield f"{file}-reconstructions", figures.image_rows(shown, f"{title}: {words}")
     both = {"without spectral norm": plain, "with spectral norm": spectral}
-    yield (
-        "dcgan-losses-compared",
-        figures.compared_gan_losses(
-            {title: (o.trained.curves["dis_loss"], o.trained.curves["gen_loss"]) for title, o in both.items()}
-        ),
-    )
+    losses = {
+        f"DCGAN on {name}\n{title}": (o.trained.curves["dis_loss"], o.trained.curves["gen_loss"])
+        for title, o in both.items()
+    }
+    yield "dcgan-losses-compared", figures.compared_gan_losses(losses)
     rows = {t.replace(" ", "\n", 1): _tracked(o)[:10] for t, o in both.items()}
-    yield "dcgan-samples-compared", figures.image_rows(rows, f"DCGAN on {name}: the same codes")
+    title = f"DCGAN on {name}: samples from the same codes, after epoch {plain.epochs}"
+    yield "dcgan-samples-compared", figures.image_rows(rows, title)
     codes = plain.model.tracked_noise[:10]
     loss_before, before = plain.model.actmax(codes, steps=0)
     loss_after, after = plain.model.actmax(codes, steps=actmax_steps)
-    title = f"DCGAN on {name}: activation maximisation, loss {loss_before:.3g} before, {loss_after:.3g} after"
-    yield "dcgan-activation-maximisation", figures.image_rows({"before": before, "after": after}, title)
+    rows = {
+        f"before\nmean -log D(G(z)):\n{loss_before:.3g} nats": before,
+        f"after {actmax_steps} steps\nmean -log D(G(z)):\n{loss_after:.3g} nats": after,
+    }
+    yield (
+        "dcgan-activation-maximisation",
+        figures.image_rows(rows, f"DCGAN on {name}: activation maximisation"),
+    )
 
 
 def _tracked(outcome: Outcome) -> Tensor:

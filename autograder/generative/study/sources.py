@@ -93,7 +93,7 @@ def photographs(root: Path | None, offline: bool) -> Photographs:
     data = modules().data
     if offline:
         train, test = data.load_patches_offline(), data.load_patches_offline(train=False)
-        return Photographs("photographs' patches", train, test, embedded=True)
+        return Photographs("patches of photographs", train, test, embedded=True)
     folder = data.data_root(root) / CIFAR
     present = sorted(folder.glob("data_batch_[1-5]"))
     if 0 < len(present) < 5:

@@ -51,6 +51,7 @@ from .sources import Digits
 from .training import Batches
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STEPS_PER_DECADE = 4
@@ -143,12 +144,17 @@ def _classifier(data: Digits, device: str) -> Callable[[Any], float]:
     return share_of_clear
 
 
-def means(points: Sequence[Point], value: str) -> dict[float, float]:
-    """The mean of a value over the seeds, by beta, in rising order."""
+def by_beta(points: Sequence[Point], value: str) -> dict[float, list[float]]:
+    """The values of all seeds, by beta, in rising order."""
     found: dict[float, list[float]] = {}
     for point in points:
         found.setdefault(point.beta, []).append(getattr(point, value))
-    return {beta: fmean(values) for beta, values in sorted(found.items())}
+    return dict(sorted(found.items()))
+
+
+def means(points: Sequence[Point], value: str) -> dict[float, float]:
+    """The mean of a value over the seeds, by beta, in rising order."""
+    return {beta: fmean(values) for beta, values in by_beta(points, value).items()}
 
 
 def interval(nats: Mapping[float, float], clear: Mapping[float, float]) -> tuple[float, float]:
@@ -225,9 +231,9 @@ def write(swept: Swept, data: Digits, device: str, out: Path) -> str:
     }
     write_atomically(out / "sweep.json", json.dumps(record, indent=1) + "\n")
     write_atomically(out / "sweep.md", text)
-    _curves(nats, swept, found, data).savefig(out / "sweep.png", dpi=110)
-    rows = {f"beta {beta:g}, {nats[beta]:.0f} nats": pair for beta, pair in swept.pictures.items()}
-    title = f"VAE on {data.name}, {swept.epochs} epochs, by beta"
+    curves(swept, found, data).savefig(out / "sweep.png", dpi=110)
+    rows = {f"beta {beta:g}\n-ELBO {nats[beta]:.0f} nats": pair for beta, pair in swept.pictures.items()}
+    title = f"VAE on {data.name}, {swept.epochs} epochs, by beta (-ELBO: test set, mean over the seeds)"
     modules().figures.beta_study(data.test_images[:SHOWN], rows, title).savefig(
         out / "sweep-samples.png", dpi=110
     )
@@ -239,25 +245,37 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{fmean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def _curves(nats: Mapping[float, float], swept: Swept, found: Mapping[str, float], data: Digits) -> Figure:
-    """The bound by beta, its two parts, and the accepted interval."""
+def curves(swept: Swept, accepted: Mapping[str, float], data: Digits) -> Figure:
+    """-ELBO and its two terms by beta, the share of clear samples, and the accepted interval."""
     from matplotlib.figure import Figure
 
-    order = list(nats)
-    rec, kl, clear = (list(means(swept.points, part).values()) for part in ("rec", "kl", "clear"))
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    figure.suptitle(f"VAE on {data.name}, {swept.epochs} epochs")
+    colour = modules().figures.COLOURS["VAE"]
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    count = len({point.seed for point in swept.points})
+    seeds = "1 seed" if count == 1 else f"{count} seeds"
+    figure.suptitle(f"VAE on {data.name}, {swept.epochs} epochs, by beta: mean and range over {seeds}")
     bound, samples = figure.subplots(1, 2)
-    bound.plot(order, list(nats.values()), color="C0", marker="o", label="-ELBO")
-    bound.plot(order, [PIXELS * v for v in rec], color="C1", marker="s", label="784 rec")
-    bound.plot(order, [NZ * v for v in kl], color="C2", marker="^", label="32 KL")
+
+    def draw(axes: Axes, value: str, scale: float, line: str, label: str) -> None:
+        found = by_beta(swept.points, value)
+        order, scaled = list(found), [[scale * v for v in values] for values in found.values()]
+        ends = [min(values) for values in scaled], [max(values) for values in scaled]
+        axes.fill_between(order, *ends, color=colour, alpha=0.3, linewidth=0, label="range over the seeds")
+        axes.plot(order, [fmean(values) for values in scaled], line, color=colour, markersize=4, label=label)
+
+    draw(bound, "nats", 1, "o-", "-ELBO, the sum of both terms")
+    draw(bound, "rec", PIXELS, "s--", f"reconstruction term, {PIXELS} x rec")
+    draw(bound, "kl", NZ, "^:", f"KL term, {NZ} x KL")
     bound.set_ylabel("nats per image, test set")
-    samples.plot(order, clear, color="C3", marker="o", label="clear samples")
-    samples.set_ylabel("share")
+    draw(samples, "clear", 1, "o-", "share of clear samples")
+    samples.set_ylabel(f"share of clear samples\n(a classifier is at least {SURE:.0%} sure)")
     for axes in (bound, samples):
-        if found:
-            axes.axvspan(found["low"], found["high"], color="0.9", label="accepted")
+        if accepted:
+            axes.axvspan(accepted["low"], accepted["high"], color="0.9", zorder=0, label="accepted beta")
         axes.set_xscale("log")
         axes.set_xlabel("beta")
-        axes.legend()
+        axes.set_ylim(bottom=0)
+    # The curves, the range of one of them, and the accepted interval.
+    handles = [*bound.lines, bound.collections[0], *bound.patches]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure

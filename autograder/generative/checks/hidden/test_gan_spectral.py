@@ -40,19 +40,23 @@ def test_evaluation_mode_is_normed_too(submission: Submission, shared_draw: Draw
         all(found.weights().follow())
         and not all(close(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(used, kernels, strict=False)),
         expected="convolutions whose weights are their parameters, normalised",
-        seen="their parameters, unchanged"
-        if all(found.weights().follow())
-        else singular_values(found.weights()),
-        mistake=public.why_not_normalised(found),
+        seen=lambda: (
+            "their parameters, unchanged"
+            if all(found.weights().follow())
+            else singular_values(found.weights())
+        ),
+        mistake=lambda: public.why_not_normalised(found),
         hint="Normalise the convolutions' weights in every forward pass.",
     )
     expect(
         len(used) == len(evaluated)
         and all(close(a, b, rtol=0.05, atol=1e-3) for a, b in zip(used, evaluated, strict=True)),
         expected="the convolutions' weights in evaluation mode as normalised as in training mode",
-        seen=f"largest singular values of {singular_values(found.weights('evaluation'))} in evaluation mode and of "
-        f"{singular_values(found.weights())} in training mode",
-        mistake=public.why_not_normalised(found) or mistakes.NOT_IN_EVALUATION_MODE,
+        seen=lambda: (
+            f"largest singular values of {singular_values(found.weights('evaluation'))} in evaluation mode and of "
+            f"{singular_values(found.weights())} in training mode"
+        ),
+        mistake=lambda: public.why_not_normalised(found) or mistakes.NOT_IN_EVALUATION_MODE,
     )
 
 

@@ -31,9 +31,12 @@ PHASES = ("discriminator", "generator")
 MOVED = 0.02
 # Shapes of logits and labels that do not fit, as the stand-in of the loss and PyTorch's own losses report them.
 MISFITS = (
-    re.compile(r"logits of shape \((?P<logits>[\d, ]*)\).*these labels have shape \((?P<labels>[\d, ]*)\)"),
     re.compile(
-        r"[Tt]arget size \(torch\.Size\(\[(?P<labels>[\d, ]*)\]\)\).*input size \(torch\.Size\(\[(?P<logits>[\d, ]*)\]\)\)"
+        r"logits of shape \((?P<logits>[\d, ]{0,40})\).{0,200}these labels have shape \((?P<labels>[\d, ]{0,40})\)"
+    ),
+    re.compile(
+        r"[Tt]arget size \(torch\.Size\(\[(?P<labels>[\d, ]{0,40})\]\)\).{0,200}"
+        r"input size \(torch\.Size\(\[(?P<logits>[\d, ]{0,40})\]\)\)"
     ),
 )
 

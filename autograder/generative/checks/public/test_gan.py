@@ -6,11 +6,13 @@ They ask for shapes, ranges and facts that any right answer has.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 
 from autograder.judging import (
     Draw,
+    Mistake,
     Submission,
     candidates,
     check,
@@ -199,6 +201,10 @@ def test_classification_loss_has_known_values(submission: Submission, draw: Draw
             f"{1 - label:.0f}",
             seen=f"{at_right:.4g} and {at_wrong:.4g}",
             hint=mistakes.USE_LOGITS,
-            mistake=mistake_in_loss(submission, draw)
-            or (mistake_at_large_logits(submission) if logit > 0 else None),
+            mistake=partial(_why_wrong, submission, draw, large=logit > 0),
         )
+
+
+def _why_wrong(submission: Submission, draw: Draw, large: bool) -> Mistake | None:
+    """The mistake in a loss that is wrong at large logits. large: whether they were positive."""
+    return mistake_in_loss(submission, draw) or (mistake_at_large_logits(submission) if large else None)

@@ -46,9 +46,11 @@ def test_normed_discriminator_has_the_same_layers(submission: Submission, shared
             + ", ".join(description(o) for o in plain),
             seen="other logits; the layers: " + ", ".join(description(o) for o in ours),
             hint="Only the convolutions' weights change; keep every other layer.",
-            mistake=first_shown(mistakes.LAYERS, ours, plain)
-            or first_shown(mistakes.OUTPUTS, found.are_probabilities(), found.seen.flag("random"))
-            or (mistakes.ESTIMATED_ANEW if found.seen.flag("random_weights") else None),
+            mistake=lambda: (
+                first_shown(mistakes.LAYERS, ours, plain)
+                or first_shown(mistakes.OUTPUTS, found.are_probabilities(), found.seen.flag("random"))
+                or (mistakes.ESTIMATED_ANEW if found.seen.flag("random_weights") else None)
+            ),
         )
 
 
@@ -71,6 +73,18 @@ def why_not_normalised(found: Filled) -> Mistake | None:
     return first_shown([mistakes.WEIGHTS_ARE_BUFFERS], found.weights().follow(), found.weights().moved)
 
 
+def how_not_normalised(found: Filled) -> Mistake | None:
+    """The mistake that shows in the weights of all convolutions; None where none does."""
+    used = found.weights()
+    by_input = [is_normalised(matrix) for matrix in used.by_input]
+    return (
+        why_not_normalised(found)
+        or (mistakes.BY_ROWS if used.are_scaled_by_rows() else None)
+        or (mistakes.OTHER_NORM if is_overnormed(used) and not all(by_input) else None)
+        or first_shown(mistakes.NORMALISATION, used.normalised(), by_input, used.unchanged())
+    )
+
+
 @check(
     "2-3",
     points=0.5,
@@ -84,8 +98,8 @@ def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) 
     expect(
         used.normalised()[0],
         expected="a largest singular value of 1 in the first convolution, also after training changed its parameters",
-        seen=singular_values(used.first()),
-        mistake=why_not_normalised(found),
+        seen=lambda: singular_values(used.first()),
+        mistake=lambda: why_not_normalised(found),
         hint="Normalise each layer of self.downsample that is a convolution, at every forward pass.",
     )
 
@@ -99,15 +113,11 @@ def test_first_convolution_is_normed(submission: Submission, shared_draw: Draw) 
 def test_all_convolutions_are_normed_early(submission: Submission, shared_draw: Draw) -> None:
     found = ask_filled(submission, shared_draw, "class")
     used = found.weights()
-    by_input = [is_normalised(matrix) for matrix in used.by_input]
     expect(
         all(used.normalised()),
         expected="the largest singular value of all three convolutions is 1, also after training changed their parameters",
-        seen=singular_values(used),
-        mistake=why_not_normalised(found)
-        or (mistakes.BY_ROWS if used.are_scaled_by_rows() else None)
-        or (mistakes.OTHER_NORM if is_overnormed(used) and not all(by_input) else None)
-        or first_shown(mistakes.NORMALISATION, used.normalised(), by_input, used.unchanged()),
+        seen=lambda: singular_values(used),
+        mistake=lambda: how_not_normalised(found),
     )
 
 
@@ -130,7 +140,7 @@ def test_the_flag_chooses_the_discriminator_early(submission: Submission, shared
     expect(
         with_flag,
         expected="DCGAN(spectral_norm=True): the convolutions normalised as in SpectralNormDiscriminator",
-        seen="largest singular values of " + singular_values(asked["true"].weights()),
+        seen=lambda: "largest singular values of " + singular_values(asked["true"].weights()),
         hint="Look at how __init__ uses the flag, and whether the weight initialisation undoes the normalisation.",
         mistake=None
         if any(normed["true"]) or classes.flag("true")
