@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from tests.experiments import bench, bench_training
+from autograder.grading.judge import ungraded
+from tests.experiments import bench, bench_class, bench_training
 
 
 def steps_of(ways: bench_training.Rounds) -> dict[str, dict[int, int]]:
@@ -68,6 +69,11 @@ def test_a_way_runs_in_as_many_new_processes_as_asked() -> None:
         assert len({child.pid for child in workers} - before) == 2
 
 
+def test_simulated_workers_of_a_cluster_work_at_the_same_time(tmp_path: Path) -> None:
+    (job,) = bench_class.copies(tmp_path, 1)
+    assert 0.1 <= bench_class.dispatched(2, 0.4, ungraded(job)) < 0.4
+
+
 def test_a_part_is_measured_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "bench.json"
     assert bench.main(["--only", "sandbox", "--rounds", "1", "--out", str(out)]) == 0
@@ -81,4 +87,4 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(["--only", "gradings"])
     assert ended.value.code == 2
-    assert "the parts are check, grading, host, sandbox, training" in capsys.readouterr().err
+    assert "the parts are check, grading, class, host, sandbox, training" in capsys.readouterr().err

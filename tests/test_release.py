@@ -179,7 +179,7 @@ def test_its_readme_begins_with_the_small_install_and_names_every_system(files: 
     assert command.split()[1] in files
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
     systems = dict(rows)
-    for name in ("Windows", "Linux", "macOS, Apple silicon", "pip in place of uv", "behind a proxy"):
+    for name in ("Windows", "Linux", "macOS, Apple silicon", "your own uv or pip", "behind a proxy"):
         assert name in systems
     (oldest,) = [p.partition(">=")[2] for p in project["dependencies"] if p.startswith("torch>=")]
     assert f"this assignment needs {oldest}: use Colab" in systems["macOS, Intel"]

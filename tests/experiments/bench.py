@@ -3,7 +3,7 @@
 No time here is a pass mark: machines differ. All ways run one after the other in each round; a ratio is taken within a
 round, and the median over the rounds is reported.
 
-    python -m tests.experiments.bench [--only check,grading,host,sandbox,training] [--data ROOT] [--device D] [--rounds 3]
+    python -m tests.experiments.bench [--only check,grading,class,host,sandbox,training] [--data ROOT] [--device D] [--rounds 3]
         [--out bench.json]
 """
 
@@ -35,15 +35,16 @@ from autograder.sandbox import without_compiler
 from autograder.sandbox.launch import Limits, launcher
 from autograder.support.files import write_atomically
 from autograder.support.processes import default_jobs
-from tests.experiments import bench_host, bench_training, big_class
+from tests.experiments import bench_class, bench_host, bench_training, big_class
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("check", "grading", "host", "sandbox", "training")
+PARTS = ("check", "grading", "class", "host", "sandbox", "training")
 PAIRED = "two side by side"
 TITLES = {"ae": "AE, epoch", "vae": "VAE, epoch", "dcgan": "DCGAN, 40 iterations"}
 # Images in a round; small sets are repeated to reach the number.
 COUNTS = {"ae": 60_000, "vae": 60_000, "dcgan": 5_120}
 GRADED = 6
+CLASS = ("a class, per submission", "a class, computing per submission", "memory of a judge")
 
 Ways = Mapping[str, Callable[[], object]]
 
@@ -231,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
         "check": lambda: iter([("check", checks(options.rounds))]),
         "grading": lambda: iter([("grading, per submission", grading(options.rounds))]),
+        "class": lambda: iter(zip(CLASS, bench_class.by_judges(), strict=True)),
         "host": lambda: iter([("one submission, from nothing", on_host(options.rounds))]),
         "sandbox": lambda: iter([("sandbox", sandboxes(options.rounds))]),
         "training": lambda: trainings(options.rounds, options.data, options.device),
@@ -240,9 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with console.status(f"measuring: {part}"):
             for title, ways in made[part]():
                 found[title] = ways
-                table = Table("way", "seconds", "ratio", title=title)
+                unit = next(iter(next(iter(ways.values()))))  # seconds, or MB
+                table = Table("way", unit, "ratio", title=title)
                 for name, numbers in ways.items():
-                    table.add_row(name, f"{numbers['seconds']:.3f}", f"{numbers['ratio']:.2f}")
+                    table.add_row(name, f"{numbers[unit]:.3f}", f"{numbers['ratio']:.3f}")
                 console.print(table)
     record = {"machine": tables.machine(options.device), "cores": os.cpu_count(), "rounds": options.rounds}
     write_atomically(options.out, json.dumps({**record, "measured": found}, indent=1) + "\n")
