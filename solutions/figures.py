@@ -340,7 +340,7 @@ def compared_gan_losses(
             axes.axhline(level, color=COLOURS[name], linestyle=":", linewidth=1.4, label=label)
         axes.set_title(run)
         axes.set_xlabel("iteration")
-    panels[0].set_ylabel("nats per image")
+    panels[0].set_ylabel("nats, mean over the batch")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, title=_note(width))
     return figure

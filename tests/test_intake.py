@@ -207,6 +207,22 @@ def test_a_file_that_becomes_a_link_while_it_is_read_is_not_followed(tmp_path: P
         entry.read(10)
 
 
+def test_large_archives_beside_the_one_with_the_modules_do_not_keep_it_closed(
+    tmp_path: Path, rubric: Rubric
+) -> None:
+    """Only archives inside archives are held in memory; those in a folder are read from the disk."""
+    mine = tmp_path / "ana"
+    (mine / "a").mkdir(parents=True)
+    archive(mine / "a" / "modules.zip", MODULES)
+    os.utime(mine / "a" / "modules.zip", (1, 1))  # the oldest, so that it is opened last
+    for number in range(6):
+        large = archive(mine / f"data-{number}.zip", {"notes.txt": b"x"})
+        with zipfile.ZipFile(large, "a") as more, more.open("zeros.bin", "w") as member:
+            for _ in range(70):
+                member.write(bytes(1 << 20))
+    assert intake.read(mine, rubric).files == MODULES
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_huge_module_is_left_out_with_a_note(tmp_path: Path, rubric: Rubric, packed: bool) -> None:
     files = {"vae.py": b"#" * (intake.MAX_FILE + 1), "gan.py": b"g"}

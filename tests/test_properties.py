@@ -35,6 +35,14 @@ def cases(seed: int) -> list[int]:
     return tried
 
 
+def test_the_first_and_the_last_class_are_among_several_labels() -> None:
+    for seed in range(200):
+        for classes in (1, 2, 10):
+            labels = Draw(seed).labels(classes, 2 + seed % 4)
+            assert {0, classes - 1} <= set(labels.tolist()) <= set(range(classes))
+    assert {int(Draw(seed).labels(3, 1)) for seed in range(50)} == {0, 1, 2}
+
+
 def test_the_same_seed_gives_the_same_cases() -> None:
     assert cases(1) == cases(1)
     assert cases(1) != cases(2)

@@ -140,9 +140,7 @@ for name in names:
 """
 
 
-def test_each_stub_imports_in_a_fresh_interpreter_with_only_the_assignment_at_hand(
-    root: Path, tmp_path: Path
-) -> None:
+def test_each_stub_imports_with_only_the_assignment_at_hand(root: Path, tmp_path: Path) -> None:
     for path in (root / "assignment").glob("*.py"):
         shutil.copy(path, tmp_path)
     names = [*MODULES, "data", "figures"]

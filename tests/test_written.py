@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import time
 from html.parser import HTMLParser
@@ -259,6 +260,17 @@ def test_images_that_belong_to_an_answer_are_in_the_page(tmp_path: Path) -> None
     assert kinds[4:] == ["data:image/svg+xml"]
     assert base64.b64encode(b"secret").decode() not in shown
     assert "printed text" in shown and "&lt;Figure&gt;" not in shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
+def test_a_link_or_a_pipe_in_place_of_an_image_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_bytes(b"secret")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "secret.txt")
+    os.mkfifo(folder / "pipe.png")
+    shown = page_of("![a](link.png) ![b](pipe.png)", folder=folder)
+    assert shown.count("image that is not in the notebook") == 2
 
 
 def test_an_image_that_is_shown_without_end_does_not_fill_the_page(tmp_path: Path) -> None:

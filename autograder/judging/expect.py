@@ -68,7 +68,7 @@ def expect(
     """Raises a fault unless `condition` holds.
 
     mistake: the mistake that this failure is a sure sign of, if there is one. form: see Fault.
-    What takes time to find out, or asks the code again, is given as a function, so that right code does not go through it.
+    Pass a function where finding `seen` or `mistake` takes time or asks the code again: it is called only when the check fails.
     """
     if condition:
         return

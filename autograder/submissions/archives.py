@@ -96,7 +96,7 @@ def opened(
             raise UnusableSubmission(f"{entry.path}: a {kind} archive, which is not read; {INSTEAD}")
     if is_tar(start, entry.path.name):
         return _in_tar(entry, wanted, notes, budget)
-    if isinstance(entry.open, partial):  # inside another archive, where it is held in memory
+    if entry.packed:  # an archive inside another one is held in memory
         budget.held -= min(entry.size, MAX_NESTED)
         if budget.held < 0:
             raise UnusableSubmission(
@@ -188,7 +188,8 @@ def in_tar(entry: Entry, limit: int, depth: int = MAX_DEPTH, members: int = MAX_
                     continue
                 fault = fault_of(member.name, depth) or ("" if member.isreg() else LINK)
                 content = cast(IO[bytes], archive.extractfile(member)) if not fault else io.BytesIO()
-                yield Entry(path, member.size, float(member.mtime), partial(_same, content), fault)
+                same = partial(_same, content)
+                yield Entry(path, member.size, float(member.mtime), same, fault, packed=True)
     except Exception as error:  # hostile archives raise nearly anything
         raise UnusableSubmission(
             f"{entry.path}: the archive cannot be read to its end ({first_line(error)}); make it again, or send a zip"

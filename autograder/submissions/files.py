@@ -44,7 +44,7 @@ class Entry:
 
     path: inside the folder or zip. size: bytes, as the zip or the disk states it. modified: seconds since the epoch, 0.0 if
     unknown. open: a stream of its content. fault: why it must not or cannot be read, as the end of a sentence that starts with
-    its name; "" if it can. folder: True for a zip's entry of an (often empty) folder.
+    its name; "" if it can. folder: True for a zip's entry of an (often empty) folder. packed: whether it is inside an archive.
     """
 
     path: PurePosixPath
@@ -53,6 +53,7 @@ class Entry:
     open: Callable[[], IO[bytes]]
     fault: str = ""
     folder: bool = False
+    packed: bool = False
 
     def read(self, limit: int) -> bytes:
         """At most `limit` bytes of the content. May raise nearly any exception when a zip is damaged."""
@@ -186,7 +187,8 @@ def in_zip(
             fault = LOCKED
         elif not fault and info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             fault = UNUSUAL
-        yield Entry(path, info.file_size, _modified(info), partial(archive.open, info), fault, info.is_dir())
+        content = partial(archive.open, info)
+        yield Entry(path, info.file_size, _modified(info), content, fault, info.is_dir(), packed=True)
 
 
 def hidden(path: PurePosixPath) -> bool:

@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from autograder.model.rubric import Question
+from autograder.submissions.files import file_in
 from autograder.submissions.words import replace_formulas, without_comments
 from autograder.submissions.written import Answer, Part, text_of
 from autograder.support.markup import for_html
@@ -190,10 +191,10 @@ class _Images:
         if not kind or relative.is_absolute() or ".." in relative.parts or ":" in source:
             return None
         try:
-            path = (self._folder / relative).resolve()
-            if not path.is_relative_to(self._folder.resolve()) or path.stat().st_size > MAX_IMAGE:
+            if not (self._folder / relative).resolve().is_relative_to(self._folder.resolve()):
                 return None
-            return _embedded(kind, base64.b64encode(path.read_bytes()).decode())
+            image = file_in(self._folder, relative).read(MAX_IMAGE + 1)
+            return _embedded(kind, base64.b64encode(image).decode()) if len(image) <= MAX_IMAGE else None
         except (OSError, ValueError):
             return None
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autograder.model.rubric import Rubric
 from autograder.submissions import files, intake
@@ -98,7 +98,9 @@ def _put(path: Path, target: Path) -> str:
         try:
             os.link(path, target)
         except OSError:  # another disk, or one without links
-            shutil.copyfile(path, target)
+            found = files.file_in(path.parent, PurePosixPath(path.name))
+            with found.open() as source, target.open("xb") as copy:
+                shutil.copyfileobj(source, copy)
     except (OSError, ValueError) as error:
         return f"cannot be read ({getattr(error, 'strerror', error)}); send it again"
     return ""

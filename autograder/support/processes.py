@@ -39,7 +39,8 @@ def begin_in_pool() -> None:
     """Prepares a process of a pool: it ends when its parent is gone (a killed parent cannot end it), and ignores Ctrl-C.
 
     Ctrl-C in a terminal reaches all processes; the parent ends its pool itself. Python's own cleanup is left out, since it takes
-    most of a second once PyTorch is loaded: of what ends with a process, what was begun later ends first.
+    most of a second once PyTorch is loaded: exit handlers that are registered after this call still run, earlier ones do not,
+    and the exit status is 0.
     """
     atexit.register(os._exit, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,8 +12,8 @@
 # itself: if a cell stops with `NotImplementedError`, the message names the function to write.
 #
 # After each part, a call such as `grader.check("q2_1a")` runs the public checks of that question. They are the
-# same checks that `python -m autograder check` runs in a terminal. (While a cell trains, the notebook cannot run
-# another one; the terminal can.)
+# same checks that `python -m autograder check` runs in a terminal. (While a cell is training, no other
+# cell can run, but you can run the checks in a terminal.)
 
 # %% [markdown]
 # ## What you will learn
@@ -450,7 +450,7 @@ figures.image_rows(
 # and blue channel (before the sigmoid) to the same few learnt numbers. The statistics of a batch of real images
 # are not fixed; they vary from batch to batch, and single images are night scenes or snow. Each image would also
 # depend on its neighbours in the batch: a dark image would force the others to be brighter, so that no image
-# could be generated independently. And no layer comes after the output layer that could correct this.
+# could be generated independently. No layer after the output layer could correct this.
 
 # %% [markdown]
 # <!-- BEGIN QUESTION -->

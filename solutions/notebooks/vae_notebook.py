@@ -15,8 +15,8 @@
 # `NotImplementedError`, the message names the function to write.
 #
 # After each part, a call such as `grader.check("q1_1")` runs the public checks of that question. They are the
-# same checks that `python -m autograder check` runs in a terminal. (While a cell trains, the notebook cannot run
-# another one; the terminal can.)
+# same checks that `python -m autograder check` runs in a terminal. (While a cell is training, no other
+# cell can run, but you can run the checks in a terminal.)
 
 # %% [markdown]
 # ## What you will learn
@@ -281,8 +281,8 @@ grader.check("q1_2")
 
 # %% [markdown]
 # Now train it: 10 epochs, about a minute on a CPU. On MNIST, the first loss is about 0.69 and the last losses
-# are about 0.09. The cell after the training says whether your losses lie where the reference's do. This is only for
-# your information: no points depend on it.
+# are about 0.09. The cell after the training says whether your losses are in the reference's range. This is only
+# for your information: no points depend on it.
 
 # %%
 torch.manual_seed(SEED)

@@ -326,16 +326,22 @@ for _name, _module in list(sys.modules.items()):
 
 
 def nested_notebook(where: Path, name: str, files: Files) -> Path:
-    """Beside the modules, notebooks whose JSON is nested 100,000 levels deep, and one with an output of 200 MB."""
+    """Beside the modules, notebooks whose JSON is nested 100,000 levels deep, and two with outputs of 45 and 200 MB."""
     deep = b"[" * 100_000
-    wide = (
-        b'{"cells": [{"cell_type": "code", "source": [], "outputs": [{"text": "'
-        + b"x" * (200 << 20)
-        + b'"}]}]}'
-    )
+    start, end = b'{"cells": [{"cell_type": "code", "source": [], "outputs": [{"text": "', b'"}]}]}'
+    wide, wider = (start + b"x" * (size << 20) + end for size in (45, 200))
     half = b'{"cells": [{"cell_type": "markdown", "source": ["<!-- BEGIN QUESTION -->'
     return archive(
-        where, name, {**files, "vae.ipynb": deep, "gan.ipynb": wide, "more.ipynb": half, "empty.ipynb": b""}
+        where,
+        name,
+        {
+            **files,
+            "vae.ipynb": deep,
+            "gan.ipynb": wide,
+            "wider.ipynb": wider,
+            "more.ipynb": half,
+            "empty.ipynb": b"",
+        },
     )
 
 

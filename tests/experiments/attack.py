@@ -157,14 +157,14 @@ def _prints(job: options.Job, result: Result, settings: options.GradingOptions, 
 
 def _answers(path: Path) -> list[str]:
     """Problems when the written answers of an upload are read and shown, as `desk` does."""
-    current, began = assignment(), time.process_time()
+    current, began = assignment(), time.thread_time()
     try:
         found = answers.read(path, current.rubric, handed_out().prompts).found
         for answer in found.values():
             pages.answer_html(answer.answer, answer.folder)
     except Exception as error:  # any at all is a problem
         return [f"reading its written answers raised {error!r}"[:300]]
-    seconds = time.process_time() - began
+    seconds = time.thread_time() - began
     return [f"reading its written answers took {seconds:.0f} s"] if seconds > READING_SECONDS else []
 
 

@@ -1,7 +1,7 @@
 """What checking, grading, a sandbox and training cost, as ratios measured in one run: `make bench` writes bench.json.
 
 No time here is a pass mark: machines differ. All ways run one after the other in each round; a ratio is taken within a
-round, and the median over the rounds is reported.
+round, and the median over the rounds is reported. (The part `class` runs once, and takes differences over many submissions.)
 
     python -m tests.experiments.bench [--only check,grading,class,host,sandbox,training] [--data ROOT] [--device D] [--rounds 3]
         [--out bench.json]

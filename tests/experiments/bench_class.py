@@ -26,12 +26,13 @@ from autograder.submissions.intake import Submission
 from autograder.support.processes import default_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
-FEW, MORE = 2, 10  # submissions of two runs, whose difference leaves the start out
+FEW, MORE = 1, 5  # submissions for each judge in two runs, whose difference leaves the start out
 SIMULATED = (8, 64)
 EACH = 3  # simulated submissions for each worker
 TORCH = "import psutil, torch; print(psutil.Process().memory_info().rss)"
 
 Rows = dict[str, dict[str, float]]
+_results: list[Result] = []  # what simulated workers return
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def cost(count: int, judges: int) -> Cost:
         for _, result in batch.run(queue, judges):
             if result.score != result.max_score:
                 raise RuntimeError(f"{result.submission} loses points")
-            memory = max(memory, *map(_memory, psutil.Process().children()))
+            memory = max(memory, *map(_memory, psutil.Process().children()))  # without their sandboxes
         return Cost(time.perf_counter() - began, _cpu() - before, memory, result)
 
 
@@ -75,17 +76,20 @@ def _cpu() -> float:
 
 
 def _memory(process: psutil.Process) -> float:
+    """The most resident memory in MB that a process has had."""
     try:
-        return process.memory_info().rss / 2**20
-    except psutil.Error:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+    except (OSError, IndexError):  # it has ended
         return 0.0
 
 
 def by_judges() -> tuple[Rows, Rows, Rows]:
     """A submission's seconds by the number of judges, its CPU time, and the memory of a judge."""
     counts = sorted({1, default_jobs()})
-    few, more = ([cost(count, judges) for judges in counts] for count in (FEW, MORE))
-    seconds = [(b.seconds - a.seconds) / (MORE - FEW) for a, b in zip(few, more, strict=True)]
+    few, more = ([cost(each * judges, judges) for judges in counts] for each in (FEW, MORE))
+    differences = zip(counts, few, more, strict=True)
+    seconds = [(b.seconds - a.seconds) / ((MORE - FEW) * judges) for judges, a, b in differences]
     names = [f"{count} judge{'s' if count > 1 else ''}" for count in counts]
     rows = {n: {"seconds": s, "ratio": s / seconds[0]} for n, s in zip(names, seconds, strict=True)}
     rows |= simulated(seconds[0], more[0].result)
@@ -97,7 +101,7 @@ def by_judges() -> tuple[Rows, Rows, Rows]:
         {"seconds of CPU": {"seconds": cpu, "ratio": cpu / seconds[0]}},
         {
             "python -c 'import torch'": {"MB": torch, "ratio": 1.0},
-            f"a judge, at most, in {MORE} submissions": {"MB": judge, "ratio": judge / torch},
+            f"a judge's largest, of {MORE} submissions": {"MB": judge, "ratio": judge / torch},
         },
     )
 
@@ -111,27 +115,30 @@ def simulated(seconds: float, result: Result) -> Rows:
 
 
 def dispatched(workers: int, seconds: float, result: Result) -> float:
-    """Seconds for each submission, when each of so many workers of a cluster in this process takes `seconds` for one."""
+    """Seconds for each submission, when each of so many workers of a cluster in this process takes `seconds` for one.
+
+    Submissions and results travel through sockets, as they do to other machines.
+    """
     import distributed  # slow to import, and without types
 
     made: Any = distributed
-    asked = {"n_workers": workers, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    asked: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": False}
+    asked |= {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    _results[:] = [result]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         queue = copies(Path(name), EACH * workers if seconds else 60)
         with (
             made.LocalCluster(**asked) as local,
             made.Client(local, set_as_default=False) as client,
-            patch.object(cluster, "grade_on_worker", partial(wait_instead, seconds, result)),
+            patch.object(cluster, "grade_on_worker", partial(wait_instead, seconds)),
         ):
             began = time.perf_counter()
-            done = sum(1 for _ in cluster._run(queue, client, GradingOptions()))
-            assert done == len(queue)
-            return (time.perf_counter() - began) / done
+            done = [found for _, found in cluster._run(queue, client, GradingOptions())]
+            assert len(done) == len(queue) and all(found.score == result.score for found in done)
+            return (time.perf_counter() - began) / len(done)
 
 
-def wait_instead(
-    seconds: float, result: Result, submission: Submission, options: GradingOptions, secret: str
-) -> Result:
+def wait_instead(seconds: float, submission: Submission, options: GradingOptions, secret: str) -> Result:
     """In a worker: waits in place of grading, and returns a result as large as a real one."""
     time.sleep(seconds)
-    return replace(result, submission=submission.name, sha256=submission.sha256)
+    return replace(_results[0], submission=submission.name, sha256=submission.sha256)

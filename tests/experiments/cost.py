@@ -1,7 +1,7 @@
 """What isolation costs: one warm judge grades the solutions at every level that this machine allows, in turn (`make cost`).
 
 Prints, per level, the median wall time of a grading and its ratio to `process`, the weakest level. Exits 1 where a level costs
-more than 1.10 of that.
+more than 1.10 times that.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def in_either_form(run: Callable[[Any], T], samples: Tensor) -> T:
 
 @contextmanager
 def noting(search: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Notes on an exception that comes within what the search did before it, such as the number of the generator's "calls"."""
+    """If the block raises, notes on the exception what the search had done so far, such as the number of "calls"."""
     try:
         yield
     except Exception as error:

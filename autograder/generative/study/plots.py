@@ -53,7 +53,7 @@ def of_digits(data: Digits, outcomes: Mapping[str, Outcome], device: str, tuned:
     rows = {}
     for outcome in sorted(studied.values(), key=lambda outcome: outcome.plan.beta or 0.0):
         rows[_losses(outcome)] = (outcome.model.reconstruct(flat(x[:7], device)).cpu(), samples(outcome, 7))
-    title = f"VAE on {name}, {studied[0.0].epochs} epochs, by beta (losses: test set, mean codes decoded)"
+    title = f"VAE on {name}, {studied[0.0].epochs} epochs, by beta (losses: test set; rec of mean codes)"
     yield "vae-beta-study", figures.beta_study(x[:7], rows, title)
     for beta in (0.0, 10.0):
         curves = studied[beta].trained.curves
@@ -83,7 +83,7 @@ def of_digits(data: Digits, outcomes: Mapping[str, Outcome], device: str, tuned:
 def _losses(outcome: Outcome) -> str:
     """A VAE's name in the study of beta: its beta and the losses of its reconstructions, in three lines."""
     rec, kl = outcome.measured["test rec, mean decoded"], outcome.measured["test kl"]
-    shown = f"{kl:.3g}" if kl >= 0.001 else "below 0.001"
+    shown = "below 0.001" if kl < 0.001 else f"{kl:.3g}"
     return f"beta {outcome.plan.beta:g}\nrec {rec:.3f} nats/pixel\nKL {shown} nats/dimension"
 
 

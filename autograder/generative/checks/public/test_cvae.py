@@ -53,7 +53,7 @@ def test_onehot_rows(submission: Submission, draw: Draw) -> None:
 def test_cvae_with_and_without_labels(submission: Submission, draw: Draw) -> None:
     n, nz, count = draw.size("batch", 8, 12), draw.size("latent", 3, 6), draw.size("classes", 3, 10)
     rows = common.repeated(draw, n)
-    x, c = draw.uniform(n, 1, 784)[rows], draw.labels(count, n)[rows]
+    x, c = draw.uniform(n, 1, 784)[rows], draw.labels(count, (n + 1) // 2)[rows]
     for labels in (c, None):
         how = "a conditional CVAE" if labels is not None else "an unconditional CVAE, called without labels"
         inputs: dict[str, Any] = {"nz": nz, "x": x, "c": labels, "num_labels": 0 if labels is None else count}
