@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.patches import FancyArrowPatch, Polygon
 
 from autograder.build import gradescope, release
 from autograder.generative import expected
@@ -147,20 +151,45 @@ def test_students_and_the_grading_host_get_bands_and_pictures() -> None:
         assert "autograder/generative/expected.py" in files
 
 
+def diagram(name: str) -> Any:
+    drawn = import_flat(ROOT / "solutions", "diagrams").diagrams
+    return drawn.vae(conditional=True) if name == "cvae" else getattr(drawn, name)()
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae", "cvae", "gan"])
+def test_every_arrow_of_a_diagram_begins_and_ends_at_the_edge_of_a_box(name: str) -> None:
+    (axes,) = diagram(name).axes
+    boxes = [patch.get_xy() for patch in axes.patches if isinstance(patch, Polygon)]
+    arrows: list[Any] = [patch for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+    assert len(arrows) >= 5
+    for arrow in arrows:
+        points = arrow._path_original.vertices
+        for end in (points[0], points[-1]):
+            assert min(distance(end, box) for box in boxes) < 1e-6, points
+
+
+def distance(point: Any, corners: Any) -> float:
+    """Of a point from the nearest edge of a polygon."""
+    found = []
+    for a, b in pairwise(corners):
+        along = min(1.0, max(0.0, float((point - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-12))))
+        found.append(float(np.linalg.norm(a + along * (b - a) - point)))
+    return min(found)
+
+
 @pytest.mark.parametrize("name", ["autoencoder", "vae", "cvae", "gan"])
 def test_a_diagram_is_dark_on_white_and_nothing_is_cut_off(name: str) -> None:
-    diagrams = import_flat(ROOT / "solutions", "diagrams").diagrams
-    figure = diagrams.vae(conditional=True) if name == "cvae" else getattr(diagrams, name)()
+    figure = diagram(name)
     assert figure.get_facecolor() == (1, 1, 1, 1)
     assert len(figure.description) > 100
-    figure.canvas.draw()
+    figure.draw_without_rendering()  # lays it out, as saving does
     frame = figure.bbox
     (axes,) = figure.axes
     texts = [text for text in axes.texts if text.get_text()]
     assert len(texts) >= 5
     boxes = [text.get_window_extent() for text in texts]
     for text, box in zip(texts, boxes, strict=True):
-        assert text.get_color() == diagrams.INK
+        assert text.get_color() == "#202020"
         assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1, text
     for i, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:i]), texts[i]
