@@ -832,13 +832,16 @@ def test_the_dotted_lines_of_the_gan_losses_have_a_legend_and_their_values(
 def test_axes_of_curves_have_labels_with_units(solutions: SimpleNamespace) -> None:
     draw = solutions.figures
     losses = [1.0, 2.0]
-    for figure, per in (
-        (draw.loss_curves({"rec_loss": losses, "kl_loss": losses}, "t"), ["pixel", "latent dimension"]),
-        (draw.loss_curves({"reconstruction": losses}, "t"), ["pixel"]),
-        (draw.gan_losses(losses, losses), ["image"]),
+    for figure, units in (
+        (
+            draw.loss_curves({"rec_loss": losses, "kl_loss": losses}, "t"),
+            ["nats per pixel", "nats per latent dimension"],
+        ),
+        (draw.loss_curves({"reconstruction": losses}, "t"), ["nats per pixel"]),
+        (draw.gan_losses(losses, losses), ["nats, mean over the batch"]),
     ):
-        assert [axes.get_xlabel() for axes in figure.axes] == ["iteration"] * len(per)
-        assert [axes.get_ylabel() for axes in figure.axes] == [f"nats per {what}" for what in per]
+        assert [axes.get_xlabel() for axes in figure.axes] == ["iteration"] * len(units)
+        assert [axes.get_ylabel() for axes in figure.axes] == units
 
 
 def test_the_legend_of_compared_runs_says_once_what_pale_and_dark_are(solutions: SimpleNamespace) -> None:
