@@ -381,7 +381,7 @@ class DCGAN(nn.Module):
 
         Example:
             >>> loss, images = dcgan.actmax(dcgan.tracked_noise)
-            >>> loss  # about 0.01 after 25 epochs of CIFAR-10, where the initial codes' loss is about 0.5
+            >>> loss  # about 0.01 after 25 epochs
         """
         codes = codes.detach().to(self.device).clone().requires_grad_()
         label = self._actmax_label.expand(len(codes), 1)

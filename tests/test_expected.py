@@ -169,7 +169,7 @@ def test_every_arrow_of_a_diagram_begins_and_ends_at_the_edge_of_a_box(name: str
 
 
 def distance(point: Any, corners: Any) -> float:
-    """Of a point from the nearest edge of a polygon."""
+    """How far a point is from the nearest edge of a polygon."""
     found = []
     for a, b in pairwise(corners):
         along = min(1.0, max(0.0, float((point - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-12))))

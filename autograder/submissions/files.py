@@ -70,7 +70,7 @@ class Entry:
 
 
 def file_at(path: Path) -> Entry:
-    """The file at `path`, a link or not: whoever grades has named it. Raises OSError."""
+    """The file at `path`, which may be a link, since whoever grades has named it. Raises OSError."""
     status = path.stat()
     return Entry(PurePosixPath(path.name), status.st_size, status.st_mtime, lambda: path.open("rb"))
 

@@ -331,7 +331,8 @@ figures.gan_samples(
 
 # %% [markdown]
 # You cannot name an object in any of them, but there are skies, horizons, fur and plausible colours, and no two
-# are alike. This generator was trained for 25 epochs on a fifth of CIFAR-10. Yours, trained on all of it, can do a little better.
+# are alike. This generator was trained for 25 epochs on a fifth of CIFAR-10. Yours, trained on all of it, can do
+# a little better.
 
 # %%
 grader.check("q2_1b")

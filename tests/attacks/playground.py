@@ -83,7 +83,7 @@ class Playground:
         for path in self._marked():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         _forget_notes()
-        # Elsewhere, where no thread of an upload that changes puts anything into it any more.
+        # Renamed first, so that the thread of an upload that changes ends instead of adding files meanwhile.
         shutil.rmtree(self.root.rename(self.root.with_name(f"{self.root.name}-ended")), ignore_errors=True)
 
     def problems(self) -> list[str]:

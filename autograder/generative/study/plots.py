@@ -88,7 +88,7 @@ def _losses(outcome: Outcome) -> str:
 
 
 def _interpolations(data: Digits, ae: Outcome, vae: Outcome, device: str) -> Figure:
-    """Between several test images of each pair of digits, by both models."""
+    """The interpolations of both models between several test images of each pair of digits."""
     given = modules()
     strips, ends = {}, {}
     for start, end in given.vae.INTERPOLATIONS:
