@@ -123,7 +123,8 @@ def dispatched(workers: int, seconds: float, result: Result) -> float:
 
     made: Any = distributed
     asked: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": False}
-    asked |= {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    # They share this process's memory: a share for each would pause them all.
+    asked |= {"memory_limit": None, "protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
     _results[:] = [result]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         queue = copies(Path(name), EACH * workers if seconds else 60)
